@@ -1,0 +1,7 @@
+"""The servers that the tests run against; nothing here listens on more than 127.0.0.1."""
+
+from tests.servers.endpoint import Endpoint
+from tests.servers.limits import ShardLimit
+from tests.servers.wire import HTML, Answer, Entry, Error, Failure, Request
+
+__all__ = ["HTML", "Answer", "Endpoint", "Entry", "Error", "Failure", "Request", "ShardLimit"]
