@@ -2,6 +2,23 @@
 
 from tests.servers.endpoint import Endpoint
 from tests.servers.limits import ShardLimit
+from tests.servers.processes import Kinesalite, Message, Moto, Topic, Unavailable
+from tests.servers.proxy import FaultProxy
 from tests.servers.wire import HTML, Answer, Entry, Error, Failure, Request
 
-__all__ = ["HTML", "Answer", "Endpoint", "Entry", "Error", "Failure", "Request", "ShardLimit"]
+__all__ = [
+    "HTML",
+    "Answer",
+    "Endpoint",
+    "Entry",
+    "Error",
+    "Failure",
+    "FaultProxy",
+    "Kinesalite",
+    "Message",
+    "Moto",
+    "Request",
+    "ShardLimit",
+    "Topic",
+    "Unavailable",
+]

@@ -293,6 +293,8 @@ class RecordingServer:
                 self._held.add(answer.hold)
             if not self._closing.is_set():  # `close` sets every event registered before that
                 answer.hold.wait()
+            with self._changed:
+                self._held.discard(answer.hold)
         if self._closing.is_set():
             raise Disconnect
         if answer.reset is not None:

@@ -221,8 +221,10 @@ def unflatten(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
     return tree
 
 
-def numbered(node: Mapping[str, Any], kind: str) -> list[Any]:
+def numbered(node: Mapping[str, Any] | str, kind: str) -> list[Any]:
     """The items of a query-protocol list or map, in the order of their numbers."""
+    if isinstance(node, str):  # an empty list is `Name=`
+        return []
     return [item for _, item in sorted(node.get(kind, {}).items(), key=lambda pair: int(pair[0]))]
 
 

@@ -1,0 +1,121 @@
+"""What every test gets: dummy credentials, no way out of this machine, and the servers."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any, TypeVar
+
+import pytest
+
+from tests.servers import Endpoint, FaultProxy, Kinesalite, Moto, Unavailable, processes
+
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "NO_PROXY": "127.0.0.1,localhost",  # a proxy of the machine has no part in a test
+    "no_proxy": "127.0.0.1,localhost",
+}
+
+
+def _set_environment() -> None:
+    for name in list(os.environ):  # AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL_SNS, ...
+        if name.startswith("AWS_") or name == "BOTO_CONFIG":
+            del os.environ[name]
+    os.environ.update(ENVIRONMENT)
+
+
+_set_environment()  # at import: test modules may make clients when they are collected
+
+
+class OutsideConnection(RuntimeError):
+    """A test tried to connect to another machine."""
+
+
+_outside: list[str] = []  # attempts; botocore turns the exception into one of its own
+
+
+def _is_local(family: int, address: Any) -> bool:
+    if family not in (socket.AF_INET, socket.AF_INET6):
+        return True
+    host = address[0]
+    if host in ("", "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:  # another name
+        return False
+
+
+def _guard(original: Callable[..., Any]) -> Callable[..., Any]:
+    def connect(self: socket.socket, address: Any) -> Any:
+        if not _is_local(self.family, address):
+            message = f"a test tried to connect to {address!r}, which is not this machine"
+            _outside.append(message)
+            raise OutsideConnection(message)
+        return original(self, address)
+
+    return connect
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _this_machine_only() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", _guard(socket.socket.connect))
+        patch.setattr(socket.socket, "connect_ex", _guard(socket.socket.connect_ex))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def outside_connections() -> Iterator[list[str]]:
+    """The attempts to connect to other machines during the test, which fails if any are left."""
+    _outside.clear()
+    yield _outside
+    assert not _outside, _outside
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    """A recording endpoint. For one with options: `with Endpoint(strict=True) as endpoint`."""
+    with Endpoint() as server:
+        yield server
+
+
+@pytest.fixture
+def proxy() -> Iterator[Callable[..., FaultProxy]]:
+    """Makes fault proxies: `proxy(moto_server.url, **options)`; they end with the test."""
+    with ExitStack() as stack:
+        yield lambda url, **options: stack.enter_context(FaultProxy(url, **options))
+
+
+T = TypeVar("T")
+
+
+def _available(server: AbstractContextManager[T], stack: ExitStack) -> T:
+    try:
+        return stack.enter_context(server)
+    except Unavailable as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"{error}; nothing is skipped in CI")
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[Moto]:
+    """moto's server in a process of its own."""
+    with ExitStack() as stack:
+        yield _available(processes.moto(), stack)
+
+
+@pytest.fixture(scope="session")
+def kinesalite() -> Iterator[Kinesalite]:
+    """kinesalite in a process of its own."""
+    with ExitStack() as stack:
+        yield _available(processes.kinesalite(), stack)
