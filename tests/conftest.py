@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from tests.servers import Endpoint, FaultProxy, Kinesalite, Moto, Unavailable, processes
+from tests.servers import Endpoint, FaultProxy, Kinesalite, Moto, UnavailableError, processes
 
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -35,7 +35,7 @@ def _set_environment() -> None:
 _set_environment()  # at import: test modules may make clients when they are collected
 
 
-class OutsideConnection(RuntimeError):
+class OutsideConnectionError(RuntimeError):
     """A test tried to connect to another machine."""
 
 
@@ -59,7 +59,7 @@ def _guard(original: Callable[..., Any]) -> Callable[..., Any]:
         if not _is_local(self.family, address):
             message = f"a test tried to connect to {address!r}, which is not this machine"
             _outside.append(message)
-            raise OutsideConnection(message)
+            raise OutsideConnectionError(message)
         return original(self, address)
 
     return connect
@@ -101,7 +101,7 @@ T = TypeVar("T")
 def _available(server: AbstractContextManager[T], stack: ExitStack) -> T:
     try:
         return stack.enter_context(server)
-    except Unavailable as error:
+    except UnavailableError as error:
         if os.environ.get("CI"):
             pytest.fail(f"{error}; nothing is skipped in CI")
         pytest.skip(str(error))

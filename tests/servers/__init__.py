@@ -2,7 +2,7 @@
 
 from tests.servers.endpoint import Endpoint
 from tests.servers.limits import ShardLimit
-from tests.servers.processes import Kinesalite, Message, Moto, Topic, Unavailable
+from tests.servers.processes import Kinesalite, Message, Moto, Topic, UnavailableError
 from tests.servers.proxy import FaultProxy
 from tests.servers.wire import HTML, Answer, Entry, Error, Failure, Request
 
@@ -20,5 +20,5 @@ __all__ = [
     "Request",
     "ShardLimit",
     "Topic",
-    "Unavailable",
+    "UnavailableError",
 ]

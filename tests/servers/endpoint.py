@@ -64,8 +64,11 @@ class Endpoint(RecordingServer):
     def _missing(self, request: Request) -> Error:
         if request.service == "sns":
             return Error(404, "NotFound", "Topic does not exist")
-        return Error(400, "ResourceNotFoundException",
-                     f"Stream {request.destination} under account 000000000000 not found.")
+        return Error(
+            400,
+            "ResourceNotFoundException",
+            f"Stream {request.destination} under account 000000000000 not found.",
+        )
 
     def control(self, request: Request) -> Reply:
         if request.operation in ("PublishBatch", "PutRecords"):  # with no entries in it
@@ -123,14 +126,18 @@ class Endpoint(RecordingServer):
             if name not in self.streams:
                 error = Error(400, "ResourceNotFoundException", f"Stream {name} not found.")
                 return error_reply("kinesis", error)
-            return json_reply({"StreamDescriptionSummary": {
-                "StreamName": name,
-                "StreamARN": _ARN.format("kinesis", f"stream/{name}"),
-                "StreamStatus": "ACTIVE",
-                "RetentionPeriodHours": 24,
-                "StreamCreationTimestamp": 0,
-                "EnhancedMonitoring": [],
-                "OpenShardCount": self.streams[name],
-            }})
+            return json_reply(
+                {
+                    "StreamDescriptionSummary": {
+                        "StreamName": name,
+                        "StreamARN": _ARN.format("kinesis", f"stream/{name}"),
+                        "StreamStatus": "ACTIVE",
+                        "RetentionPeriodHours": 24,
+                        "StreamCreationTimestamp": 0,
+                        "EnhancedMonitoring": [],
+                        "OpenShardCount": self.streams[name],
+                    }
+                }
+            )
         error = Error(400, "UnknownOperationException", f"{operation} is not supported here")
         return error_reply("kinesis", error)

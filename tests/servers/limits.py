@@ -58,9 +58,7 @@ class ShardThrottle:
                     )
         return failures
 
-    def _take_locked(
-        self, key: tuple[str, int], size: int, limit: ShardLimit, now: float
-    ) -> bool:
+    def _take_locked(self, key: tuple[str, int], size: int, limit: ShardLimit, now: float) -> bool:
         records, volume, since = self._buckets.get(key, (limit.records, limit.bytes, now))
         passed = max(0.0, now - since)
         records = min(limit.records, records + passed * limit.records)
@@ -98,18 +96,23 @@ def _sns(request: Request, topic: Mapping[str, str]) -> Error | None:
     if not entries:
         return Error(400, "EmptyBatchRequest", "The batch request contains no entries.")
     if len(entries) > 10:
-        return Error(400, "TooManyEntriesInBatchRequest",
-                     f"Maximum number of entries per request is 10. You have sent {len(entries)}.")
+        return Error(
+            400,
+            "TooManyEntriesInBatchRequest",
+            f"Maximum number of entries per request is 10. You have sent {len(entries)}.",
+        )
     ids = [entry.id or "" for entry in entries]
-    for id in ids:
-        if not _ID.fullmatch(id):
-            return Error(400, "InvalidBatchEntryId", f"Not a valid batch entry id: {id!r}.")
+    for one in ids:
+        if not _ID.fullmatch(one):
+            return Error(400, "InvalidBatchEntryId", f"Not a valid batch entry id: {one!r}.")
     if len(set(ids)) < len(ids):
         return Error(400, "BatchEntryIdsNotDistinct", "Two or more batch entries have one Id.")
     if total > largest:
-        return Error(400, "BatchRequestTooLong",
-                     f"Batch requests cannot be longer than {largest} bytes. "
-                     f"You have sent {total} bytes.")
+        return Error(
+            400,
+            "BatchRequestTooLong",
+            f"Batch requests cannot be longer than {largest} bytes. You have sent {total} bytes.",
+        )
     return next((error for entry in entries if (error := _message(entry, topic))), None)
 
 
@@ -118,33 +121,51 @@ def _message(entry: Entry, topic: Mapping[str, str]) -> Error | None:
         return Error(400, "InvalidParameter", "Invalid parameter: Empty message")
     for name, (kind, value) in entry.attributes.items():
         if not value or not kind:
-            return Error(400, "ParameterValueInvalid",
-                         f"The message attribute {name!r} must have a type and a value.")
+            return Error(
+                400,
+                "ParameterValueInvalid",
+                f"The message attribute {name!r} must have a type and a value.",
+            )
     if not entry.destination.endswith(".fifo"):
         return None
     if not entry.group_id:
-        return Error(400, "InvalidParameter",
-                     "Invalid parameter: The MessageGroupId parameter is required for FIFO topics")
+        return Error(
+            400,
+            "InvalidParameter",
+            "Invalid parameter: The MessageGroupId parameter is required for FIFO topics",
+        )
     # Whether a topic that was not created here de-duplicates by content is not known.
     if topic and not entry.deduplication_id and topic.get("ContentBasedDeduplication") != "true":
-        return Error(400, "InvalidParameter",
-                     "Invalid parameter: The topic should either have ContentBasedDeduplication "
-                     "enabled or MessageDeduplicationId provided explicitly")
+        return Error(
+            400,
+            "InvalidParameter",
+            "Invalid parameter: The topic should either have ContentBasedDeduplication "
+            "enabled or MessageDeduplicationId provided explicitly",
+        )
     return None
 
 
 def _kinesis(request: Request) -> Error | None:
     entries = request.entries
     if not entries or len(entries) > 500:
-        return Error(400, "ValidationException",
-                     f"'records' must have between 1 and 500 members, not {len(entries)}.")
+        return Error(
+            400,
+            "ValidationException",
+            f"'records' must have between 1 and 500 members, not {len(entries)}.",
+        )
     for index, entry in enumerate(entries, 1):
         if not 1 <= len(entry.partition_key or "") <= 256:
-            return Error(400, "ValidationException",
-                         f"'records.{index}.member.partitionKey' must have 1 to 256 characters.")
+            return Error(
+                400,
+                "ValidationException",
+                f"'records.{index}.member.partitionKey' must have 1 to 256 characters.",
+            )
         if entry.size > KINESIS_BYTES:
-            return Error(400, "ValidationException",
-                         f"'records.{index}.member' must have at most {KINESIS_BYTES} bytes.")
+            return Error(
+                400,
+                "ValidationException",
+                f"'records.{index}.member' must have at most {KINESIS_BYTES} bytes.",
+            )
     if sum(entry.size for entry in entries) > KINESIS_BYTES:
         return Error(400, "InvalidArgumentException", "Records size exceeds 10 MB limit")
     return None

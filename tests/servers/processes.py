@@ -7,9 +7,11 @@ kinesalite only: moto loses some under threads.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import dataclasses
 import fcntl
+import importlib.util
 import json
 import os
 import selectors
@@ -31,7 +33,7 @@ READY_TIMEOUT = 60.0  # seconds; importing moto on a busy machine takes a few
 NPM_TIMEOUT = 300.0
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """A server cannot be had on this machine; says what is missing."""
 
 
@@ -51,10 +53,17 @@ class Server:
 def running(command: list[str]) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Starts a command that prints `port N` when it listens; its URL and process. Stops it."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with tempfile.TemporaryFile() as log, subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd=ROOT,
-        env=environment,
-    ) as process:
+    with (
+        tempfile.TemporaryFile() as log,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            cwd=ROOT,
+            env=environment,
+        ) as process,
+    ):
         try:
             line = _first_line(process)
             if not line.startswith(b"port "):
@@ -85,7 +94,7 @@ def _first_line(process: subprocess.Popen[bytes]) -> bytes:
     return line
 
 
-# moto: SNS, read back through a queue
+# SNS, by moto, read back through a queue
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,53 +102,88 @@ class Message:
     """A message as it arrived in the queue behind a topic."""
 
     body: str
-    attributes: dict[str, Any]  # as in `receive_message`, `MessageAttributes`
+    attributes: dict[str, tuple[str, bytes]]  # name -> type, value; as in `Entry`
     system: dict[str, str]  # `Attributes`: MessageGroupId, MessageDeduplicationId, ...
+    subject: str | None = None  # with `raw=False` only
 
 
 @dataclasses.dataclass(frozen=True)
 class Topic:
-    """A topic with a queue behind it that gets every message raw."""
+    """A topic with a queue behind it that gets every message."""
 
     arn: str
     queue_url: str
+    raw: bool
     sqs: Any
 
     def drain(self, expect: int = 0, timeout: float = 30) -> list[Message]:
         """Takes all messages out of the queue, in its order, waiting until there are `expect`.
 
         Returns what there is, more or fewer, after `timeout` seconds at the latest; what arrives
-        after the first empty answer beyond `expect` is not waited for.
+        after the first empty answer beyond `expect` is not waited for. Publish first, drain then:
+        moto may lose a message that is sent while another is deleted, and it forgets the
+        de-duplication ids of the messages it has deleted.
         """
         deadline = time.monotonic() + timeout
         messages: list[Message] = []
         while True:
             wait = 1 if len(messages) < expect else 0
             received = self.sqs.receive_message(
-                QueueUrl=self.queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=wait,
-                AttributeNames=["All"], MessageAttributeNames=["All"],
+                QueueUrl=self.queue_url,
+                MaxNumberOfMessages=10,
+                WaitTimeSeconds=wait,
+                AttributeNames=["All"],
+                MessageAttributeNames=["All"],
             ).get("Messages", [])
             if not received and (len(messages) >= expect or time.monotonic() >= deadline):
                 return messages
-            for one in received:
-                attributes = one.get("MessageAttributes", {})
-                messages.append(Message(one["Body"], attributes, one.get("Attributes", {})))
+            messages += [_raw(one) if self.raw else _enveloped(one) for one in received]
             if received:
                 self.sqs.delete_message_batch(
                     QueueUrl=self.queue_url,
-                    Entries=[{"Id": str(i), "ReceiptHandle": one["ReceiptHandle"]}
-                             for i, one in enumerate(received)],
+                    Entries=[
+                        {"Id": str(i), "ReceiptHandle": one["ReceiptHandle"]}
+                        for i, one in enumerate(received)
+                    ],
                 )
+
+
+def _raw(received: dict[str, Any]) -> Message:
+    attributes = {
+        name: (value["DataType"], value.get("StringValue", "").encode())
+        for name, value in received.get("MessageAttributes", {}).items()
+    }
+    return Message(received["Body"], attributes, received.get("Attributes", {}))
+
+
+def _enveloped(received: dict[str, Any]) -> Message:
+    envelope = json.loads(received["Body"])
+    attributes = {
+        name: (
+            value["Type"],
+            base64.b64decode(value["Value"])
+            if value["Type"].startswith("Binary")
+            else str(value["Value"]).encode(),
+        )
+        for name, value in envelope.get("MessageAttributes", {}).items()
+    }
+    return Message(
+        envelope["Message"], attributes, received.get("Attributes", {}), envelope.get("Subject")
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Moto(Server):
     """moto's server; its state is shared by all tests: use topics of your own."""
 
-    def topic(self, name: str | None = None, *, fifo: bool = False, **attributes: str) -> Topic:
+    def topic(
+        self, name: str | None = None, *, fifo: bool = False, raw: bool = True, **attributes: str
+    ) -> Topic:
         """Creates a topic and a queue that gets its messages; a unique name unless one is given.
 
-        `attributes` are the topic's, for example `ContentBasedDeduplication="true"`.
+        `attributes` are the topic's, for example `ContentBasedDeduplication="true"`. `raw` is for
+        raw message delivery; without it messages travel in SNS's envelope, where binary attributes
+        are whole (moto 5.2 cannot deliver them raw: the queue then fails to hand the message out).
         """
         name = (name or f"topic-{uuid.uuid4().hex}").removesuffix(".fifo") + ".fifo" * fifo
         sns, sqs = self.client("sns"), self.client("sqs")
@@ -149,24 +193,24 @@ class Moto(Server):
         queue_url = sqs.create_queue(QueueName=name, Attributes=queue)["QueueUrl"]
         queue_arn = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
         sns.subscribe(
-            TopicArn=arn, Protocol="sqs", Endpoint=queue_arn["Attributes"]["QueueArn"],
-            Attributes={"RawMessageDelivery": "true"},
+            TopicArn=arn,
+            Protocol="sqs",
+            Endpoint=queue_arn["Attributes"]["QueueArn"],
+            Attributes={"RawMessageDelivery": "true"} if raw else {},
         )
-        return Topic(arn, queue_url, sqs)
+        return Topic(arn, queue_url, raw, sqs)
 
 
 @contextlib.contextmanager
 def moto() -> Iterator[Moto]:
-    """Raises Unavailable where moto is not installed."""
-    try:
-        import moto.server  # noqa: F401
-    except ImportError as error:
-        raise Unavailable(f"moto[server] is not installed: {error}") from error
+    """Raises UnavailableError where moto is not installed."""
+    if importlib.util.find_spec("moto") is None or importlib.util.find_spec("flask") is None:
+        raise UnavailableError("moto[server] is not installed")
     with running([sys.executable, "-m", "tests.servers.moto_main"]) as (url, process):
         yield Moto(url, process)
 
 
-# kinesalite: Kinesis
+# Kinesis, by kinesalite
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,7 +251,7 @@ class Kinesalite(Server):
 
 
 def install_kinesalite() -> None:
-    """Installs what tests/package-lock.json pins, unless it is there. Raises Unavailable."""
+    """Installs what tests/package-lock.json pins, unless it is there. Raises UnavailableError."""
     wanted = json.loads((TESTS / "package.json").read_text())["dependencies"]["kinesalite"]
     installed = TESTS / "node_modules" / "kinesalite" / "package.json"
     with (TESTS / "package.json").open() as lock:  # several test processes may start at once
@@ -216,22 +260,22 @@ def install_kinesalite() -> None:
             return
         npm = shutil.which("npm")
         if npm is None:
-            raise Unavailable("npm is not installed (kinesalite comes from there)")
+            raise UnavailableError("npm is not installed (kinesalite comes from there)")
         command = [npm, "ci", "--ignore-scripts", "--omit=optional", "--prefix", str(TESTS)]
         try:
             subprocess.run(command, check=True, capture_output=True, timeout=NPM_TIMEOUT)
         except subprocess.CalledProcessError as error:
-            raise Unavailable(f"npm ci failed: {error.stderr.decode()[-500:]}") from error
+            raise UnavailableError(f"npm ci failed: {error.stderr.decode()[-500:]}") from error
         except subprocess.TimeoutExpired as error:
-            raise Unavailable(f"npm ci took more than {NPM_TIMEOUT} s") from error
+            raise UnavailableError(f"npm ci took more than {NPM_TIMEOUT} s") from error
 
 
 @contextlib.contextmanager
 def kinesalite() -> Iterator[Kinesalite]:
-    """Raises Unavailable where node or npm is missing, or npm cannot install."""
+    """Raises UnavailableError where node or npm is missing, or npm cannot install."""
     node = shutil.which("node")
     if node is None:
-        raise Unavailable("node is not installed (kinesalite runs on it)")
+        raise UnavailableError("node is not installed (kinesalite runs on it)")
     install_kinesalite()
     with running([node, str(TESTS / "servers" / "kinesalite.js")]) as (url, process):
         yield Kinesalite(url, process)

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode, urlsplit
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from tests.servers.recording import RecordingServer
 from tests.servers.wire import (
@@ -53,8 +53,8 @@ class FaultProxy(RecordingServer):
             return reply
         results = _results(request, reply.body)
         if request.operation == "PublishBatch":
-            ids = [request.entries[index].id for index in good]
-            return {index: results[id] for index, id in zip(good, ids, strict=True) if id in results}
+            named = [(index, request.entries[index].id) for index in good]
+            return {index: results[name] for index, name in named if name in results}
         return {index: results[position] for position, index in enumerate(good)}
 
     def control(self, request: Request) -> Reply:
@@ -89,10 +89,13 @@ def _body(request: Request, good: Sequence[int]) -> bytes:
         records = request.params["Records"]
         return json.dumps({**request.params, "Records": [records[i] for i in good]}).encode()
     renumbered = {}
-    numbers = sorted({
-        int(name[len(_ENTRIES):].split(".")[0])
-        for name, _ in form(request.body) if name.startswith(_ENTRIES)
-    })
+    numbers = sorted(
+        {
+            int(name[len(_ENTRIES) :].split(".")[0])
+            for name, _ in form(request.body)
+            if name.startswith(_ENTRIES)
+        }
+    )
     for new, index in enumerate(good, 1):
         renumbered[str(numbers[index])] = str(new)
     pairs = []
@@ -100,7 +103,7 @@ def _body(request: Request, good: Sequence[int]) -> bytes:
         if not name.startswith(_ENTRIES):
             pairs.append((name, value))
             continue
-        number, _, rest = name[len(_ENTRIES):].partition(".")
+        number, _, rest = name[len(_ENTRIES) :].partition(".")
         if number in renumbered:
             pairs.append((f"{_ENTRIES}{renumbered[number]}.{rest}", value))
     return urlencode(pairs).encode()
@@ -112,7 +115,7 @@ def _results(request: Request, body: bytes) -> Mapping[Any, Result]:
         answer = json.loads(body)
         records = answer["Records"] if request.operation == "PutRecords" else [answer]
         return dict(enumerate(_record_result(record) for record in records))
-    root = ElementTree.fromstring(body)
+    root = ET.fromstring(body)
     results: dict[Any, Result] = {}
     if request.operation == "Publish":
         results[0] = _stored(_texts(next(_find(root, "PublishResult"))))
@@ -134,11 +137,11 @@ def _record_result(record: Mapping[str, Any]) -> Result:
     return Stored("", record["SequenceNumber"], record["ShardId"])
 
 
-def _find(root: ElementTree.Element, *names: str) -> Any:
+def _find(root: ET.Element, *names: str) -> Any:
     return root.iterfind(".//" + "/".join(f"{{{SNS_NAMESPACE}}}{name}" for name in names))
 
 
-def _texts(element: ElementTree.Element) -> dict[str, str]:
+def _texts(element: ET.Element) -> dict[str, str]:
     return {child.tag.rpartition("}")[2]: child.text or "" for child in element}
 
 

@@ -27,15 +27,22 @@ from tests.servers.wire import Answer, Entry, Failure, Reply, Request, Result, S
 
 Script = Callable[[Request], "Answer | None"]
 
-_REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found",
-            429: "Too Many Requests", 500: "Internal Server Error", 502: "Bad Gateway",
-            503: "Service Unavailable"}
+_REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+}
 _ENDLESS = 1 << 30  # Content-Length of a dripping answer that never completes
 _session = boto3.Session()  # making clients from one session is not thread-safe: hence the lock
 _session_lock = threading.Lock()
 
 
-class Disconnect(Exception):
+class DisconnectError(Exception):
     """Ends a connection without (more of) an answer; `reset` by RST instead of FIN."""
 
     def __init__(self, reset: bool = False) -> None:
@@ -236,7 +243,7 @@ class RecordingServer:
                 head = _read_request(sock, reader)
                 if head is None or not self._one(sock, number, *head):
                     break
-        except Disconnect as end:
+        except DisconnectError as end:
             reset = end.reset
         except OSError:
             pass  # the client went away
@@ -257,21 +264,37 @@ class RecordingServer:
                 self._changed.notify_all()
 
     def _one(
-        self, sock: socket.socket, number: int, method: str, path: str,
-        headers: dict[str, str], body: bytes,
+        self,
+        sock: socket.socket,
+        number: int,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        body: bytes,
     ) -> bool:
         """Serves one request; whether the connection stays open after it."""
         service = wire.service_of(headers)
         try:
             operation, params = wire.parse(service, headers, body)
             entries = wire.entries_of(service, operation, params)
-        except wire.BadRequest as bad:
+        except wire.BadRequestError as bad:
             self._send(sock, wire.error_reply(bad.service, bad.error), Answer())
             return True
         with self._changed:
             self._request_count += 1
-            request = Request(self._request_count, number, time.monotonic(), service, operation,
-                              path, headers, body, params, entries, method)
+            request = Request(
+                self._request_count,
+                number,
+                time.monotonic(),
+                service,
+                operation,
+                path,
+                headers,
+                body,
+                params,
+                entries,
+                method,
+            )
             if self._keep:
                 self._requests.append(request)
             self._changed.notify_all()
@@ -296,9 +319,9 @@ class RecordingServer:
             with self._changed:
                 self._held.discard(answer.hold)
         if self._closing.is_set():
-            raise Disconnect
+            raise DisconnectError
         if answer.reset is not None:
-            raise Disconnect(reset=True)
+            raise DisconnectError(reset=True)
         self._send(sock, reply, answer)
 
     def _reply(self, request: Request, answer: Answer) -> Reply:
@@ -311,8 +334,9 @@ class RecordingServer:
             if isinstance(outcome, Reply):
                 reply = outcome
             else:
-                self._record_stored([request.entries[i] for i in good if
-                                     isinstance(outcome.get(i), Stored)])
+                self._record_stored(
+                    [request.entries[i] for i in good if isinstance(outcome.get(i), Stored)]
+                )
                 made_up = {i: Stored(str(uuid.uuid4()), "1", "shardId-000000000000") for i in good}
                 merged: dict[int, Result] = {**made_up, **outcome, **failures}
                 reply = wire.render(
@@ -333,8 +357,9 @@ class RecordingServer:
         outcome = self.execute(request, range(len(request.entries)))
         if isinstance(outcome, Reply):
             return outcome
-        self._record_stored([request.entries[i] for i, result in outcome.items()
-                             if isinstance(result, Stored)])
+        self._record_stored(
+            [request.entries[i] for i, result in outcome.items() if isinstance(result, Stored)]
+        )
         return wire.error_reply(request.service, wire.Error(500, "InternalFailure"))
 
     def _throttled(self, request: Request, failed: dict[int, Failure]) -> dict[int, Failure]:
@@ -372,11 +397,11 @@ class RecordingServer:
             sock.sendall(start)
             for piece in _pieces(reply.body, answer.pieces):
                 if self._closing.wait(answer.drip):
-                    raise Disconnect
+                    raise DisconnectError
                 sock.sendall(piece)
         elif answer.truncate is not None:
             sock.sendall(start + reply.body[: answer.truncate])
-            raise Disconnect
+            raise DisconnectError
         else:
             sock.sendall(start + reply.body)
 

@@ -170,7 +170,7 @@ class Reply:
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-class BadRequest(Exception):
+class BadRequestError(Exception):
     """The body cannot be understood; answered with a whole-request error."""
 
     def __init__(self, service: str, error: Error) -> None:
@@ -190,13 +190,15 @@ def service_of(headers: Mapping[str, str]) -> str:
 
 
 def parse(service: str, headers: Mapping[str, str], body: bytes) -> tuple[str, dict[str, Any]]:
-    """The operation and the parameters of a request. Raises BadRequest."""
+    """The operation and the parameters of a request. Raises BadRequestError."""
     if "x-amz-target" in headers:
         operation = headers["x-amz-target"].rpartition(".")[2]
         try:
             params = json.loads(body or b"{}")
         except ValueError as error:
-            raise BadRequest(service, Error(400, "SerializationException", str(error))) from error
+            raise BadRequestError(
+                service, Error(400, "SerializationException", str(error))
+            ) from error
         return operation, params
     params = unflatten(form(body))
     return str(params.get("Action", "")), params
@@ -206,7 +208,7 @@ def form(body: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict")
     except ValueError as error:
-        raise BadRequest("sns", Error(400, "MalformedQueryString", str(error))) from error
+        raise BadRequestError("sns", Error(400, "MalformedQueryString", str(error))) from error
 
 
 def unflatten(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
@@ -324,8 +326,11 @@ def render(request: Request, results: Sequence[Result], answer: Answer) -> Reply
     """The normal answer for one result per entry, bent as `answer` wants."""
     if request.operation in SINGLES:
         return _render_single(request, results[0])
-    shown = [pair for index, pair in enumerate(zip(request.entries, results, strict=True))
-             if index not in answer.omit]
+    shown = [
+        pair
+        for index, pair in enumerate(zip(request.entries, results, strict=True))
+        if index not in answer.omit
+    ]
     if answer.results is not None:
         extra = answer.results - len(shown)
         filler = Stored(str(uuid.uuid4()), "1", "shardId-000000000000")
@@ -334,8 +339,10 @@ def render(request: Request, results: Sequence[Result], answer: Answer) -> Reply
         return _render_records([result for _, result in shown], answer)
     unknown = {request.entries[index].id for index in answer.unknown_ids}
     return _render_batch(
-        [(f"unknown-{uuid.uuid4()}" if entry.id in unknown else entry.id or "", result)
-         for entry, result in shown]
+        [
+            (f"unknown-{uuid.uuid4()}" if entry.id in unknown else entry.id or "", result)
+            for entry, result in shown
+        ]
     )
 
 
@@ -350,28 +357,30 @@ def _render_single(request: Request, result: Result) -> Reply:
 
 def _render_records(results: Sequence[Result], answer: Answer) -> Reply:
     failed = sum(isinstance(result, Failure) for result in results)
-    return json_reply({
-        "FailedRecordCount": failed if answer.failed_count is None else answer.failed_count,
-        "Records": [
-            {"ErrorCode": result.code, "ErrorMessage": result.message}
-            if isinstance(result, Failure)
-            else {"ShardId": result.shard_id, "SequenceNumber": result.sequence_number}
-            for result in results
-        ],
-    })
+    return json_reply(
+        {
+            "FailedRecordCount": failed if answer.failed_count is None else answer.failed_count,
+            "Records": [
+                {"ErrorCode": result.code, "ErrorMessage": result.message}
+                if isinstance(result, Failure)
+                else {"ShardId": result.shard_id, "SequenceNumber": result.sequence_number}
+                for result in results
+            ],
+        }
+    )
 
 
 def _render_batch(results: Sequence[tuple[str, Result]]) -> Reply:
     successful, failed = [], []
-    for id, result in results:
+    for name, result in results:
         if isinstance(result, Failure):
             failed.append(
-                f"<member><Id>{escape(id)}</Id><Code>{escape(result.code)}</Code>"
+                f"<member><Id>{escape(name)}</Id><Code>{escape(result.code)}</Code>"
                 f"<Message>{escape(result.message)}</Message>"
                 f"<SenderFault>{str(result.sender_fault).lower()}</SenderFault></member>"
             )
         else:
-            successful.append(f"<member><Id>{escape(id)}</Id>{_xml_stored(result)}</member>")
+            successful.append(f"<member><Id>{escape(name)}</Id>{_xml_stored(result)}</member>")
     return xml_reply(
         "PublishBatch",
         f"<Successful>{''.join(successful)}</Successful><Failed>{''.join(failed)}</Failed>",
