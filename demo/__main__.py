@@ -1,0 +1,52 @@
+"""Run the demo: `python -m demo [--input FILE]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo and return its exit code: 0 all arrived, 1 something did not, 2 bad input."""
+    parser = argparse.ArgumentParser(
+        prog="demo",
+        description="Send lines to a topic and a stream, the plain boto3 way and through "
+        "publisher, and check that every one arrived. No AWS account is needed or touched.",
+        epilog="exit code: 0 every line arrived, 1 something was lost, 2 bad input",
+    )
+    parser.add_argument(
+        "--input",
+        type=Path,
+        metavar="FILE",
+        help="one message a line, UTF-8, .gz understood (default: a sample of 250 lines)",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        from rich.console import Console
+
+        from .aws import DemoError, isolate
+        from .lines import InputError, read
+        from .run import run
+    except ModuleNotFoundError as error:
+        return _complain(f"{error.name} is missing: pip install 'boto3-publisher[demo]'", 2)
+    try:
+        lines = read(options.input)
+        isolate()
+        return 0 if run(lines, Console()) else 1
+    except InputError as error:
+        return _complain(str(error), 2)
+    except DemoError as error:
+        return _complain(str(error), 1)
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+
+
+def _complain(text: str, code: int) -> int:
+    print(f"demo: {text}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
