@@ -1,31 +1,35 @@
 # Every target sets up what it needs: python3 (3.10 or newer, with venv) and make are enough.
 # A second run skips what is already there: the stamp files in the environment are its memory.
 #
-#   make demo [INPUT=FILE]   the tour, with no AWS account
-#   make test                lint, types and tests
-#   make PYTHON=python3.12 VENV=.venv-3.12 test
+#   make demo                    the tour, with no AWS account
+#   make demo INPUT=access.log   the same with lines of your own (.gz too)
+#   make test                    lint, types and tests
+#   make test PYTEST="-k fifo"   some of the tests
+#   make lint                    only lint and types
+#   make bench                   the figures beside every peer's; make bench-quick: in two minutes
+#   make soak                    ten minutes under changing faults
+#   make clean                   remove everything that the other targets made
+#   make PYTHON=python3.12 VENV=.venv-3.12 test   with another Python
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# Extra arguments: make test PYTEST="-k fifo -x"
-PYTEST ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format types check bench bench-quick soak clean
+.PHONY: help demo test lint bench bench-quick soak clean node
 
 help:
-	@sed -n 's/^#   //p' Makefile; \
-	echo "other targets: lint, bench, bench-quick, soak, clean"
+	@sed -n 's/^#   //p' Makefile
 
 # ---------------------------------------------------------------- environments
 
-$(VENV)/.made:
+%/.made:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("$(PYTHON) is Python %d.%d; 3.10 or newer is needed: make PYTHON=python3.12 ..." % sys.version_info[:2])'
-	@$(PYTHON) -m venv --clear $(VENV) || { echo "$(PYTHON) has no venv (on Debian: apt-get install python3-venv)"; exit 1; }
+	@$(PYTHON) -m venv --clear $* || { echo "$(PYTHON) has no venv (on Debian: apt-get install python3-venv)"; exit 1; }
 	@touch $@
+.PRECIOUS: %/.made
 
 $(VENV)/.demo: $(VENV)/.made pyproject.toml
 	@echo "installing the demo into $(VENV)"
@@ -37,9 +41,14 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml
 	@$(PIP) install -e '.[dev]'
 	@touch $@ $(VENV)/.demo
 
+# The peers of the benchmarks hold botocore to old versions: they get an environment of their own.
+.venv-bench/.bench: .venv-bench/.made pyproject.toml
+	@echo "installing the benchmarks' peers into .venv-bench"
+	@.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install -e '.[bench]'
+	@touch $@
+
 # kinesalite counts Kinesis records under threads. Without npm its tests skip, and say so.
 node: $(if $(shell command -v npm),tests/node_modules/.made)
-.PHONY: node
 
 tests/node_modules/.made: tests/package.json tests/package-lock.json
 	@echo "installing kinesalite into tests/node_modules"
@@ -49,8 +58,9 @@ tests/node_modules/.made: tests/package.json tests/package-lock.json
 # ---------------------------------------------------------------- what people run
 
 demo: $(VENV)/.demo
-	@$(BIN)/python -m demo $(if $(INPUT),--input $(INPUT))
+	@$(BIN)/python -m demo $(if $(INPUT),--input "$(INPUT)")
 
+PYTEST ?=
 test: lint node
 	@$(BIN)/python -m pytest $(PYTEST)
 
@@ -59,11 +69,14 @@ lint: $(VENV)/.dev
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(VENV)/.dev
-	@$(BIN)/python -m benchmarks
+bench: .venv-bench/.bench
+	@.venv-bench/bin/python -m benchmarks
 
-bench-quick: $(VENV)/.dev
-	@$(BIN)/python -m benchmarks --quick
+bench-quick: .venv-bench/.bench
+	@.venv-bench/bin/python -m benchmarks --quick
+
+soak: $(VENV)/.dev node
+	@$(BIN)/python -m tests.soak
 
 clean:
 	rm -rf .venv .venv-* build dist tests/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
