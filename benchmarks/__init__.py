@@ -1,0 +1,1 @@
+"""The benchmarks: this package beside its peers, on the same work, in the same run."""

@@ -1,0 +1,68 @@
+"""This package: one call a message, futures not kept, and its own account of what was delivered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from benchmarks.load import REGION, STREAM, TOPIC, entries, package
+from benchmarks.peers import Peer, Send
+
+OURS = "#d62728"
+
+
+def _settle(ours: Any, before: int, count: int) -> None:
+    left = ours.flush(timeout=120)
+    delivered = ours.stats().total.delivered - before
+    if left or delivered != count:
+        raise RuntimeError(f"{delivered} of {count} delivered, {left} unresolved")
+
+
+@contextmanager
+def open_single(service: str, endpoint: str) -> Iterator[Send]:
+    """`publish` and `put_record`, then `flush`."""
+    with package() as ours:
+        client = ours.client(service, endpoint_url=endpoint, region_name=REGION)
+
+        def send(work: list[Any]) -> None:
+            before = ours.stats().total.delivered
+            if service == "sns":
+                for message in work:
+                    client.publish(TopicArn=TOPIC, Message=message)
+            else:
+                for key, data in work:
+                    client.put_record(StreamName=STREAM, Data=data, PartitionKey=key)
+            _settle(ours, before, len(work))
+
+        yield send
+
+
+@contextmanager
+def open_batch(service: str, endpoint: str) -> Iterator[Send]:
+    """`publish_batch` and `put_records` with the whole work in one call."""
+    with package() as ours:
+        client = ours.client(service, endpoint_url=endpoint, region_name=REGION)
+
+        def send(work: list[Any]) -> None:
+            if service == "sns":
+                future = client.publish_batch(
+                    TopicArn=TOPIC, PublishBatchRequestEntries=entries("sns", work)
+                )
+                failed = len(future.result(timeout=120).get("Failed", ()))
+            else:
+                future = client.put_records(StreamName=STREAM, Records=entries("kinesis", work))
+                failed = future.result(timeout=120)["FailedRecordCount"]
+            if failed:
+                raise RuntimeError(f"{failed} of {len(work)} failed")
+
+        yield send
+
+
+NEEDS = ("boto3", "publisher")
+PEERS = [
+    Peer("publisher", open_single, {"sns": 10_000, "kinesis": 80_000}, NEEDS, color=OURS),
+    Peer(
+        "publisher (batch)", open_batch, {"sns": 10_000, "kinesis": 80_000}, NEEDS, color="#ff9896"
+    ),
+]

@@ -1,0 +1,104 @@
+"""The CPU of one `put_records(500)`: this package, boto3, and the floor under both."""
+
+from __future__ import annotations
+
+import json
+from binascii import b2a_base64
+from collections.abc import Callable
+from json.encoder import encode_basestring_ascii as quote
+from typing import Any
+
+from benchmarks.harness import Bench, Goal, Variant
+from benchmarks.load import (
+    ENVIRONMENT,
+    REGION,
+    STREAM,
+    boto3_client,
+    entries,
+    messages,
+    package,
+)
+from benchmarks.worker import Meter
+
+Records = list[dict[str, Any]]
+
+
+def open_floor(endpoint: str) -> Callable[[Records], int]:
+    """The least that a signed request costs with botocore's signer and urllib3."""
+    import urllib3
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
+    pool = urllib3.connectionpool.connection_from_url(endpoint, maxsize=1)
+    credentials = Credentials(
+        ENVIRONMENT["AWS_ACCESS_KEY_ID"], ENVIRONMENT["AWS_SECRET_ACCESS_KEY"]
+    )
+    signer = SigV4Auth(credentials, "kinesis", REGION)
+    ending = f'], "StreamName": {json.dumps(STREAM)}}}'.encode()
+
+    def call(records: Records) -> int:
+        parts = [
+            b'{"Data": "%b", "PartitionKey": %b}'
+            % (b2a_base64(each["Data"], newline=False), quote(each["PartitionKey"]).encode())
+            for each in records
+        ]
+        body = b'{"Records": [' + b", ".join(parts) + ending
+        headers = {
+            "X-Amz-Target": "Kinesis_20131202.PutRecords",
+            "Content-Type": "application/x-amz-json-1.1",
+        }
+        request = AWSRequest("POST", endpoint + "/", headers, body)
+        signer.add_auth(request)
+        answer = pool.urlopen(
+            "POST", "/", body, headers=dict(request.headers.items()), retries=False
+        )
+        return sum("ErrorCode" in each for each in json.loads(answer.data)["Records"])
+
+    return call
+
+
+def open_boto3(endpoint: str) -> Callable[[Records], int]:
+    """boto3's own call."""
+    client = boto3_client("kinesis", endpoint)
+    return lambda records: int(
+        client.put_records(StreamName=STREAM, Records=records)["FailedRecordCount"]
+    )
+
+
+def open_publisher(endpoint: str) -> Callable[[Records], int]:
+    """This package's call, its future awaited."""
+    client = package().client("kinesis", endpoint_url=endpoint, region_name=REGION)
+    return lambda records: int(
+        client.put_records(StreamName=STREAM, Records=records).result(30)["FailedRecordCount"]
+    )
+
+
+KINDS = {"publisher": open_publisher, "boto3": open_boto3, "floor": open_floor}
+
+
+def measure(kind: str, endpoint: str, calls: int) -> dict[str, float]:
+    """Make `calls` calls of 500 records one after the other; process CPU a call (ms)."""
+    call = KINDS[kind](endpoint)
+    records = entries("kinesis", messages("kinesis", 500))
+    for _ in range(10):
+        call(records)
+    meter = Meter()
+    failed = sum(call(records) for _ in range(calls))
+    wall, cpu = meter.read()
+    if failed:
+        raise RuntimeError(f"{failed} records failed")
+    return {"cpu_ms": cpu / calls * 1e3, "wall_ms": wall / calls * 1e3}
+
+
+def goal_floor(bench: Bench) -> Goal:
+    """CPU of one `put_records(500)` against the floor."""
+    calls = bench.scale(100, 15)
+    variants = {
+        kind: Variant(measure, {"kind": kind, "calls": calls}, expect=calls * 500) for kind in KINDS
+    }
+    rows = bench.interleave("floor", variants)
+    goal = Goal("CPU of one `put_records(500)` against own body + botocore's signer + urllib3")
+    goal.at_most("times the floor", rows, "publisher", "floor", "cpu_ms", 1.35)
+    goal.add("boto3, times the floor", goal.ratio(rows, "boto3", "floor", "cpu_ms"))
+    return goal

@@ -1,0 +1,141 @@
+"""Throughput and process CPU per message: this package beside every peer."""
+
+# ruff: noqa: ARG001 - the harness hands every measurement the endpoint
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.harness import Bench, Goal, Variant
+from benchmarks.load import LATENCY, WORKERS, messages
+from benchmarks.peers import all_peers, peer
+from benchmarks.worker import Meter
+
+SLOW = ("boto3 loop", "pool per call", "asyncio.to_thread", "aiobotocore", "aws-sdk-sns")
+"""Peers that no goal compares with and that do tens to hundreds a second."""
+
+
+def measure(name: str, service: str, endpoint: str, count: int) -> dict[str, float]:
+    """Send `count` messages with a peer, after a warm-up that opens its connections."""
+    chosen = peer(name)
+    with chosen.open(service, endpoint) as send:
+        # Enough for every connection to be open, little for a peer that does forty a second.
+        send(messages(service, max(40, count // 8)))
+        work = messages(service, count, start=1_000_000)
+        meter = Meter()
+        send(work)
+        wall, cpu = meter.read()
+    return {"count": count, "rate": count / wall, "cpu_us": cpu / count * 1e6, "wall": wall}
+
+
+def control(service: str, endpoint: str, count: int) -> dict[str, float]:
+    """The control row: the same loop over the same work into nothing."""
+    work = messages(service, count)
+    meter = Meter()
+    for message in work:
+        _nothing(message)
+    wall, cpu = meter.read()
+    return {"count": count, "rate": count / wall, "cpu_us": cpu / count * 1e6, "wall": wall}
+
+
+def _nothing(message: Any) -> None:
+    pass
+
+
+def table(
+    bench: Bench, service: str, only: tuple[str, ...] = ()
+) -> dict[str, list[dict[str, Any]]]:
+    """Measure every peer of `service` (or `only` those), interleaved, once per bench."""
+
+    def run() -> dict[str, list[dict[str, Any]]]:
+        variants = {}
+        for name, each in all_peers().items():
+            if service not in each.messages or (only and name not in only):
+                continue
+            if bench.quick and not only and name in SLOW:
+                bench.absent(f"{service}: {name}", "left out of a quick run")
+                continue
+            if why := each.missing():
+                bench.absent(f"{service}: {name}", why)
+                continue
+            count = bench.scale(each.messages[service], 40)
+            arguments = {"name": name, "service": service, "count": count}
+            variants[name] = Variant(measure, arguments, expect=0 if each.aggregates else count)
+        count = bench.scale(100_000, 1_000)
+        variants["control (no-op)"] = Variant(control, {"service": service, "count": count})
+        return bench.interleave(f"throughput {service}", variants)
+
+    return bench.once(f"throughput {service}", run)
+
+
+def goal_sns_throughput(bench: Bench) -> Goal:
+    """SNS throughput against one shared pool of `publish`."""
+    rows = table(bench, "sns")
+    goal = Goal("SNS throughput against one shared pool of `publish`")
+    goal.at_least("times the shared pool", rows, "publisher", "shared pool", "rate", 10)
+    full = WORKERS * 10 / LATENCY
+    goal.value("of max_workers x 10 / latency", rows, "publisher", "rate", 0.75, scale=full)
+    return goal
+
+
+def goal_kinesis_throughput(bench: Bench) -> Goal:
+    """Kinesis throughput against one shared pool of `put_record`."""
+    rows = table(bench, "kinesis")
+    goal = Goal("Kinesis throughput against one shared pool of `put_record`")
+    goal.at_least("times the shared pool", rows, "publisher", "shared pool", "rate", 200)
+    best = goal.best(rows, ("async-kinesis", "aiokpl"), "rate")
+    goal.at_least(
+        f"times the best of async-kinesis and aiokpl ({best})", rows, "publisher", best, "rate", 5
+    )
+    return goal
+
+
+def goal_sns_async_sdk(bench: Bench) -> Goal:
+    """SNS against AWS's async SDK with hand-made batches: same Python, same requests in flight."""
+    rows = table(bench, "sns")
+    goal = Goal("SNS against AWS's async SDK with hand-made batches")
+    other = "aws-sdk-sns (hand-made batches)"
+    goal.at_least("times its throughput", rows, "publisher", other, "rate", 1)
+    goal.at_most("of its CPU", rows, "publisher", other, "cpu_us", 0.7)
+    return goal
+
+
+def goal_sns_cpu(bench: Bench) -> Goal:
+    """Process CPU per message, SNS, against the shared pool."""
+    rows = table(bench, "sns")
+    goal = Goal("process CPU per message, SNS, against the shared pool")
+    goal.at_most("of the shared pool's", rows, "publisher", "shared pool", "cpu_us", 1 / 11)
+    return goal
+
+
+def goal_kinesis_cpu(bench: Bench) -> Goal:
+    """Process CPU per message, Kinesis: `put_record` and `put_records`."""
+    rows = table(bench, "kinesis")
+    goal = Goal("process CPU per message, Kinesis")
+    goal.at_most(
+        "`put_record`: of the shared pool's", rows, "publisher", "shared pool", "cpu_us", 0.01
+    )
+    goal.at_most(
+        "`put_records`: of a boto3 loop of 500",
+        rows,
+        "publisher (batch)",
+        "batch loop",
+        "cpu_us",
+        0.45,
+    )
+    return goal
+
+
+def goal_stub_cost(bench: Bench) -> Goal:
+    """CPU of a boto3 client over that of the stub: the stub must not be what is measured."""
+    goal = Goal("the stub endpoint: CPU of a boto3 client over its own, per request")
+    for service, actions in (("sns", "Publish PublishBatch"), ("kinesis", "PutRecord PutRecords")):
+        rows = table(bench, service)
+        full = 10 if service == "sns" else 500
+        peers = (("shared pool", 1), ("batches in a shared pool", full))
+        for action, (name, size) in zip(actions.split(), peers, strict=True):
+            values = [
+                row["cpu_us"] * size * row["stub"]["requests"] / (row["stub"]["cpu"] * 1e6)
+                for row in rows.get(name, ())
+            ]
+            goal.add(f"{action}: times dearer", values, 5, at_least=True)
+    return goal
