@@ -1,0 +1,104 @@
+"""Publish to SNS and Kinesis from synchronous code without waiting for it.
+
+``publisher.client("sns").publish(...)`` takes boto3's arguments and returns a ``concurrent.futures.Future`` at once. Behind it one
+bounded thread pool sends what was published in batches, retries only what failed, and keeps an account of every message.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._client import Client
+from ._future import PublishFuture
+from ._message import Attempt, Event
+from ._publisher import Publisher
+from ._retrying import retry_policy
+from ._signals import install_signal_handlers
+from ._stats import LATENCY_BOUNDS, Ledger, Stats
+from .errors import (
+    BufferFull,
+    DeliveryError,
+    DeliveryTimeout,
+    ForkedProcess,
+    InvalidMessage,
+    PublisherClosed,
+    PublisherError,
+    RetriesExhausted,
+)
+from .hooks import Hook, LoggingHook
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "LATENCY_BOUNDS",
+    "Attempt",
+    "BufferFull",
+    "Client",
+    "DeliveryError",
+    "DeliveryTimeout",
+    "Event",
+    "ForkedProcess",
+    "Hook",
+    "InvalidMessage",
+    "Ledger",
+    "LoggingHook",
+    "PublishFuture",
+    "Publisher",
+    "PublisherClosed",
+    "PublisherError",
+    "RetriesExhausted",
+    "Stats",
+    "client",
+    "close",
+    "configure",
+    "flush",
+    "install_signal_handlers",
+    "retry_policy",
+    "stats",
+]
+
+_default = Publisher()
+
+
+def client(service_name: str, **kwargs: Any) -> Client:
+    """A client of ``"sns"`` or ``"kinesis"`` of the process-wide publisher; see :meth:`Publisher.client`."""
+    return _default.client(service_name, **kwargs)
+
+
+def configure(**options: Any) -> None:
+    """Set the options of the process-wide publisher, before its first message; or make a new one after ``close()``.
+
+    Clients made earlier use the new options too. Calling it again replaces all options.
+
+    Args:
+        **options: ``max_workers``, ``linger``, ``max_messages``, ``max_bytes``, ``on_full``, ``max_block``, ``delivery_timeout``,
+            ``retry``, ``connect_timeout``, ``read_timeout``, ``close_timeout``, ``hooks``; the README has their meaning.
+
+    Raises:
+        RuntimeError: a message was accepted already.
+        TypeError, ValueError: an unknown option or a value that is not allowed; nothing is changed.
+    """
+    global _default
+    if _default._closed_in is not None:
+        _default = Publisher(**options)
+    elif _default._started:
+        raise RuntimeError(
+            "configure() must be called before the first message is published; or close() first"
+        )
+    else:
+        _default._reconfigure(options)
+
+
+def flush(timeout: float | None = None) -> int:
+    """Send what lingers and wait; see :meth:`Publisher.flush`."""
+    return _default.flush(timeout)
+
+
+def close(timeout: float | None = None) -> Ledger:
+    """Close the process-wide publisher; see :meth:`Publisher.close`."""
+    return _default.close(timeout)
+
+
+def stats() -> Stats:
+    """The account of the process-wide publisher; see :meth:`Publisher.stats`."""
+    return _default.stats()

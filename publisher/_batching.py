@@ -1,0 +1,332 @@
+"""Which messages go in which request, and when it is due. Pure: no thread, no clock, no network; time is an argument.
+
+A lane holds the unsent messages of one destination. Callers append to the inboxes of its routes; everything else here is
+called by the scheduler under its lock. Every accepted message of a lane is, at any time, in exactly one of: an inbox, the
+retries, the pieces of a split request, a group of an ordered lane, or a request in flight.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ._future import LOCK, PENDING, RUNNING, is_live
+from ._message import Message, Route
+from ._stats import Counters
+
+NEVER = math.inf
+_order = itertools.count()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may carry; sizes in bytes as the service counts them."""
+
+    entries: int
+    bytes: int
+
+
+class Split:
+    """What is learnt from the pieces of one rejected request: one bad entry, or the whole lane?
+
+    The first rejection is cut into a single entry and two halves of the rest. When all three are rejected alike, no entry is
+    to blame and the splitting stops; as soon as one piece is accepted, it goes on until the culprit stands alone.
+    """
+
+    __slots__ = ("accepted", "code", "halves", "singles")
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        self.accepted = False
+        self.singles = 0
+        self.halves = 0
+
+    def note_rejected(self, code: str, size: int) -> None:
+        if code != self.code:
+            self.accepted = True  # it got further than its siblings: not the same cause
+        elif size == 1:
+            self.singles += 1
+        else:
+            self.halves += 1
+
+    @property
+    def hopeless(self) -> bool:
+        """True once both halves and a single entry were rejected alike, and nothing was accepted."""
+        return not self.accepted and self.halves >= 2 and self.singles >= 1
+
+
+class Request:
+    """Messages that travel together.
+
+    Attributes:
+        oldest: when the first of them was accepted.
+        expires: when the first of them ends, come what may: its deadline and ``grace`` seconds.
+        groups: the message groups that are busy because of it; None where the lane keeps no order.
+    """
+
+    __slots__ = ("expires", "groups", "lane", "messages", "oldest", "split")
+
+    def __init__(self, lane: Lane, messages: list[Message], split: Split | None, grace: float) -> None:
+        self.lane = lane
+        self.messages = messages
+        self.split = split
+        self.groups = lane.groups_of(messages)
+        self.oldest = min([message.accepted for message in messages])
+        if len(lane.routes) == 1:
+            self.expires = self.oldest + lane.routes[0].delivery.timeout + grace
+        else:
+            self.expires = min(message.deadline for message in messages) + grace
+
+
+@dataclass(slots=True)
+class Answer:
+    """What the outcome of a request leaves to do.
+
+    Attributes:
+        retries: the messages to send again, each with the time it is due.
+        pieces: the parts of a rejected request, each to go alone and at once.
+        split: what those pieces share.
+        cautious: True after a time-out, False after a success, None where neither is known.
+    """
+
+    retries: list[tuple[Message, float]] = field(default_factory=list)
+    pieces: list[list[Message]] = field(default_factory=list)
+    split: Split | None = None
+    cautious: bool | None = None
+
+
+class Lane:
+    """The unsent messages of one destination.
+
+    Args:
+        limits: of one request.
+        measure: entry -> bytes.
+        counters: where its messages are counted.
+        pid: the process it belongs to.
+        withdraw: cancels one of its messages, if no request has carried it yet; True if that was done.
+        target: what the sender needs to know to send it; the lane does not look at it.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        measure: Callable[[Any], int],
+        counters: Counters,
+        pid: int,
+        withdraw: Callable[[Message], bool],
+        target: Any,
+    ) -> None:
+        #: Whether an entry is still needed after its message has ended, until its request returns.
+        self.keeps_entries = False
+        self.limits = limits
+        self.measure = measure
+        self.counters = counters
+        self.pid = pid
+        self.withdraw = withdraw
+        self.target = target
+        self.routes: list[Route] = []
+        #: Callers wake the dispatcher when an inbox gets this long: 1 when idle, the batch limit while the lane lingers,
+        #: infinity while it waits for a worker.
+        self.wake_at: float = 1
+        self.in_flight = 0
+        self.cautious = False  # a request timed out: one at a time until one succeeds
+        self.queued = False  # stands in the scheduler's queue of ready lanes
+        self.timer = NEVER  # the scheduler's next look at it
+        self.flush_until = -NEVER  # what was accepted up to then is due at once
+        self._retries: list[tuple[float, int, Message]] = []  # heap: due, order, message
+        self._pieces: deque[tuple[list[Message], Split | None]] = deque()
+        self._resent_deadline = NEVER  # no retry or piece expires before this
+
+    # -- what may go, and when
+
+    def route(self, delivery: Any) -> Route:
+        """The way into this lane for messages with these delivery options."""
+        for route in list(self.routes):
+            if route.delivery is delivery:
+                return route
+        route = Route(self, delivery)
+        self.routes.append(route)  # two callers at once may each add one: both are looked at
+        return route
+
+    def is_idle(self) -> bool:
+        """True when nothing waits here and nothing is in flight."""
+        return not self.in_flight and self.is_empty()
+
+    def is_empty(self) -> bool:
+        """True when nothing waits here; requests in flight do not count."""
+        return not (self._retries or self._pieces or any(route.inbox for route in self.routes))
+
+    def groups_of(self, messages: list[Message]) -> list[str] | None:
+        """The message groups that sending ``messages`` makes busy; None, for this lane keeps no order."""
+        return None
+
+    def capacity(self) -> float:
+        """How many requests of this lane may be in flight for reasons of its own."""
+        return 1 if self.cautious else NEVER
+
+    def due(self, now: float) -> float:
+        """When the next request is to go: at or before ``now`` means at once, NEVER that there is nothing to send."""
+        if self._pieces:
+            return now
+        due = self._retries[0][0] if self._retries else NEVER
+        for route in self.routes:
+            if inbox := route.inbox:
+                if len(inbox) >= self.limits.entries or inbox[0].accepted <= self.flush_until:
+                    return now
+                due = min(due, inbox[0].accepted + route.delivery.linger)
+        return due
+
+    def next_deadline(self) -> float:
+        """No waiting message expires before this."""
+        deadline = self._resent_deadline
+        for route in self.routes:
+            if route.inbox:
+                deadline = min(deadline, route.inbox[0].deadline)
+        return deadline
+
+    def take(self, now: float) -> tuple[list[Message], Split | None]:
+        """The messages of the next request, claimed for a worker; an empty list if nothing can go."""
+        if self._pieces:
+            messages, split = self._pieces.popleft()
+            live = [message for message in messages if is_live(message)]
+            return live, split
+        batch: list[Message] = []
+        room = self.limits.bytes
+        limit = self.limits.entries
+        measure = self.measure
+        with LOCK.rlock:
+            while self._retries and self._retries[0][0] <= now and len(batch) < limit:
+                message = self._retries[0][2]
+                if message._phase == RUNNING:
+                    room -= measure(message.entry)
+                    if room < 0 and batch:
+                        return batch, None
+                    batch.append(message)
+                heapq.heappop(self._retries)
+            while len(batch) < limit and (inbox := self._oldest_inbox()) is not None:
+                # the usual case in one tight loop: as much of this inbox as fits
+                only = len(self.routes) == 1
+                while inbox and len(batch) < limit:
+                    message = inbox[0]
+                    if message._phase == PENDING:
+                        room -= measure(message.entry)
+                        if room < 0 and batch:
+                            return batch, None
+                        message._phase = RUNNING
+                        batch.append(message)
+                    inbox.popleft()
+                    if not only:
+                        break
+        return batch, None
+
+    # -- what comes back
+
+    def take_back(self, answer: Answer) -> None:
+        """A request has really come back: hold what is to be sent again until it is due."""
+        for message, due in answer.retries:
+            heapq.heappush(self._retries, (due, next(_order), message))
+            self._resent_deadline = min(self._resent_deadline, message.deadline)
+        self._take_back_pieces(answer)
+
+    def _take_back_pieces(self, answer: Answer) -> None:
+        for piece in answer.pieces:
+            self._pieces.append((piece, answer.split))
+            for message in piece:
+                self._resent_deadline = min(self._resent_deadline, message.deadline)
+
+    def expire(self, now: float) -> list[Message]:
+        """Remove and return the waiting messages whose deadline has come."""
+        expired = [message for message in self._expired_inboxes(now) if is_live(message)]
+        if now >= self._resent_deadline:
+            expired += self._expire_resent(now)
+        return expired
+
+    def evict_oldest(self) -> Message | None:
+        """Remove and return the oldest message that was never sent, claimed; None if there is none."""
+        with LOCK.rlock:
+            while (inbox := self._oldest_inbox()) is not None:
+                message = inbox.popleft()
+                if message._phase == PENDING:
+                    return message
+        return None
+
+    def drain(self) -> list[Message]:
+        """Remove and return everything that waits; after the last request, or in place of it."""
+        left = [message for message in self.waiting() if is_live(message)]
+        for route in self.routes:
+            route.inbox.clear()
+        self._retries.clear()
+        self._pieces.clear()
+        self._resent_deadline = NEVER
+        return left
+
+    def waiting(self) -> Iterator[Message]:
+        """Everything that waits here, in no order; some may have ended already."""
+        for route in self.routes:
+            yield from list(route.inbox)
+        for _, _, message in self._retries:
+            yield message
+        for messages, _ in self._pieces:
+            yield from messages
+
+    def oldest(self) -> float:
+        """When the oldest waiting message was accepted; NEVER if none waits."""
+        oldest = NEVER
+        for route in self.routes:
+            while route.inbox:
+                try:
+                    head = route.inbox[0]
+                except IndexError:
+                    break
+                if is_live(head):
+                    oldest = min(oldest, head.accepted)
+                    break
+                route.inbox.popleft()
+        resent = (message.accepted for message in self._resent() if is_live(message))
+        return min(oldest, min(resent, default=NEVER))
+
+    # -- details
+
+    def _oldest_inbox(self) -> deque[Message] | None:
+        best: deque[Message] | None = None
+        for route in self.routes:
+            if route.inbox and (best is None or route.inbox[0].accepted < best[0].accepted):
+                best = route.inbox
+        return best
+
+    def _expired_inboxes(self, now: float) -> Iterator[Message]:
+        for route in self.routes:
+            while route.inbox and route.inbox[0].deadline <= now:
+                yield route.inbox.popleft()
+
+    def _resent(self) -> Iterator[Message]:
+        for _, _, message in self._retries:
+            yield message
+        for messages, _ in self._pieces:
+            yield from messages
+
+    def _expire_resent(self, now: float) -> list[Message]:
+        expired = [message for message in self._resent() if message.deadline <= now and is_live(message)]
+        if expired:
+            gone = set(map(id, expired))
+            self._retries = [item for item in self._retries if id(item[2]) not in gone]
+            heapq.heapify(self._retries)
+            kept = [([m for m in messages if id(m) not in gone], split) for messages, split in self._pieces]
+            self._pieces = deque((messages, split) for messages, split in kept if messages)
+        self._resent_deadline = min((message.deadline for message in self._resent()), default=NEVER)
+        return expired
+
+
+def cut(messages: list[Message], split: Split | None, code: str) -> tuple[list[list[Message]], Split]:
+    """The pieces in which a rejected request of two or more messages is sent again, and what they share."""
+    if split is None:
+        first, rest = messages[:1], messages[1:]
+        middle = (len(rest) + 1) // 2
+        return [piece for piece in (first, rest[:middle], rest[middle:]) if piece], Split(code)
+    middle = (len(messages) + 1) // 2
+    return [messages[:middle], messages[middle:]], split

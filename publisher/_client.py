@@ -1,0 +1,342 @@
+"""The drop-in client: boto3's operations and arguments, a future in place of the wait."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ._batching import Lane
+from ._core import Core
+from ._future import CANCELLED
+from ._message import BatchFuture, Message, PublishFuture, Route
+from ._options import Delivery
+from ._ordering import OrderedLane
+from ._sending import failure_of
+from .errors import InvalidMessage
+from .services import EntryError, Service
+from .services._connection import Connection, check_params
+from .services._targets import BatchTarget, Call, CallTarget, call_size
+
+if TYPE_CHECKING:
+    from ._publisher import Publisher
+
+#: Idle destinations are forgotten beyond so many of one client; their counts stay.
+_MAX_ROUTES = 1_000
+
+
+class Line:
+    """What the views of one client share in one process: the boto3 client and the lanes to its destinations."""
+
+    def __init__(self, core: Core, service: Service, connection: Connection) -> None:
+        self.core = core
+        self.service = service
+        self.connection = connection
+        self.lanes: dict[Any, Lane] = {}
+
+    def lane(self, key: Any, make: Callable[[], Lane]) -> Lane:
+        lane = self.lanes.get(key)
+        if lane is None:
+            if len(self.lanes) >= _MAX_ROUTES:
+                for old, idle in list(self.lanes.items()):
+                    if idle.is_idle():
+                        self.lanes.pop(old, None)
+            lane = self.lanes.setdefault(key, make())  # two callers at once: one of the two lanes is used
+        return lane
+
+    def batch_lane(self, address: Any) -> Lane:
+        """The lane of a topic or stream. Raises InvalidMessage for an address nothing could be sent to."""
+
+        def make() -> Lane:
+            self.service.check_address(address)
+            target = BatchTarget(self.service, self.connection, address)
+            parts = (
+                target.limits,
+                self.service.measure,
+                self._counters(target),
+                self.core.pid,
+                self.core.withdraw,
+                target,
+            )
+            if self.service.is_ordered(address):
+                return OrderedLane(*parts, group_of=self.service.group)
+            return Lane(*parts)
+
+        return self.lane(address, make)
+
+    def call_lane(self, operation: str) -> Lane:
+        """The lane of a single operation."""
+
+        def make() -> Lane:
+            target = CallTarget(self.service, self.connection, operation)
+            return Lane(
+                target.limits,
+                _size_of_call,
+                self._counters(target),
+                self.core.pid,
+                self.core.withdraw,
+                target,
+            )
+
+        return self.lane((operation,), make)
+
+    def _counters(self, target: Any) -> Any:
+        return self.core.account.counters(f"{id(self.connection)}:{target.key}", lambda: target.key)
+
+
+def _size_of_call(entry: Call) -> int:
+    return entry.size
+
+
+class Client:
+    """A client of one AWS service. Every operation of the boto3 client is here and returns a :class:`PublishFuture`.
+
+    ``publish``, ``publish_batch`` (SNS), ``put_record`` and ``put_records`` (Kinesis) travel in batches; every other operation, and a
+    call that no batch can carry (an SMS, a mobile endpoint), runs as it is on the pool. ``exceptions``, ``meta``,
+    ``can_paginate``, ``get_paginator``, ``get_waiter`` and the like are the boto3 client's own, which is made for them if need be.
+
+    Made by :func:`publisher.client` and :meth:`Publisher.client`; calling those again with equal arguments returns the same object.
+    """
+
+    # Set for operations and passed-through attributes as they are first used.
+    _publisher: Publisher
+    _routes: dict[Any, Route]
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        service: Service,
+        connect: Callable[[], Connection],
+        changes: Mapping[str, Any],
+    ) -> None:
+        self._publisher = publisher
+        self._service = service
+        self._connect = connect
+        self._changes = changes
+        self._views = self  # the client that this is a view of
+        self._line: Line | None = None
+        self._routes = {}
+        self._core: Core | None = None
+        self._accept = service.accept
+        setattr(self, service.single, self._publish_one)
+        setattr(self, service.batch, self._publish_many)
+
+    # -- the coalesced operations
+
+    def _publish_one(self, **params: Any) -> PublishFuture:
+        core = self._core
+        if core is None or core is not self._publisher._core or core.pid != os.getpid():
+            core = self._bind()
+        accepted = self._accept(params)
+        if accepted is None:
+            return self._call(self._service.single, params)
+        address, entry, size = accepted
+        route = self._routes.get(address)
+        if route is None:
+            route = self._route(address)
+        if size > core.flow.max_bytes:
+            raise self._too_large(size, core)
+        return core.accept(route, entry, size)
+
+    def _publish_many(self, **params: Any) -> PublishFuture:
+        core = self._bind()
+        accepted = self._service.accept_batch(params)
+        if accepted is None:
+            return self._call(self._service.batch, params)
+        address, entries, context = accepted
+        route = self._routes.get(address) or self._route(address)
+        largest = max(entry.size for entry in entries)
+        if largest > core.flow.max_bytes:
+            raise self._too_large(largest, core)
+        service = self._service
+
+        def build(batch: BatchFuture) -> Any:
+            return _batch_response(service, context, batch)
+
+        return core.accept_batch(route, entries, build)
+
+    # -- every other operation
+
+    def _call(self, operation: str, params: Mapping[str, Any]) -> Message:
+        core = self._bind()
+        line = self._line
+        assert line is not None
+        check_params(line.connection.get(), operation, params)
+        size = call_size(params)
+        if size > core.flow.max_bytes:
+            raise self._too_large(size, core)
+        route = self._routes.get((operation,))
+        if route is None:
+            # A call has nothing to wait for: it can share a request with no other.
+            delivery = self._delivery(core)
+            delivery = Delivery(0.0, delivery.timeout, delivery.policy)
+            route = self._remember((operation,), line.call_lane(operation), delivery)
+        return core.accept(route, Call(size, _copied(params)), size)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        self._bind()
+        line = self.__dict__["_line"]
+        boto_client = line.connection.get()
+        attribute = getattr(boto_client, name)
+        if name not in boto_client.meta.method_to_api_mapping:
+            return attribute
+        model = boto_client.meta.service_model.operation_model(boto_client.meta.method_to_api_mapping[name])
+        streams = model.has_streaming_output or model.has_event_stream_output or model.has_event_stream_input
+
+        def operation(**params: Any) -> PublishFuture:
+            if streams:
+                raise NotImplementedError(
+                    f"{name}() streams its answer, which a future cannot hold: call it on a boto3 client"
+                )
+            return self._call(name, params)
+
+        operation.__name__ = operation.__qualname__ = name
+        operation.__doc__ = attribute.__doc__
+        self.__dict__[name] = operation
+        return operation
+
+    def __dir__(self) -> list[str]:
+        line = self._line
+        made = None if line is None else line.connection.made
+        return sorted({*super().__dir__(), *(dir(made) if made is not None else ())})
+
+    # -- the client itself
+
+    def with_options(
+        self, *, delivery_timeout: float | None = None, linger: float | None = None, retry: Any = None
+    ) -> Client:
+        """A cheap view of this client, with other delivery options for what is published through it.
+
+        Args:
+            delivery_timeout: seconds from acceptance to an outcome.
+            linger: longest wait for company, seconds; 0 sends at once.
+            retry: a tenacity policy; see :func:`publisher.retry_policy`.
+
+        Raises:
+            TypeError, ValueError: as :func:`publisher.configure`.
+        """
+        given = {"delivery_timeout": delivery_timeout, "linger": linger, "retry": retry}
+        changes = {**self._changes, **{name: value for name, value in given.items() if value is not None}}
+        self._publisher._options.delivery(self._service.name, **changes)  # checks them
+        view = Client(self._publisher, self._service, self._connect, changes)
+        view._views = self._views
+        return view
+
+    def close(self, timeout: float | None = None) -> int:
+        """Flush what was published through this client and its views; nothing is torn down, it can be used again.
+
+        Returns:
+            how many of those messages are still unresolved after ``timeout`` seconds.
+        """
+        line = self._views._line
+        if line is None or line.core.pid != os.getpid():
+            return 0
+        return line.core.flush(timeout, list(line.lanes.values()))
+
+    def is_idle(self) -> bool:
+        """True when nothing that was published through this client or its views is unresolved."""
+        line = self._views._line
+        return line is None or all(lane.is_idle() for lane in list(line.lanes.values()))
+
+    def __repr__(self) -> str:
+        line = self._views._line
+        state = "not used yet" if line is None else f"{len(line.lanes)} destinations"
+        return f"<publisher client {self._service.name!r}, {state}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "a publisher client cannot be pickled: make it where it is used, with publisher.client()"
+        )
+
+    # -- details
+
+    def _bind(self) -> Core:
+        """The publisher's core in this process; the routes are made anew where it has changed."""
+        core = self._publisher._current()
+        if core is not self._core:
+            owner = self._views
+            line = owner._line
+            if line is None or line.core is not core:
+                # Two threads at once may each make one: the loser's connection is never used.
+                line = core.lines.setdefault(owner, Line(core, self._service, self._connect()))
+                owner._line = line
+            self._line = line
+            self._routes = {}
+            self._core = core
+        return core
+
+    def _route(self, address: Any) -> Route:
+        core = self._bind()
+        assert self._line is not None
+        return self._remember(address, self._line.batch_lane(address), self._delivery(core))
+
+    def _remember(self, key: Any, lane: Lane, delivery: Delivery) -> Route:
+        routes = self._routes
+        if len(routes) >= _MAX_ROUTES:
+            routes = self._routes = {}
+        return routes.setdefault(key, lane.route(delivery))
+
+    def _delivery(self, core: Core) -> Delivery:
+        return core.delivery(self._service.name, self._changes)
+
+    def _too_large(self, size: int, core: Core) -> InvalidMessage:
+        return InvalidMessage(
+            f"the message has {size:,} bytes; the buffer's bound max_bytes={core.flow.max_bytes:,} could never hold it"
+        )
+
+
+def _copied(params: Mapping[str, Any]) -> dict[str, Any]:
+    """What the caller does to a list, a dict or a bytearray after the call does not change what is sent."""
+
+    def copied(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: copied(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [copied(item) for item in value]
+        if isinstance(value, (bytearray, memoryview)):
+            return bytes(value)
+        return value
+
+    return {key: copied(value) for key, value in params.items()}
+
+
+def _batch_response(service: Service, context: Any, batch: BatchFuture) -> Any:
+    """The whole call's response or, where nothing could be sent at all, its exception."""
+    outcomes: list[Any] = []
+    metadata: Mapping[str, Any] = {}
+    sent = False
+    latest = -1.0
+    for entry in batch.entries:
+        value = entry._value
+        failure = failure_of(value)
+        if entry._phase == CANCELLED:
+            outcomes.append(EntryError("Cancelled", "the entry was cancelled before it was sent", True))
+            sent = True
+        elif failure is None and type(value) is tuple and type(value[1]) is dict:
+            _, reply, outcome = value
+            outcomes.append(outcome)
+            sent = True
+            started = entry.history[-1].started
+            if started >= latest:
+                latest, metadata = started, reply
+        elif failure is not None and failure.error is None:
+            outcomes.append(EntryError(failure.code, failure.text, failure.sender_fault))
+            sent = True
+            started = entry.history[-1].started
+            if started >= latest:
+                latest, metadata = started, {"ResponseMetadata": dict(failure.metadata)}
+        elif failure is not None:
+            outcomes.append(EntryError(failure.code, failure.text, False))
+        else:
+            error = entry._outcome(0)
+            outcomes.append(EntryError(type(error).__name__, str(error), False))
+    if not sent:
+        return batch.entries[0]._outcome(0)
+    kept = {
+        key: value
+        for key, value in metadata.items()
+        if key not in ("Records", "FailedRecordCount", "Successful", "Failed")
+    }
+    return service.batch_response(context, outcomes, kept)

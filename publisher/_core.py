@@ -1,0 +1,629 @@
+"""One publisher in one process: accepts messages, sees each to exactly one end, and keeps the account.
+
+The caller's half (:meth:`Core.accept`) and the sender's half (:meth:`Core.step` and :meth:`Core.work`) meet only at the lanes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ._batching import NEVER, Lane, Request
+from ._flow import FlowControl
+from ._future import CANCELLED, FINISHED, LOCK, PENDING, Callback, finish_locked, is_live
+from ._losses import Losses
+from ._message import BatchEntry, BatchFuture, Event, Message, Route
+from ._options import Delivery, Options
+from ._scheduling import Scheduler, Turn
+from ._sending import Outcome, Target, perform, timed_out
+from ._stats import Account, Stats
+from .errors import BufferFull, PublisherClosed
+from .hooks import HOOK_METHODS, hook_methods
+
+logger = logging.getLogger("publisher")
+
+DELIVERED, FAILED, DROPPED, WITHDRAWN = "delivered", "failed", "dropped", "cancelled"
+_HOOK_OF = {DELIVERED: "on_delivered", FAILED: "on_failed", DROPPED: "on_dropped"}
+
+
+class Core:
+    """The parts of a publisher, composed.
+
+    Args:
+        options: checked already.
+        runtime: makes what runs the sender's half, from this core: threads, or a test's own hand.
+        clock: seconds, never going back.
+        wall: seconds since the epoch, for people.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        runtime: Callable[[Core], Any],
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        if (
+            LOCK.pid != os.getpid()
+        ):  # a host that forks without telling Python (uWSGI): no at-fork handler ran
+            LOCK.renew()
+        self.options = options
+        self.pid = os.getpid()
+        self.clock = clock
+        self.wall = wall
+        self.hooks = {name: hook_methods(options.hooks, name) for name in HOOK_METHODS}
+        self.flow = FlowControl(
+            options.max_messages, options.max_bytes, always_lock=bool(self.hooks["on_accepted"])
+        )
+        self.account = Account()
+        self.scheduler = Scheduler(options.max_workers, options.grace)
+        self.losses = Losses(clock)
+        self.lines: dict[Any, Any] = {}  # the clients' lanes, by client
+        self._deliveries: dict[Any, Delivery] = {}
+        self.runtime = runtime(self)
+        self.started = False  # a message was accepted
+        self.stopped = False  # nothing is sent any more
+        self._flushes: list[
+            tuple[float, list[Lane] | None, threading.Lock]
+        ] = []  # guarded by the scheduler's lock
+
+    # -- the caller's half
+
+    def accept(self, route: Route, entry: Any, size: int, kind: type[Message] = Message) -> Message:
+        """Accept one message. Returns its future, which has ended already if there was no room for it.
+
+        Raises:
+            PublisherClosed: after close().
+            BufferFull: at the bound, with on_full="raise".
+        """
+        message = kind(route, entry, self.clock())
+        if not self._enter(message, size):
+            self._accept_slowly(message, size)
+        return message
+
+    def accept_batch(
+        self, route: Route, entries: Sequence[Any], build: Callable[[BatchFuture], Any]
+    ) -> BatchFuture:
+        """Accept the entries of one call, each as a message of its own, holding the caller until all are in.
+
+        Entries for which there is no room within delivery_timeout end with BufferFull; entries are ``Accepted``.
+        """
+        batch = BatchFuture(build)
+        batch.remaining = len(entries)
+        made = batch.entries
+        deadline = self.clock() + route.delivery.timeout
+        enter, clock = self._enter, self.clock
+        if self.flow.closed:
+            raise self._closed_error()
+        try:
+            for index, (_, entry, size) in enumerate(entries):
+                message = BatchEntry(route, entry, clock())
+                message.batch = batch
+                message.index = index
+                made.append(message)
+                if enter(message, size):
+                    continue
+                if self.flow.take(size) or self._wait_for_room(size, deadline - clock()):
+                    self._append_told(message, size)
+                else:
+                    self._turn_away(message, size)
+        except (
+            BaseException
+        ):  # Ctrl-C while it was held: what is in goes out, the caller has no future to ask
+            batch.remaining -= len(entries) - len(made)
+            raise
+        return batch
+
+    def _touch(self, lane: Lane) -> None:
+        lane.wake_at = NEVER
+        self.started = True
+        self.scheduler.touched.append(lane)
+        if self.stopped:  # closed between the permit and the inbox
+            self._abandon()
+        else:
+            self.runtime.wake()
+
+    def _enter(self, message: Message, size: int) -> bool:
+        """The usual way in: nothing is full, closed, or wants to be told. False if something is unusual.
+
+        Under the GIL nothing comes between the comparison and the append, for there is no call between them: no lock, and
+        no state in which a signal handler or Ctrl-C could leave a permit without its message.
+        """
+        flow = self.flow
+        route = message.route
+        lane = route.lane
+        counters = lane.counters
+        append = route.inbox.append
+        if flow.messages < flow.limit and flow.bytes + size <= flow.max_bytes:
+            flow.messages += 1
+            flow.bytes += size
+            counters.accepted += 1
+            counters.accepted_bytes += size
+            append(message)
+            if len(route.inbox) >= lane.wake_at:
+                self._touch(lane)
+            return True
+        return False
+
+    def _accept_slowly(self, message: Message, size: int) -> None:
+        """Full, closed, or a hook wants to know: what ``on_full`` says."""
+        flow = self.flow
+        admitted = flow.take(size)
+        if not admitted and not flow.closed:
+            on_full = self.options.on_full
+            if on_full == "raise":
+                raise BufferFull(self._full_text())
+            if on_full == "drop_oldest":
+                while not (admitted := flow.take(size)) and self._drop_oldest():
+                    pass
+            elif on_full == "block":
+                admitted = self._wait_for_room(size, self.options.max_block)
+        if admitted:
+            self._append_told(message, size)
+        elif flow.closed:
+            raise self._closed_error()
+        else:
+            self._turn_away(message, size)
+
+    def _append_told(self, message: Message, size: int) -> None:
+        """The message has its permit: tell, count and append it, also where a hook is interrupted by Ctrl-C."""
+        lane = message.route.lane
+        try:
+            if self.hooks["on_accepted"]:
+                self._tell_accepted(message, size)
+        finally:
+            with self.account.lock:  # without a GIL every message comes this way
+                lane.counters.accepted += 1
+                lane.counters.accepted_bytes += size
+            message.route.inbox.append(message)
+            if len(message.route.inbox) >= lane.wake_at:
+                self._touch(lane)
+
+    def _wait_for_room(self, size: int, timeout: float | None) -> bool:
+        if timeout is not None and timeout <= 0 or not _may_block():
+            return False
+        self.scheduler.flush(self.clock())  # with the buffer full there is no better company to wait for
+        self.runtime.wake()
+        return self.runtime.wait_for_room(size, timeout)
+
+    def _turn_away(self, message: Message, size: int) -> None:
+        """End a message that never got a permit; it counts as accepted all the same: its caller has a future."""
+        counters = message.route.lane.counters
+        with self.account.lock:
+            counters.accepted += 1
+            counters.accepted_bytes += size
+        self.settle(
+            [message], [(_build_full, self._full_text(), None)], DROPPED, "buffer_full", permits=False
+        )
+
+    def _drop_oldest(self) -> bool:
+        if _reentered():
+            return False
+        message = self.scheduler.evict_oldest()
+        if message is None:
+            return False
+        self.settle([message], [(_build_full, self._full_text(), None)], DROPPED, "buffer_full")
+        return True
+
+    def _full_text(self) -> str:
+        flow = self.flow
+        return (
+            f"{flow.messages:,} messages and {flow.bytes:,} bytes are waiting; the bounds are"
+            f" max_messages={flow.max_messages:,} and max_bytes={flow.max_bytes:,}"
+        )
+
+    def _closed_error(self) -> PublisherClosed:
+        return PublisherClosed(
+            "the publisher is closed; publisher.configure() or publisher.Publisher() makes a new one"
+        )
+
+    def _tell_accepted(self, message: Message, size: int) -> None:
+        target: Target = message.route.lane.target
+        event = Event(
+            service=target.service.name,
+            operation=target.operation,
+            destination=target.key,
+            params=target.params(message.entry),
+            size=size,
+        )
+        for hook in self.hooks["on_accepted"]:
+            try:
+                hook(event)
+            except Exception:
+                logger.exception("the hook on_accepted raised")
+
+    # -- the end of a message
+
+    def settle(
+        self,
+        messages: Sequence[Message],
+        values: Sequence[Any],
+        end: str,
+        reason: str | None = None,
+        *,
+        permits: bool = True,
+    ) -> int:
+        """End messages of one lane, whatever the cause; those that have ended already are left alone.
+
+        Returns flow control's permits, counts, sets the futures, hands callbacks and hooks to their thread: exactly once each.
+
+        Args:
+            values: what each future keeps.
+            end: DELIVERED, FAILED, DROPPED or WITHDRAWN (which ends only what was never handed to a worker).
+            reason: why it was dropped.
+            permits: False for messages that never got one.
+
+        Returns:
+            how many were ended by this call.
+        """
+        if not messages:
+            return 0
+        lane = messages[0].route.lane
+        measure, counters = lane.measure, lane.counters
+        hooks = self.hooks[_HOOK_OF[end]] if end in _HOOK_OF else ()
+        phase = CANCELLED if end == WITHDRAWN else FINISHED
+        failed = end in (FAILED, DROPPED)
+        callbacks: list[Callback] = []
+        told: list[tuple[Message, Any, int]] = []
+        batches: list[BatchFuture] = []
+        now = self.clock()
+        with LOCK.rlock:
+            if end == WITHDRAWN:
+                pairs = [pair for pair in zip(messages, values, strict=True) if pair[0]._phase == PENDING]
+            else:
+                pairs = [pair for pair in zip(messages, values, strict=True) if is_live(pair[0])]
+            if not pairs:
+                return 0
+            sizes = [measure(message.entry) for message, _ in pairs]
+            size, count = sum(sizes), len(pairs)
+            if permits:
+                self.flow.release(count, size)
+            with self.account.lock:
+                counters.resolved_bytes += size
+                if end == DELIVERED:
+                    counters.delivered += count
+                elif end == FAILED:
+                    counters.failed += count
+                elif end == WITHDRAWN:
+                    counters.cancelled += count
+                else:
+                    counters.dropped[reason or "closed"] += count
+                accepted = [message.accepted for message, _ in pairs]
+                counters.note_latency(now, accepted)
+            if hooks:
+                told = [
+                    (message, message.entry, size) for (message, _), size in zip(pairs, sizes, strict=True)
+                ]
+            for message, value in pairs:
+                if message._watch is None:  # nobody waits: nothing to tell
+                    message._value = value
+                    message._phase = phase
+                else:
+                    callbacks += finish_locked(message, phase, value, failed=failed)
+                if not lane.keeps_entries:
+                    message.entry = None
+                if type(message) is BatchEntry:
+                    batch = message.batch
+                    batch.remaining -= 1
+                    if not batch.remaining:
+                        batches.append(batch)
+            for batch in batches:
+                cancelled = all(entry._phase == CANCELLED for entry in batch.entries)
+                value = None if cancelled else (_build_batch, batch, None)
+                callbacks += finish_locked(batch, CANCELLED if cancelled else FINISHED, value)
+        calls: list[tuple[Callable[..., Any], Any]] = [callback for callback in callbacks]
+        if hooks:
+            calls += [(self._tell, (hooks, *item, reason, now)) for item in told]
+        if failed:
+            calls.append((self.losses.note, (lane.target.key, end, [value for _, value in pairs], reason)))
+        if calls:
+            self.runtime.call(calls)
+        if self._flushes:
+            self._answer_flushes()
+        return count
+
+    def settle_each(
+        self, messages: Sequence[Message], build: Callable[[Message], tuple[Any, str, str | None]]
+    ) -> int:
+        """The same for messages of any lanes; ``build`` gives each one's value, end and reason."""
+        grouped: dict[tuple[Lane, str, str | None], tuple[list[Message], list[Any]]] = {}
+        for message in messages:
+            value, end, reason = build(message)
+            group = grouped.setdefault((message.route.lane, end, reason), ([], []))
+            group[0].append(message)
+            group[1].append(value)
+        return sum(
+            self.settle(ended, values, end, reason) for (_, end, reason), (ended, values) in grouped.items()
+        )
+
+    def withdraw(self, message: Message) -> bool:
+        """What ``future.cancel()`` does."""
+        return bool(self.settle([message], [None], WITHDRAWN))
+
+    def _tell(self, item: tuple[Any, ...]) -> None:
+        """Run on the callbacks' thread: tell hooks of a message's end."""
+        hooks, message, entry, size, reason, now = item
+        target: Target = message.route.lane.target
+        value = message._outcome(0)
+        failed = isinstance(value, BaseException)
+        event = Event(
+            service=target.service.name,
+            operation=target.operation,
+            destination=target.key,
+            params=target.params(entry),
+            size=size,
+            attempts=message.attempts,
+            response=None if failed else value,
+            exception=value if failed else None,
+            duration=now - message.accepted,
+            reason=reason,
+        )
+        for hook in hooks:
+            hook(event)
+
+    # -- the sender's half
+
+    def step(self) -> tuple[list[Request], float]:
+        """The dispatcher's turn: the requests to hand to workers, and when to look again, on the core's clock."""
+        turn = self.scheduler.step(self.clock())
+        self._end_late(turn)
+        return turn.requests, self.scheduler.alarm
+
+    def work(self, request: Request) -> Request | None:
+        """A worker's turn: send one request, see its messages to their ends; returns the worker's next request."""
+        outcome = Outcome()
+        try:
+            outcome = perform(request, self.clock, self.wall)
+            self._count(request, outcome)
+            late = len(outcome.delivered) - self.settle(outcome.delivered, outcome.values, DELIVERED)
+            if late:
+                logger.info(
+                    "%s: %d messages were delivered after they had been given up",
+                    request.lane.target.key,
+                    late,
+                )
+            if outcome.failed:
+                failed, values = zip(*outcome.failed, strict=True)
+                self.settle(failed, values, FAILED)
+        except BaseException:
+            # A fault of ours must not leave a future hanging: end what the request carried and go on.
+            logger.critical("a request could not be handled; its messages fail", exc_info=True)
+            outcome.answer.retries.clear()
+            outcome.answer.pieces.clear()
+            broken = PublisherClosed("the publisher could not handle the answer", outcome_unknown=True)
+            self.settle(request.messages, [broken] * len(request.messages), FAILED)
+        turn = self.scheduler.complete(request, outcome.answer, self.clock())
+        self._end_late(turn)
+        if self._flushes:
+            self._answer_flushes()
+        if turn.wake:
+            self.runtime.wake()
+        return turn.requests[0] if turn.requests else None
+
+    def _count(self, request: Request, outcome: Outcome) -> None:
+        counters = request.lane.counters
+        resent = sum(1 for message in request.messages if len(message.history) > 1)
+        with self.account.lock:
+            counters.requests += 1
+            counters.bytes_sent += outcome.size
+            counters.retries += resent
+        target: Target = request.lane.target
+        calls: list[tuple[Callable[..., Any], Any]] = []
+        if hooks := self.hooks["on_sent"]:
+            event = Event(
+                service=target.service.name,
+                operation=target.sends,
+                destination=target.key,
+                size=outcome.size,
+                messages=len(request.messages),
+                duration=outcome.duration,
+                attempts=request.messages[0].history[-1:],
+            )
+            calls += [(hook, event) for hook in hooks]
+        if hooks := self.hooks["on_retry"]:
+            calls += [
+                (self._tell_retry, (hooks, message, message.entry, *rest))
+                for message, *rest in outcome.retried
+            ]
+        if calls:
+            self.runtime.call(calls)
+
+    def _tell_retry(self, item: tuple[Any, ...]) -> None:
+        hooks, message, entry, delay, failure = item
+        target: Target = message.route.lane.target
+        event = Event(
+            service=target.service.name,
+            operation=target.operation,
+            destination=target.key,
+            params=target.params(entry) if entry is not None else {},
+            size=message.route.lane.measure(entry) if entry is not None else 0,
+            attempts=message.attempts,
+            exception=target.error(failure),
+            delay=delay,
+        )
+        for hook in hooks:
+            hook(event)
+
+    def _end_late(self, turn: Turn) -> None:
+        """End what ran out of time."""
+        if turn.expired:
+            self.settle_each(turn.expired, _expired)
+            self.scheduler.settled(turn.expired)
+        if turn.overdue:
+            self.settle_each(turn.overdue, _overdue)
+
+    # -- barriers
+
+    def flush(self, timeout: float | None, lanes: list[Lane] | None = None) -> int:
+        """Send what lingers; wait until what was accepted before the call has ended.
+
+        Args:
+            timeout: seconds; None: until the messages' own deadlines.
+            lanes: only these.
+
+        Returns:
+            how many of those messages are still unresolved.
+        """
+        until = self.clock()
+        if lanes is None:
+            self.scheduler.flush(until)
+        else:
+            self.scheduler.flush_lanes(lanes, until)
+        self.runtime.wake_if_started()
+        gate = threading.Lock()
+        gate.acquire()
+        with self.scheduler.lock:
+            if self.scheduler.oldest(lanes) > until:
+                return 0
+            waiter = (until, lanes, gate)
+            self._flushes.append(waiter)
+        try:
+            self.runtime.wait(gate, timeout)
+        finally:
+            with self.scheduler.lock:
+                if waiter in self._flushes:
+                    self._flushes.remove(waiter)
+        return self.scheduler.unresolved(until, lanes)
+
+    def _answer_flushes(self) -> None:
+        with self.scheduler.lock:
+            for waiter in list(self._flushes):
+                until, lanes, gate = waiter
+                if self.scheduler.oldest(lanes) > until:
+                    self._flushes.remove(waiter)
+                    gate.release()
+
+    def close(self, timeout: float | None) -> int:
+        """Refuse, drain for at most ``timeout`` seconds, abandon the rest, stop the threads. Idempotent.
+
+        Returns:
+            how many messages were abandoned; 0 on a thread of ours, where another does this.
+        """
+        self.flow.close()
+        if self.runtime.is_own_thread():
+            self.runtime.spawn(lambda: self.close(timeout))
+            return 0
+        deadline = None if timeout is None else self.clock() + timeout
+        self.flush(timeout)
+        self.stopped = True
+        abandoned = self._abandon()
+        left = None if deadline is None else max(deadline - self.clock(), 0)
+        self.runtime.stop(left)
+        return abandoned
+
+    def _abandon(self) -> int:
+        """End everything that is unresolved, with PublisherClosed."""
+        waiting, carried = self.scheduler.drain()
+        ended = self.settle_each(waiting, _closed) + self.settle_each(carried, _closed_in_flight)
+        self.scheduler.settled(waiting)
+        return ended
+
+    def close_quietly(self) -> None:
+        """Close with the time that a process exit would have."""
+        self.close(self.options.close_timeout)
+
+    def delivery(self, service: str, changes: Mapping[str, Any]) -> Delivery:
+        """The delivery options of a client of ``service`` with ``changes``; the same object for equal ones."""
+        key = (service, *sorted(changes.items(), key=lambda pair: pair[0]))
+        found = self._deliveries.get(key)
+        if found is None:
+            found = self._deliveries.setdefault(key, self.options.delivery(service, **changes))
+        return found
+
+    def stats(self) -> Stats:
+        """The account, at this moment."""
+        now = self.clock()
+        ages = {
+            counters: max(now - since, 0.0)
+            for counters, since in self.scheduler.oldest_by_counters().items()
+            if since < NEVER
+        }
+        return self.account.stats(ages)
+
+    def __repr__(self) -> str:
+        return f"<Core messages={self.flow.messages} busy={self.scheduler.busy} waiting={self.flow.waiting}>"
+
+
+# What a future keeps until somebody reads it: (one of these, its two arguments); and the ends they belong to.
+
+
+def _build_full(text: str, _: None) -> BaseException:
+    return BufferFull(text)
+
+
+def _build_batch(batch: BatchFuture, _: None) -> Any:
+    return batch.build(batch)
+
+
+def _history(message: Message) -> tuple[bool, str | None, BaseException | None]:
+    """Whether the service may have stored it, and what its last try met."""
+    last = message.history[-1] if message.history else None
+    unknown = any(attempt.outcome_unknown for attempt in message.history)
+    if last is None or last.error_code is None:
+        return unknown, None, None
+    target: Target = message.route.lane.target
+    return unknown, last.error_code, target.error_of(last)
+
+
+def _expired(message: Message) -> tuple[Any, str, str | None]:
+    value = (_build_late, message, None)
+    return value, *((FAILED, None) if message.history else (DROPPED, "expired"))
+
+
+def _overdue(message: Message) -> tuple[Any, str, str | None]:
+    return (_build_late, message, True), FAILED, None
+
+
+def _build_late(message: Message, carried: bool | None) -> BaseException:
+    unknown, code, cause = _history(message)
+    return timed_out(message.route.delivery.timeout, unknown or bool(carried), code, cause)
+
+
+def _closed(message: Message) -> tuple[Any, str, str | None]:
+    return (_build_closed, message, False), *((FAILED, None) if message.history else (DROPPED, "closed"))
+
+
+def _closed_in_flight(message: Message) -> tuple[Any, str, str | None]:
+    return (_build_closed, message, True), FAILED, None
+
+
+def _build_closed(message: Message, carried: bool) -> BaseException:
+    unknown, code, cause = _history(message)
+    unknown = unknown or carried
+    maybe = "; the service may have stored it" if unknown else "; it is not stored"
+    return PublisherClosed(
+        f"the publisher was closed before the message was delivered{maybe}",
+        outcome_unknown=unknown,
+        last_code=code,
+        cause=cause,
+    )
+
+
+# -- where a caller may be held
+
+
+def _may_block() -> bool:
+    """False on a thread with a running event loop, and inside a call of ours (a signal handler, a finaliser)."""
+    asyncio = sys.modules.get("asyncio")  # where nobody imported it no loop runs
+    if asyncio is not None and asyncio._get_running_loop() is not None:
+        return False
+    return not _reentered()
+
+
+def _reentered() -> bool:
+    """True if this thread was in a publishing call already: what interrupted it may hold any lock of ours."""
+    frame: Any = sys._getframe(1)
+    depth = 0
+    while frame is not None:
+        if frame.f_code in _ENTRIES:
+            depth += 1
+        frame = frame.f_back
+    return depth > 1
+
+
+_ENTRIES = {Core.accept.__code__, Core.accept_batch.__code__, Core.flush.__code__, Core.close.__code__}

@@ -1,0 +1,145 @@
+"""Flow control: how many messages and bytes are accepted and not yet resolved.
+
+A permit is taken in :meth:`FlowControl.take` and given back in :meth:`FlowControl.release`, which hands it straight on to
+the first caller that waits, if there is one. Nothing else touches the counters.
+
+The usual way through ``take`` is a comparison and two additions with no call between them, so that under the GIL nothing can
+come between: no lock, nothing for a signal handler to be caught in. Whatever is unusual (full, closed, somebody waiting
+already, no GIL) lowers ``limit`` and so sends every caller through the lock.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import deque
+
+#: A build without a GIL takes the lock every time.
+HAS_GIL: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
+
+
+class _Ticket:
+    """One caller that waits for room, first come first served."""
+
+    __slots__ = ("gate", "granted", "size")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.granted = False
+        self.gate = threading.Lock()
+        self.gate.acquire()
+
+
+class FlowControl:
+    """Counts what is in flight and holds callers at the bound.
+
+    Args:
+        max_messages: bound on messages, at least 1.
+        max_bytes: bound on bytes; a message alone larger than this never fits and is refused by the client.
+        always_lock: send every caller through the lock (a hook wants to run at acceptance).
+    """
+
+    __slots__ = (
+        "_always_lock",
+        "_closed",
+        "_lock",
+        "_queue",
+        "bytes",
+        "limit",
+        "max_bytes",
+        "max_messages",
+        "messages",
+    )
+
+    def __init__(self, max_messages: int, max_bytes: int, *, always_lock: bool = False) -> None:
+        self.max_messages = max_messages
+        self.max_bytes = max_bytes
+        self.messages = 0
+        self.bytes = 0
+        self._always_lock = always_lock or not HAS_GIL
+        self._closed = False
+        self._queue: deque[_Ticket] = deque()
+        # Guards _queue, _closed and limit, and every change of the counters but the unlocked one in take(). Re-entrant: a
+        # signal handler that publishes may find it held by the thread it interrupted.
+        self._lock = threading.RLock()
+        #: take() goes without the lock while ``messages`` is below this; -1 sends everybody through it.
+        self.limit = -1 if self._always_lock else max_messages
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    @property
+    def waiting(self) -> int:
+        """How many callers wait for room."""
+        return len(self._queue)
+
+    def take(self, size: int) -> bool:
+        """Take the permit for one message of ``size`` bytes, without waiting; False if there is no room or no entry."""
+        if self.messages < self.limit and self.bytes + size <= self.max_bytes:
+            self.messages += 1
+            self.bytes += size
+            return True
+        with self._lock:
+            if self._closed or self._queue or not self._fits_locked(size):
+                return False
+            self.messages += 1
+            self.bytes += size
+            return True
+
+    def wait(self, size: int, timeout: float | None) -> bool:
+        """Take the permit, waiting at most ``timeout`` seconds (None: without bound) behind whoever came first."""
+        with self._lock:
+            if self._closed:
+                return False
+            if not self._queue and self.take(size):
+                return True
+            ticket = _Ticket(size)
+            self._queue.append(ticket)
+            self._set_limit_locked()
+        try:
+            ticket.gate.acquire(timeout=-1 if timeout is None else min(timeout, threading.TIMEOUT_MAX))
+        except (
+            BaseException
+        ):  # Ctrl-C, or a signal handler that raises: the caller gets no message for this permit
+            self._leave(ticket)
+            if ticket.granted:
+                self.release(1, size)
+            raise
+        return self._leave(ticket)
+
+    def release(self, messages: int, size: int) -> None:
+        """Give back the permits of ``messages`` messages of ``size`` bytes together, and let in who waits."""
+        with self._lock:
+            self.messages -= messages
+            self.bytes -= size
+            while self._queue and self._fits_locked(self._queue[0].size):
+                ticket = self._queue.popleft()
+                self.messages += 1
+                self.bytes += ticket.size
+                ticket.granted = True
+                ticket.gate.release()
+            if self.limit < 0:
+                self._set_limit_locked()
+
+    def close(self) -> None:
+        """Let nobody in from here on; whoever waits for room is sent away."""
+        with self._lock:
+            self._closed = True
+            self._set_limit_locked()
+            while self._queue:
+                self._queue.popleft().gate.release()
+
+    def _leave(self, ticket: _Ticket) -> bool:
+        with self._lock:
+            if not ticket.granted and ticket in self._queue:
+                self._queue.remove(ticket)
+                self._set_limit_locked()
+            return ticket.granted
+
+    def _fits_locked(self, size: int) -> bool:
+        return self.messages < self.max_messages and self.bytes + size <= self.max_bytes
+
+    def _set_limit_locked(self) -> None:
+        busy = self._always_lock or self._closed or self._queue
+        self.limit = -1 if busy else self.max_messages

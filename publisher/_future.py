@@ -1,0 +1,268 @@
+"""The light future.
+
+A standard ``Future`` weighs 1.6 KB, nearly all of it the ``Condition`` that each one carries. Here one lock serves them
+all and a future makes something to wait on only when somebody waits: ``concurrent.futures.wait``, ``as_completed`` and
+``asyncio.wrap_future`` work on it as on any other.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import logging
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any, TypeAlias
+
+from .errors import ForkedProcess
+
+logger = logging.getLogger("publisher")
+
+# The phases carry the standard library's own names, because ``wait`` and ``as_completed`` compare against them.
+PENDING = "PENDING"  # accepted, no request has carried it yet: can be cancelled
+RUNNING = "RUNNING"  # handed to a worker at least once
+CANCELLED = "CANCELLED_AND_NOTIFIED"
+FINISHED = "FINISHED"
+_LIVE = (PENDING, RUNNING)
+
+Response: TypeAlias = dict[str, Any]
+#: What a finished future keeps until it is read: the exception, the response, or ``(build, a, b)`` to make one from.
+Outcome: TypeAlias = (
+    "BaseException | Response | tuple[Callable[[Any, Any], BaseException | Response], Any, Any]"
+)
+Callback: TypeAlias = "tuple[Callable[[PublishFuture], object], PublishFuture]"
+
+
+class _Lock:
+    """Guards every transition of every future's phase, and its watchers. Held for moments, never across user code.
+
+    Re-entrant, because a signal handler may publish on the thread that it interrupted here; each transition is a
+    compare and a store, so what it finds is whole.
+    """
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """A new lock, in the child of a fork: another thread of the parent may have held the old one."""
+        self.pid = os.getpid()
+        self.rlock = threading.RLock()
+        # wait() and as_completed() use a future's condition as a lock, many of them at once: re-entrance serves them.
+        self.condition = threading.Condition(self.rlock)
+
+
+LOCK = _Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=LOCK.renew)
+
+
+class _Watch:
+    """Who waits for a future; made with the first of them."""
+
+    __slots__ = ("callbacks", "waiters")
+
+    def __init__(self) -> None:
+        self.waiters: list[Any] = []
+        self.callbacks: list[Callable[[PublishFuture], object]] = []
+
+
+class _Waiter:
+    """One thread in ``result()``; answers to the names that the standard library's waiters have."""
+
+    __slots__ = ("gate",)
+
+    def __init__(self) -> None:
+        self.gate = threading.Lock()
+        self.gate.acquire()
+
+    def add_result(self, future: Any) -> None:
+        self.gate.release()
+
+    add_exception = add_cancelled = add_result
+
+
+class PublishFuture(Future[Response]):
+    """What ``publish()`` returns: a ``concurrent.futures.Future`` of boto3's response dict.
+
+    ``result`` returns the response or raises what boto3 would have raised. ``cancel`` succeeds until the first request
+    that carries the message is handed to a worker. Callbacks run on the thread ``publisher-callbacks``, or in the caller
+    when they are added after the end.
+    """
+
+    # _condition, _state and _waiters, which the standard library reads, are properties; Future.__init__ is not called.
+    __slots__ = ("_phase", "_value", "_watch")
+
+    _phase: str
+    _value: Any
+    _watch: _Watch | None
+
+    def __init__(self) -> None:
+        self._phase = PENDING
+        self._value = None
+        self._watch = None
+
+    @property
+    def attempts(self) -> tuple[Any, ...]:
+        """The tries so far, oldest first, one :class:`Attempt` each."""
+        return ()
+
+    def cancel(self) -> bool:
+        """Withdraw the message if no request has carried it yet; True if it is (or was already) cancelled."""
+        return (not self._is_foreign() and self._withdraw()) or self._phase == CANCELLED
+
+    def cancelled(self) -> bool:
+        return self._phase == CANCELLED
+
+    def running(self) -> bool:
+        return self._state == RUNNING
+
+    def done(self) -> bool:
+        return self._state not in _LIVE
+
+    def result(self, timeout: float | None = None) -> Response:
+        """The response, in the shape boto3 gives it.
+
+        Args:
+            timeout: seconds to wait; None waits until the message's own deadline ends it.
+
+        Raises:
+            concurrent.futures.TimeoutError: not resolved yet; the message is still on its way.
+            concurrent.futures.CancelledError: it was cancelled.
+            Exception: what boto3 would have raised, or one of :mod:`publisher.errors`.
+        """
+        value = self._outcome(timeout)
+        if isinstance(value, BaseException):
+            try:
+                raise value.with_traceback(None)
+            finally:
+                del self, value  # break the cycle through the traceback's frame
+        return value
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """The exception, or None for a delivered message; waits and raises as :meth:`result` does."""
+        value = self._outcome(timeout)
+        return value if isinstance(value, BaseException) else None
+
+    def add_done_callback(self, fn: Callable[[Any], object]) -> None:
+        """Call ``fn(future)`` on the thread ``publisher-callbacks`` when the future ends; here and now if it has."""
+        if not self._is_foreign():
+            with LOCK.rlock:
+                if self._phase in _LIVE:
+                    if self._watch is None:
+                        self._watch = _Watch()
+                    self._watch.callbacks.append(fn)
+                    return
+        try:
+            fn(self)
+        except Exception:
+            logger.exception("a done callback raised")
+
+    def set_result(self, result: Any) -> None:
+        raise concurrent.futures.InvalidStateError("the publisher alone resolves this future")
+
+    def set_exception(self, exception: BaseException | None) -> None:
+        raise concurrent.futures.InvalidStateError("the publisher alone resolves this future")
+
+    def set_running_or_notify_cancel(self) -> bool:
+        raise concurrent.futures.InvalidStateError("the publisher alone resolves this future")
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "a PublishFuture cannot be pickled: its outcome is known only in the process that accepted the message;"
+            " pass on result()'s response instead"
+        )
+
+    def __copy__(self) -> Any:
+        raise TypeError("a PublishFuture cannot be copied")
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        raise TypeError("a PublishFuture cannot be copied")
+
+    def __repr__(self) -> str:
+        state = "cancelled" if self._phase == CANCELLED else self._state.lower()
+        if self._phase == FINISHED:
+            value = self._outcome(0)
+            state = f"failed {type(value).__name__}" if isinstance(value, BaseException) else "delivered"
+        return f"<{type(self).__name__} at {id(self):#x} {state}>"
+
+    # -- what the standard library's wait(), as_completed() and wrap_future() use
+
+    @property
+    def _condition(self) -> threading.Condition:
+        return LOCK.condition
+
+    @property
+    def _state(self) -> str:
+        return FINISHED if self._phase in _LIVE and self._is_foreign() else self._phase
+
+    @property
+    def _waiters(self) -> list[Any]:
+        if self._watch is None:
+            self._watch = _Watch()
+        return self._watch.waiters
+
+    # -- ours
+
+    def _is_foreign(self) -> bool:
+        """True where another process accepted this message and it had not ended when this one was forked."""
+        return False
+
+    def _withdraw(self) -> bool:
+        """Cancel it if no request has carried it yet; True if that was done."""
+        return False
+
+    def _outcome(self, timeout: float | None) -> BaseException | Response:
+        if self._phase in _LIVE:
+            if self._is_foreign():
+                return ForkedProcess()
+            self._wait(timeout)
+        if self._phase == CANCELLED:
+            raise CancelledError
+        value = self._value
+        if type(value) is tuple:
+            with LOCK.rlock:  # built once, so that every reader gets the same object
+                value = self._value
+                if type(value) is tuple:
+                    build, first, second = value
+                    value = self._value = build(first, second)
+        return value  # type: ignore[no-any-return]  # _value is untyped to keep the slot free of wrappers
+
+    def _wait(self, timeout: float | None) -> None:
+        with LOCK.rlock:
+            if self._phase not in _LIVE:
+                return
+            waiter = _Waiter()
+            self._waiters.append(waiter)
+        try:
+            patience = -1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX)
+            if not waiter.gate.acquire(timeout=patience) and self._phase in _LIVE:
+                raise FutureTimeoutError
+        finally:
+            with LOCK.rlock:
+                self._waiters.remove(waiter)
+
+
+def finish_locked(future: PublishFuture, phase: str, value: Any, *, failed: bool = False) -> list[Callback]:
+    """End one future; the caller holds ``LOCK`` and has checked that it is live. Returns the callbacks to hand on."""
+    future._value = value
+    future._phase = phase
+    watch = future._watch
+    if watch is None:
+        return []
+    for waiter in watch.waiters:
+        if phase == CANCELLED:
+            waiter.add_cancelled(future)
+        elif failed:
+            waiter.add_exception(future)
+        else:
+            waiter.add_result(future)
+    callbacks = [(callback, future) for callback in watch.callbacks]
+    watch.callbacks = []
+    return callbacks
+
+
+def is_live(future: PublishFuture) -> bool:
+    """True while the future has not ended."""
+    return future._phase in _LIVE

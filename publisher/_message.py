@@ -1,0 +1,206 @@
+"""What flows: the message, its attempts, and the events that hooks get.
+
+A message is its own future. One small object carries a message from acceptance to outcome, because ten thousand of them
+may wait at once: above its payload a waiting Kinesis record costs less than 300 bytes, its partition key included.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ._future import PENDING, PublishFuture, Response
+
+if TYPE_CHECKING:
+    from ._batching import Lane
+    from ._options import Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a try failed, as far as it matters to what is done next.
+
+    Attributes:
+        code: the service's error code, or the exception's class name.
+        text: the service's or the exception's text, control characters escaped.
+        final: sending the same again cannot succeed.
+        unknown: the request may have been stored all the same.
+        timed_out: no answer came in time.
+        error: what the whole request met; None where an answer said so of one entry.
+        sender_fault: what the answer said of the entry.
+        metadata: boto3's ResponseMetadata of the answer, if there was one.
+    """
+
+    code: str
+    text: str
+    final: bool = False
+    unknown: bool = False
+    timed_out: bool = False
+    error: BaseException | None = None
+    sender_fault: bool = False
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def request_id(self) -> str | None:
+        found = self.metadata.get("RequestId")
+        return str(found) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to deliver a message.
+
+    Attributes:
+        started: when the request went out, seconds since the epoch.
+        delay: seconds the message waited before it on purpose (backoff); 0.0 for the first try and after a split.
+        duration: seconds the request took.
+        error_code: the service's code or the exception's class name; None for the try that delivered.
+        error_message: the service's text with control characters escaped; None for the try that delivered.
+        request_id: AWS's id of the request, None where no answer was read.
+        split: the request was rejected as a whole and is sent again in parts; the retry policy does not count it.
+        outcome_unknown: the service may have stored the message although this try failed.
+        failure: ours; what exceptions are made from.
+    """
+
+    started: float
+    delay: float
+    duration: float
+    error_code: str | None = None
+    error_message: str | None = None
+    request_id: str | None = None
+    split: bool = False
+    outcome_unknown: bool = False
+    failure: Failure | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What a hook is told. A new field breaks nobody: hooks take this one argument.
+
+    Attributes:
+        service: ``"sns"``, ``"kinesis"``.
+        operation: boto3's method name that the caller called (``"publish"``); in ``on_sent`` the one that went out.
+        destination: ``"service:region:name"``.
+        params: the message itself as boto3 keyword arguments; private, so never part of the repr. Empty in ``on_sent``.
+        size: bytes, as the service counts them; in ``on_sent`` those of the whole request.
+        attempts: the tries so far.
+        response: boto3's response, in ``on_delivered``.
+        exception: what the future carries or, in ``on_retry``, what is being retried.
+        messages: how many messages the event is about: more than 1 only in ``on_sent``.
+        duration: seconds, of the request in ``on_sent``, from acceptance in ``on_delivered``, ``on_failed``, ``on_dropped``.
+        delay: seconds until the next try, in ``on_retry``.
+        reason: ``"buffer_full"``, ``"expired"`` or ``"closed"``, in ``on_dropped``.
+    """
+
+    service: str
+    operation: str
+    destination: str
+    params: Mapping[str, Any] = field(repr=False, default_factory=dict)
+    size: int = 0
+    attempts: tuple[Attempt, ...] = ()
+    response: Response | None = field(repr=False, default=None)
+    exception: BaseException | None = None
+    messages: int = 1
+    duration: float | None = None
+    delay: float | None = None
+    reason: str | None = None
+
+
+class Route:
+    """The way from one client view into one lane: the lane, the view's delivery options, and their inbox.
+
+    An inbox of its own for each set of options keeps deadlines and lingers in order within it, so that looking at
+    its head is enough. Callers only append to it; the scheduler takes from it under its lock.
+    """
+
+    __slots__ = ("backlog", "delivery", "inbox", "lane")
+
+    def __init__(self, lane: Lane, delivery: Delivery) -> None:
+        self.lane = lane
+        self.delivery = delivery
+        self.inbox: deque[Message] = deque()
+        self.backlog: deque[Message] = deque()  # ordered lanes only: unsent messages that left the inbox
+
+
+class Message(PublishFuture):
+    """One accepted message.
+
+    ``entry`` is what the service's own module made of the arguments at the call; the same object is sent at every try.
+    """
+
+    __slots__ = ("accepted", "entry", "history", "route")
+
+    def __init__(self, route: Route, entry: Any, accepted: float) -> None:
+        self._phase = PENDING
+        self._value = None
+        self._watch = None
+        self.route = route
+        self.entry = entry
+        self.accepted = accepted  # the scheduler's clock, seconds
+        self.history: tuple[Attempt, ...] = ()
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        return self.history
+
+    @property
+    def deadline(self) -> float:
+        """When it must have ended, on the scheduler's clock."""
+        return self.accepted + self.route.delivery.timeout
+
+    @property
+    def tries(self) -> int:
+        """The tries that the retry policy counts."""
+        return sum(1 for attempt in self.history if not attempt.split)
+
+    @property
+    def size(self) -> int:
+        """Bytes, as the service counts them; 0 once it has ended. Not stored: an int of its own costs 32 bytes."""
+        return 0 if self.entry is None else self.route.lane.measure(self.entry)
+
+    def _is_foreign(self) -> bool:
+        return self.route.lane.pid != os.getpid()
+
+    def _withdraw(self) -> bool:
+        return self.route.lane.withdraw(self)
+
+
+class BatchEntry(Message):
+    """One entry of a caller's ``put_records`` or ``publish_batch``: tells its batch when it ends."""
+
+    __slots__ = ("batch", "index")
+
+    batch: BatchFuture
+    index: int
+
+
+class BatchFuture(PublishFuture):
+    """The future of a whole ``put_records`` or ``publish_batch``; the ledger counts its entries, not this.
+
+    ``cancel`` cancels the entries that no request has carried yet; it succeeds if that was all of them.
+    """
+
+    __slots__ = ("_pid", "build", "entries", "remaining")
+
+    def __init__(self, build: Callable[[BatchFuture], Any]) -> None:
+        super().__init__()
+        self._pid = os.getpid()
+        self.build = build
+        self.entries: list[Message] = []
+        self.remaining = 0  # entries that have not ended; guarded by LOCK
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """The tries of all entries, without repeats, oldest first."""
+        seen = {attempt: None for entry in self.entries for attempt in entry.attempts}
+        return tuple(sorted(seen, key=lambda attempt: attempt.started))
+
+    def _withdraw(self) -> bool:
+        withdrawn = [entry.cancel() for entry in self.entries]
+        return all(withdrawn) and self.cancelled()
+
+    def _is_foreign(self) -> bool:
+        return self._pid != os.getpid()

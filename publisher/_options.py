@@ -1,0 +1,155 @@
+"""The options of a publisher: their defaults, checked once, with a message that states the rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from ._retrying import Policy, check_policy
+from .hooks import check_hook
+from .services import DEFAULT_LINGER
+
+ON_FULL = ("block", "drop", "drop_oldest", "raise")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a client view may change for its own messages.
+
+    Attributes:
+        linger: longest wait for company, seconds.
+        timeout: from acceptance to an outcome, seconds.
+        policy: asked whether and when to retry.
+    """
+
+    linger: float
+    timeout: float
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Every option of ``configure()`` and ``Publisher()``, checked; times in seconds, sizes in bytes."""
+
+    max_workers: int = 10
+    linger: float | Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_LINGER))
+    max_messages: int = 10_000
+    max_bytes: int = 64 * 1024 * 1024
+    on_full: str = "block"
+    max_block: float | None = 0.1
+    delivery_timeout: float = 120.0
+    retry: Any = None
+    connect_timeout: float = 3.0
+    read_timeout: float = 10.0
+    close_timeout: float = 5.0
+    hooks: tuple[Any, ...] = ()
+
+    @property
+    def grace(self) -> float:
+        """How long past its deadline a message may stay unresolved while a request carries it, seconds."""
+        return self.connect_timeout + self.read_timeout
+
+    def delivery(self, service: str, **changes: Any) -> Delivery:
+        """The delivery options of a client of ``service``, with the changes of ``with_options``."""
+        changed = check_options(self, changes) if changes else self
+        linger = changed.linger
+        if isinstance(linger, Mapping):
+            linger = linger.get(service, 0.0)
+        return Delivery(linger, changed.delivery_timeout, Policy(changed.retry))
+
+
+def check_options(base: Options, changes: Mapping[str, Any]) -> Options:
+    """``base`` with ``changes``, each checked.
+
+    Raises:
+        TypeError: an unknown option, or a value of the wrong type.
+        ValueError: a value that is not allowed.
+    """
+    known = [option.name for option in fields(Options)]
+    for name in changes:
+        if name not in known:
+            raise TypeError(f"unknown option {name!r}; the options are {', '.join(known)}")
+    return replace(base, **{name: _CHECKS[name](name, value) for name, value in changes.items()})
+
+
+def _number(name: str, value: Any, rule: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be {rule}, not {type(value).__name__}")
+    if math.isnan(value) or math.isinf(value):
+        raise ValueError(f"{name} must be {rule}, not {value!r}")
+    return float(value)
+
+
+def _at_least_one(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an integer of at least 1, not {type(value).__name__}")
+    if value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, not {value!r}")
+    return value
+
+
+def _seconds(name: str, value: Any) -> float:
+    number = _number(name, value, "a number of seconds, 0 or more")
+    if number < 0:
+        raise ValueError(f"{name} must be a number of seconds, 0 or more, not {value!r}")
+    return number
+
+
+def _positive_seconds(name: str, value: Any) -> float:
+    number = _number(name, value, "a number of seconds above 0")
+    if number <= 0:
+        raise ValueError(f"{name} must be a number of seconds above 0, not {value!r}")
+    return number
+
+
+def _linger(name: str, value: Any) -> float | Mapping[str, float]:
+    if not isinstance(value, Mapping):
+        return _seconds(name, value)
+    for service in value:
+        if service not in DEFAULT_LINGER:
+            known = ", ".join(DEFAULT_LINGER)
+            raise ValueError(f"{name} has the unknown service {service!r}; the services are {known}")
+    return {**DEFAULT_LINGER, **{key: _seconds(f"{name}[{key!r}]", wait) for key, wait in value.items()}}
+
+
+def _on_full(name: str, value: Any) -> str:
+    if value not in ON_FULL:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, ON_FULL))}, not {value!r}")
+    return str(value)
+
+
+def _max_block(name: str, value: Any) -> float | None:
+    return None if value is None else _seconds(name, value)
+
+
+def _retry(name: str, value: Any) -> Any:
+    if value is not None:
+        check_policy(value)
+    return value
+
+
+def _hooks(name: str, value: Any) -> tuple[Any, ...]:
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a sequence of objects with hook methods, not {type(value).__name__}")
+    hooks = tuple(value)
+    for hook in hooks:
+        check_hook(hook)
+    return hooks
+
+
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "max_workers": _at_least_one,
+    "linger": _linger,
+    "max_messages": _at_least_one,
+    "max_bytes": _at_least_one,
+    "on_full": _on_full,
+    "max_block": _max_block,
+    "delivery_timeout": _positive_seconds,
+    "retry": _retry,
+    "connect_timeout": _positive_seconds,
+    "read_timeout": _positive_seconds,
+    "close_timeout": _seconds,
+    "hooks": _hooks,
+}

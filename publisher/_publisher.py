@@ -1,0 +1,278 @@
+"""Publisher: composes the parts, and knows which of its cores belongs to this process."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import warnings
+import weakref
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from . import services
+from ._client import Client
+from ._core import Core
+from ._options import Options, check_options
+from ._runtime import Threads
+from ._stats import Ledger, Stats
+from .errors import PublisherClosed
+from .services._connection import Connection
+
+#: A warning beyond so many clients: each holds connections, and is meant to be shared.
+MAX_CLIENTS = 32
+_SECRETS = frozenset({"aws_secret_access_key", "aws_session_token", "aws_access_key_id"})
+_KNOWN = frozenset(
+    # boto3.client's own
+    {
+        "region_name",
+        "api_version",
+        "use_ssl",
+        "verify",
+        "endpoint_url",
+        "aws_access_key_id",
+        "aws_secret_access_key",
+        "aws_session_token",
+        "aws_account_id",
+        "config",
+    }
+)
+_salt = os.urandom(16)
+
+
+class Publisher:
+    """Sends messages in the background, with an executor and a lifetime of its own.
+
+    Most programs need only the process-wide one behind :func:`publisher.client`. The options are those of
+    :func:`publisher.configure`. As a context manager it is closed, and everything delivered, at the end of the block.
+
+    Raises:
+        TypeError: an unknown option, or a value of the wrong type.
+        ValueError: a value that is not allowed.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._options = check_options(Options(), options)
+        self._clients: dict[Any, Client] = {}
+        self._warned = False
+        self._closed_in: int | None = None
+        self._lock = threading.Lock()  # guards _clients' eviction and _options; by process, see _current()
+        self._make_core: Callable[[Options], Core] = core_factory
+        self._cores: dict[int, Core] = {}
+        self._core: Core | None = None
+        _publishers.add(self)
+
+    # -- clients
+
+    def client(self, service_name: str, *, session: Any = None, client: Any = None, **kwargs: Any) -> Client:
+        """A client of ``"sns"`` or ``"kinesis"``; the same object for equal arguments, cheaply.
+
+        Args:
+            service_name: as in ``boto3.client``.
+            session: a ``boto3.Session`` to make the boto3 client with.
+            client: a ready boto3 client, used as it is; nothing else may be given with it.
+            **kwargs: ``boto3.client``'s own: ``region_name``, ``endpoint_url``, ``config``, credentials ...
+
+        Raises:
+            ValueError: an unknown service, or ``client=`` together with other arguments or of another service.
+            TypeError: an unknown argument.
+        """
+        try:
+            key = (
+                (service_name, *_key(session, client, kwargs))
+                if kwargs or session or client
+                else service_name
+            )
+            found = self._clients.get(key)
+        except TypeError:
+            found = None
+        if found is not None:
+            return found
+        return self._make_client(service_name, session, client, kwargs)
+
+    def _make_client(self, service_name: str, session: Any, client: Any, kwargs: dict[str, Any]) -> Client:
+        if service_name not in services.names():
+            known = ", ".join(repr(name) for name in services.names())
+            raise ValueError(f"unknown service {service_name!r}; the supported services are {known}")
+        for name in kwargs:
+            if name not in _KNOWN:
+                raise TypeError(
+                    f"unknown argument {name!r}; client() takes boto3.client's own, session= and client="
+                )
+        if client is not None:
+            if session is not None or kwargs:
+                others = ", ".join(sorted([*kwargs, *(["session"] if session is not None else [])]))
+                raise ValueError(f"client= is used as it is: {others} cannot be given with it")
+            model = getattr(getattr(client, "meta", None), "service_model", None)
+            if model is None:
+                raise TypeError(f"client= must be a boto3 client, not {type(client).__name__}")
+            if model.service_name != service_name:
+                raise ValueError(f"client= is a client of {model.service_name!r}, not of {service_name!r}")
+            warnings.warn(
+                "client= is used as it is: its own retries and time-outs apply on top of this publisher's",
+                stacklevel=3,
+            )
+        if session is not None and not callable(getattr(session, "client", None)):
+            raise TypeError(f"session= must be a boto3.Session, not {type(session).__name__}")
+        service = services.load(service_name)
+        options = self._options
+
+        def connect() -> Connection:
+            current = self._options
+            defaults = {
+                "connect_timeout": current.connect_timeout,
+                "read_timeout": current.read_timeout,
+                "max_pool_connections": max(current.max_workers, 10),
+            }
+            return Connection(service_name, kwargs, session, client, defaults, current.max_workers)
+
+        del options
+        made = Client(self, service, connect, {})
+        key = (service_name, *_key(session, client, kwargs)) if kwargs or session or client else service_name
+        # What the key identifies by id() must live as long as the key does.
+        made.__dict__["_identities"] = (session, client, kwargs)
+        if len(self._clients) >= MAX_CLIENTS:
+            self._make_room()
+        return self._clients.setdefault(key, made)
+
+    def _make_room(self) -> None:
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"more than {MAX_CLIENTS} clients with different arguments: each holds a boto3 client and its connections;"
+                " make few and share them. Idle ones are forgotten from here on.",
+                ResourceWarning,
+                stacklevel=4,
+            )
+        for key, old in list(self._clients.items()):
+            if len(self._clients) < MAX_CLIENTS:
+                break
+            if old.is_idle():
+                self._clients.pop(key, None)
+
+    # -- lifetime
+
+    def flush(self, timeout: float | None = None) -> int:
+        """Send what lingers and wait until what was accepted before the call has ended; backoffs are not shortened.
+
+        Args:
+            timeout: seconds; None: until the messages' own deadlines.
+
+        Returns:
+            how many of those messages are still unresolved.
+        """
+        core = self._core
+        return 0 if core is None or core.pid != os.getpid() else core.flush(timeout)
+
+    def close(self, timeout: float | None = None) -> Ledger:
+        """Refuse new messages, wait until every future has ended and callbacks have run, stop the threads. Idempotent.
+
+        Args:
+            timeout: seconds; what is left then is abandoned with :class:`PublisherClosed`. None: without bound.
+
+        Returns:
+            the final total; on a thread of ours (in a callback or hook) closing has only begun, and it is not final.
+        """
+        self._closed_in = os.getpid()
+        core = self._core
+        if core is None or core.pid != os.getpid():
+            return Ledger()
+        core.close(timeout)
+        return core.stats().total
+
+    def stats(self) -> Stats:
+        """The account of every message accepted in this process."""
+        core = self._core
+        return Stats(Ledger(), {}) if core is None or core.pid != os.getpid() else core.stats()
+
+    def __enter__(self) -> Publisher:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        core = getattr(self, "_core", None)
+        if core is not None and core.started and not core.flow.closed and core.pid == os.getpid():
+            warnings.warn(
+                f"unclosed {self!r}: use close() or with", ResourceWarning, source=self, stacklevel=1
+            )
+            core.flow.close()
+            core.runtime.spawn(core.close_quietly)
+
+    def __repr__(self) -> str:
+        core = self._core
+        if core is None or core.pid != os.getpid():
+            return "<Publisher, nothing published>"
+        state = "closed" if core.flow.closed else "open"
+        return f"<Publisher {state}, {core.flow.messages} messages unresolved, {core.scheduler.busy} workers busy>"
+
+    # -- details
+
+    @property
+    def _started(self) -> bool:
+        core = self._core
+        return core is not None and core.pid == os.getpid() and core.started
+
+    def _reconfigure(self, options: dict[str, Any]) -> None:
+        self._options = check_options(Options(), options)
+        self._core = None
+        self._cores = {}
+
+    def _current(self) -> Core:
+        """The core of this process: in the child of a fork, a new one.
+
+        Raises:
+            PublisherClosed: after close().
+        """
+        core = self._core
+        pid = os.getpid()
+        if core is not None and core.pid == pid:
+            return core
+        if self._closed_in is not None:
+            raise PublisherClosed(
+                "the publisher is closed; publisher.configure() or publisher.Publisher() makes a new one"
+            )
+        # No lock: another thread may have held it at the fork. One of several cores made at once is used, the others never.
+        core = self._cores.setdefault(pid, self._make_core(self._options))
+        self._core = core
+        return core
+
+
+def threaded_core(options: Options) -> Core:
+    """What a publisher runs on, outside of tests."""
+    return Core(options, Threads)
+
+
+core_factory: Callable[[Options], Core] = threaded_core
+_publishers: weakref.WeakSet[Publisher] = weakref.WeakSet()
+
+
+def _key(session: Any, client: Any, kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """What makes two calls of client() equal: sessions and clients by identity, a Config by its options, secrets hashed."""
+    parts: list[Any] = [id(session), id(client)]
+    for name in sorted(kwargs):
+        value = kwargs[name]
+        if name in _SECRETS and isinstance(value, str):
+            value = hashlib.blake2b(value.encode(), key=_salt).digest()
+        elif name == "config" and value is not None:
+            value = _frozen(getattr(value, "_user_provided_options", None) or id(value))
+        parts.append((name, _frozen(value)))
+    return tuple(parts)
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        return tuple(
+            (key, _frozen(item)) for key, item in sorted(value.items(), key=lambda pair: str(pair[0]))
+        )
+    if isinstance(value, (list, tuple)):
+        return tuple(_frozen(item) for item in value)
+    try:
+        hash(value)
+    except TypeError:
+        return id(value)
+    return value

@@ -1,0 +1,101 @@
+"""Whether and when to try again: a tenacity policy asked as a pure function.
+
+tenacity's own loop sleeps in place and keeps its state per thread. Its ``stop``, ``wait`` and ``retry`` are plain
+callables of a ``RetryCallState``, and asked that way they cost no thread: the answer is a delay, and the scheduler sees to
+it. They are asked once per (attempt number, error code) of a failed batch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import tenacity
+
+#: A policy without a wait (tenacity's default) would retry in a busy loop.
+MIN_DELAY = 0.01
+
+_LOOP_ONLY = ("before", "after", "before_sleep", "retry_error_callback")
+
+
+def retry_policy(*, stop: Any = None, wait: Any = None, retry: Any = None) -> tenacity.Retrying:
+    """A retry policy with our defaults where nothing is given.
+
+    Args:
+        stop: a tenacity stop; default: never, ``delivery_timeout`` ends the message.
+        wait: a tenacity wait; default: exponential from 0.1 s to 5 s, with full jitter above 0.1 s.
+        retry: a tenacity retry condition on the exception; default: whatever the service's table does not call final.
+
+    Errors that are final for the service (access, validation, a fault of the sender) are never retried, whatever
+    ``retry`` says.
+    """
+    import tenacity
+
+    return tenacity.Retrying(
+        stop=tenacity.stop_never if stop is None else stop,
+        wait=tenacity.wait_random_exponential(multiplier=0.2, max=5, min=0.1) if wait is None else wait,
+        retry=tenacity.retry_if_exception_type(Exception) if retry is None else retry,
+    )
+
+
+def check_policy(policy: Any) -> None:
+    """Raise for anything that is not a policy we can ask, or that asks for what only tenacity's loop does.
+
+    Raises:
+        TypeError: not a ``tenacity.Retrying``.
+        ValueError: it has a callback or a sleep of its own.
+    """
+    import tenacity
+
+    if not isinstance(policy, tenacity.Retrying):
+        raise TypeError(
+            f"retry must be a tenacity.Retrying (publisher.retry_policy() makes one), not {type(policy).__name__}"
+        )
+    plain = tenacity.Retrying()
+    for name in _LOOP_ONLY:
+        if getattr(policy, name) is not getattr(plain, name):
+            raise ValueError(
+                f"retry has a {name}: nothing here runs tenacity's loop; use hooks= to be told of retries"
+            )
+    if policy.sleep is not plain.sleep:
+        raise ValueError(
+            "retry has a sleep of its own: no thread sleeps in a backoff here; set wait= instead"
+        )
+
+
+class Policy:
+    """A tenacity policy, asked for a delay. The default one is made at the first failure, not before."""
+
+    __slots__ = ("_retrying",)
+
+    def __init__(self, retrying: tenacity.Retrying | None = None) -> None:
+        self._retrying = retrying
+
+    def delay(self, tries: int, error: BaseException, elapsed: float) -> float | None:
+        """Seconds until the next try, at least 0.01, or None to give up.
+
+        Args:
+            tries: tries so far, at least 1.
+            error: what the last one met.
+            elapsed: seconds since the message was accepted.
+
+        Raises:
+            Exception: whatever a callable of the user's policy raises; the caller contains it.
+        """
+        import tenacity
+
+        retrying = self._retrying
+        if retrying is None:
+            retrying = self._retrying = retry_policy()
+        state = tenacity.RetryCallState(retrying, None, (), {})
+        state.attempt_number = tries
+        state.set_exception((type(error), error, None))
+        if state.outcome_timestamp is not None:
+            state.start_time = state.outcome_timestamp - elapsed
+        if not retrying.retry(state):
+            return None
+        wait = float(retrying.wait(state) or 0.0)
+        state.upcoming_sleep = wait  # what stop_before_delay reads
+        if retrying.stop(state):
+            return None
+        return max(wait, MIN_DELAY)

@@ -1,0 +1,265 @@
+"""What is sent next, and when to look again. Pure but for its lock: no thread, no clock, no network; time is an argument.
+
+The dispatcher calls :meth:`Scheduler.step`; a worker that comes back calls :meth:`Scheduler.complete` and takes the next due
+request with it, so that nothing queues in the executor and retries, cancels and deadlines stay in our hands.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ._batching import NEVER, Answer, Lane, Request
+from ._future import is_live
+from ._message import Message
+from ._ordering import OrderedLane
+from ._stats import Counters
+
+_order = itertools.count()
+
+
+@dataclass(slots=True)
+class Turn:
+    """What to do after the lock is released.
+
+    Attributes:
+        requests: to be sent, each by a worker of its own; the scheduler counts those workers as busy already.
+        expired: messages whose deadline came while they waited; they are in no registry any more.
+        overdue: messages whose deadline and grace ran out while a request carries them.
+        wake: the dispatcher has to look earlier than it planned to.
+    """
+
+    requests: list[Request] = field(default_factory=list)
+    expired: list[Message] = field(default_factory=list)
+    overdue: list[Message] = field(default_factory=list)
+    wake: bool = False
+
+
+class Scheduler:
+    """Shares the workers among the lanes.
+
+    Args:
+        workers: how many requests may be in flight.
+        grace: seconds past its deadline for which a message may stay unresolved while a request carries it.
+    """
+
+    def __init__(self, workers: int, grace: float) -> None:
+        #: Guards everything here and in the lanes, but for the inboxes' right ends and ``touched``. Re-entrant: a signal
+        #: handler that publishes into a full buffer may find it held by the thread it interrupted.
+        self.lock = threading.RLock()
+        #: Lanes whose inbox reached ``wake_at``; appended to by callers, without the lock.
+        self.touched: deque[Lane] = deque()
+        self.in_flight: dict[Request, None] = {}
+        self.busy = 0
+        #: When the dispatcher will look again by itself.
+        self.alarm = NEVER
+        self._workers = workers
+        self._grace = grace
+        self._active: dict[Lane, None] = {}  # lanes with something waiting or in flight
+        self._ready: deque[Lane] = deque()  # lanes with something due, in turn
+        self._timers: list[tuple[float, int, Lane]] = []
+        self._expired: list[Message] = []
+        self._leaving: list[list[Message]] = []  # handed out in a Turn, not settled yet
+
+    def step(self, now: float) -> Turn:
+        """Everything that is due: the dispatcher's turn."""
+        with self.lock:
+            self._review_touched(now)
+            while self._timers and self._timers[0][0] <= now:
+                at, _, lane = heapq.heappop(self._timers)
+                if at == lane.timer:
+                    lane.timer = NEVER
+                    self._review(lane, now)
+            requests = []
+            while self.busy < self._workers and (request := self._next(now)) is not None:
+                self.busy += 1
+                requests.append(request)
+            turn = Turn(requests, self._take_expired(), self._overdue(now))
+            self.alarm = self._soonest()
+            return turn
+
+    def complete(self, request: Request, answer: Answer, now: float) -> Turn:
+        """A request has really come back: the worker's turn. At most one request is returned, for that same worker."""
+        with self.lock:
+            lane = request.lane
+            del self.in_flight[request]
+            lane.in_flight -= 1
+            if answer.cautious is not None:
+                lane.cautious = answer.cautious
+            lane.take_back(answer)
+            if request.groups is not None and isinstance(lane, OrderedLane):
+                lane.free(request.groups, answer)
+            self._review(lane, now)
+            following = self._next(now)
+            if following is None:
+                self.busy -= 1
+            wake = self._soonest() < self.alarm or (
+                self.busy < self._workers and any(self._may_send(ready) for ready in self._ready)
+            )
+            return Turn([] if following is None else [following], self._take_expired(), [], wake)
+
+    def settled(self, messages: list[Message]) -> None:
+        """The ``expired`` of a Turn, or what ``drain`` returned, have ended: a flush need not wait for them any more."""
+        if messages:
+            with self.lock:
+                self._leaving = [batch for batch in self._leaving if batch is not messages]
+
+    def release_worker(self) -> None:
+        """A worker died of something unforeseen and will take no further request."""
+        with self.lock:
+            self.busy -= 1
+
+    def flush(self, now: float) -> None:
+        """What was accepted up to ``now`` lingers no longer."""
+        with self.lock:
+            self._review_touched(now)
+            for lane in list(self._active):
+                lane.flush_until = now
+                self._review(lane, now)
+
+    def flush_lanes(self, lanes: list[Lane], now: float) -> None:
+        """The same for some lanes only."""
+        with self.lock:
+            for lane in lanes:
+                lane.flush_until = now
+                self._review(lane, now)
+
+    def evict_oldest(self) -> Message | None:
+        """Remove and return the oldest message that was never sent; None if there is none."""
+        with self.lock:
+            for lane in sorted(self._all_lanes(), key=lambda lane: lane.oldest()):
+                message = lane.evict_oldest()
+                if message is not None:
+                    return message
+            return None
+
+    def drain(self, lanes: list[Lane] | None = None) -> tuple[list[Message], list[Message]]:
+        """Remove everything that waits; returns that, and the live messages that are in flight (which stay there)."""
+        with self.lock:
+            waiting = [message for lane in lanes or self._all_lanes() for message in lane.drain()]
+            carried = [
+                message for request in self.in_flight for message in request.messages if is_live(message)
+            ]
+            self._expired += waiting
+            return self._take_expired(), carried
+
+    def oldest(self, lanes: list[Lane] | None = None) -> float:
+        """When the oldest unresolved message was accepted; NEVER if there is none."""
+        with self.lock:
+            oldest = min((lane.oldest() for lane in lanes or self._all_lanes()), default=NEVER)
+            for request in self.in_flight:
+                if lanes is None or request.lane in lanes:
+                    oldest = min(oldest, request.oldest)
+            for message in itertools.chain.from_iterable(self._leaving):
+                oldest = min(oldest, message.accepted)
+            return oldest
+
+    def oldest_by_counters(self) -> dict[Counters, float]:
+        """The same for each destination that has an unresolved message."""
+        with self.lock:
+            found: dict[Counters, float] = {}
+            times = [(lane.counters, lane.oldest()) for lane in self._all_lanes()]
+            times += [(request.lane.counters, request.oldest) for request in self.in_flight]
+            for counters, time in times:
+                if time < found.get(counters, NEVER):
+                    found[counters] = time
+            return found
+
+    def unresolved(self, until: float, lanes: list[Lane] | None = None) -> int:
+        """How many messages accepted up to ``until`` are unresolved."""
+        with self.lock:
+            return sum(
+                1 for message in self._registered(lanes) if message.accepted <= until and is_live(message)
+            )
+
+    # -- details; the caller holds the lock
+
+    def _registered(self, lanes: list[Lane] | None) -> Iterator[Message]:
+        for lane in lanes or self._all_lanes():
+            yield from lane.waiting()
+        for request in self.in_flight:
+            if lanes is None or request.lane in lanes:
+                yield from request.messages
+        for message in itertools.chain.from_iterable(self._leaving):
+            if lanes is None or message.route.lane in lanes:
+                yield message
+
+    def _all_lanes(self) -> list[Lane]:
+        return list(dict.fromkeys([*self._active, *list(self.touched)]))
+
+    def _review_touched(self, now: float) -> None:
+        while self.touched:
+            self._review(self.touched.popleft(), now)
+
+    def _review(self, lane: Lane, now: float) -> None:
+        """Look at one lane: what has expired, whether it is ready, when to look again, when callers are to wake us."""
+        self._expired += lane.expire(now)
+        due = lane.due(now)
+        while due > now:
+            lane.wake_at = 1 if due == NEVER else lane.limits.entries
+            # A caller that compared against the old number did not wake us: look again after lowering it.
+            if not any(len(route.inbox) >= lane.wake_at for route in lane.routes):
+                break
+            due = lane.due(now)
+        timer = lane.next_deadline()
+        if due <= now:
+            lane.wake_at = NEVER
+            if not lane.queued:
+                lane.queued = True
+                self._ready.append(lane)
+        else:
+            timer = min(timer, due)
+        if lane.in_flight or due < NEVER or not lane.is_empty():
+            self._active[lane] = None
+        else:
+            self._active.pop(lane, None)
+        if timer < lane.timer:
+            lane.timer = timer
+            heapq.heappush(self._timers, (timer, next(_order), lane))
+
+    def _may_send(self, lane: Lane) -> bool:
+        # While several lanes are active none holds more than half the workers: a stalled one would take them all.
+        share = max(1, self._workers // 2) if len(self._active) > 1 else self._workers
+        return lane.in_flight < min(share, lane.capacity())
+
+    def _next(self, now: float) -> Request | None:
+        for _ in range(len(self._ready)):
+            lane = self._ready.popleft()
+            if not self._may_send(lane):
+                self._ready.append(lane)
+                continue
+            lane.queued = False
+            messages, split = lane.take(now)
+            if messages:
+                request = Request(lane, messages, split, self._grace)
+                lane.in_flight += 1
+                self.in_flight[request] = None
+                self._review(lane, now)
+                return request
+            self._review(lane, now)
+        return None
+
+    def _take_expired(self) -> list[Message]:
+        expired, self._expired = self._expired, []
+        if expired:
+            self._leaving.append(expired)
+        return expired
+
+    def _overdue(self, now: float) -> list[Message]:
+        overdue = []
+        for request in self.in_flight:
+            if request.expires <= now:
+                live = [message for message in request.messages if is_live(message)]
+                late = [message for message in live if message.deadline + self._grace <= now]
+                overdue += late
+                left = (message.deadline for message in live if message.deadline + self._grace > now)
+                request.expires = min(left, default=NEVER) + self._grace
+        return overdue
+
+    def _soonest(self) -> float:
+        soonest = self._timers[0][0] if self._timers else NEVER
+        return min(soonest, min((request.expires for request in self.in_flight), default=NEVER))

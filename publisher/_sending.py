@@ -1,0 +1,313 @@
+"""One request: send it, read what became of each entry, decide what is done next.
+
+Runs on a worker. Only what failed is sent again, as the very entry that was built at the call.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ._batching import Answer, Limits, Request, cut
+from ._future import RUNNING, is_live
+from ._message import Attempt, Failure, Message
+from ._translation import entry_failure, malformed, whole_failure
+from .errors import DeliveryTimeout, retries_exhausted
+from .services import EntryError, Service, Verdict
+
+logger = logging.getLogger("publisher")
+
+#: SNS remembers a deduplication id for so many seconds: https://docs.aws.amazon.com/sns/latest/dg/fifo-message-dedup.html
+DEDUPLICATION_WINDOW = 300.0
+
+
+class Target(Protocol):
+    """Where a lane's messages go: one destination of one boto3 client."""
+
+    service: Service
+    operation: str  # boto3's method name that the caller called
+    sends: str  # and the one that goes out
+    limits: Limits  # of one request
+
+    @property
+    def key(self) -> str:
+        """``"service:region:name"``."""
+
+    def send(self, entries: Sequence[Any]) -> tuple[list[Mapping[str, Any] | EntryError], Mapping[str, Any]]:
+        """Make the blocking boto3 call; one outcome for each entry, and the response. Raises what boto3 raises.
+
+        ValueError: the answer does not say what became of the entries; its second argument is the response.
+        """
+
+    def change_to_single(self, code: str) -> bool:
+        """The batch twin was refused with ``code``: send single operations from here on; False if that is no help."""
+
+    def error(self, failure: Failure) -> BaseException:
+        """A new instance of what boto3 would have raised."""
+
+    def error_of(self, attempt: Attempt) -> BaseException | None:
+        """The same for an attempt; None for one that delivered."""
+
+    def response(self, reply: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:
+        """A delivered entry's response, in the shape of the operation the caller called."""
+
+    def params(self, entry: Any) -> dict[str, Any]:
+        """boto3's keyword arguments of the operation the caller called."""
+
+
+class MalformedAnswer(ValueError):
+    """An answer that does not say what became of the entries."""
+
+    def __init__(self, text: str, response: Mapping[str, Any]) -> None:
+        super().__init__(text)
+        self.response = response
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a request's messages.
+
+    Attributes:
+        delivered: with ``values`` for their futures, in step.
+        failed: the messages that will not be sent again, each with the value of its future.
+        retried: the messages that will, each with the delay and the failure.
+        answer: what goes back to the lane.
+        duration: seconds the request took.
+        size: bytes of the entries that went out.
+    """
+
+    delivered: list[Message] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+    failed: list[tuple[Message, Any]] = field(default_factory=list)
+    retried: list[tuple[Message, float, Failure]] = field(default_factory=list)
+    answer: Answer = field(default_factory=Answer)
+    duration: float = 0.0
+    size: int = 0
+
+
+class _Histories:
+    """Adds one attempt to many messages: those with the same past share the same tuple of attempts."""
+
+    def __init__(self, started: float, duration: float) -> None:
+        self._started = started
+        self._duration = duration
+        self._made: dict[Any, tuple[Attempt, ...]] = {}
+
+    def add(
+        self, message: Message, failure: Failure | None, request_id: str | None, *, split: bool = False
+    ) -> None:
+        delay = message._value or 0.0  # while it lives: the backoff before the try that is under way
+        past = message.history
+        same = (id(past), delay, None if failure is None else id(failure))
+        grown = self._made.get(same)
+        if grown is None:
+            code, text, unknown = (
+                (None, None, False) if failure is None else (failure.code, failure.text, failure.unknown)
+            )
+            attempt = Attempt(
+                self._started, delay, self._duration, code, text, request_id, split, unknown, failure
+            )
+            grown = self._made[same] = (*past, attempt)
+        message.history = grown
+
+
+def perform(request: Request, clock: Callable[[], float], wall: Callable[[], float]) -> Outcome:
+    """Send one request and decide; never raises but for what ends the process.
+
+    Args:
+        clock: the scheduler's clock, seconds.
+        wall: seconds since the epoch.
+    """
+    target: Target = request.lane.target
+    entries = [message.entry for message in request.messages]
+    messages = request.messages
+    if not all([message._phase == RUNNING for message in messages]):  # abandoned since it was taken
+        pairs = [pair for pair in zip(messages, entries, strict=True) if is_live(pair[0])]
+        messages, entries = [message for message, _ in pairs], [entry for _, entry in pairs]
+    outcome = Outcome()
+    if not entries:
+        return outcome
+    measure = request.lane.measure
+    outcome.size = sum([measure(entry) for entry in entries])
+    sent_as = target.sends
+    started, began = wall(), clock()
+    results: Sequence[Any] | None = None
+    reply: Mapping[str, Any] = {}
+    error: BaseException | None = None
+    try:
+        results, reply = target.send(entries)
+    except BaseException as caught:  # a worker survives whatever a call, a handler or a signal raises in it
+        error = caught
+    now = clock()
+    outcome.duration = now - began
+    histories = _Histories(started, outcome.duration)
+    if results is not None:
+        _read(request, messages, results, reply, histories, outcome, now)
+    elif isinstance(error, MalformedAnswer):
+        failure = malformed(error, dict(error.response.get("ResponseMetadata") or {}))
+        _decide(request, [(message, failure) for message in messages], histories, outcome, now)
+    elif error is not None:
+        _reject(request, messages, error, sent_as, histories, outcome, now)
+    request.lane.limits = target.limits
+    return outcome
+
+
+def _read(
+    request: Request,
+    messages: list[Message],
+    results: Sequence[Any],
+    reply: Mapping[str, Any],
+    histories: _Histories,
+    outcome: Outcome,
+    now: float,
+) -> None:
+    """The service answered: each entry has an outcome of its own."""
+    target: Target = request.lane.target
+    if request.split is not None:
+        request.split.accepted = True
+    outcome.answer.cautious = False
+    metadata = dict(reply.get("ResponseMetadata") or {})
+    request_id = metadata.get("RequestId")
+    respond = target.response
+    failures: list[tuple[Message, Failure]] = []
+    same: dict[EntryError, Failure] = {}
+    for message, result in zip(messages, results, strict=True):
+        if isinstance(result, EntryError):
+            failure = same.get(result)
+            if failure is None:
+                failure = same[result] = entry_failure(result, target.service, metadata)
+            failures.append((message, failure))
+        else:
+            histories.add(message, None, request_id)
+            outcome.delivered.append(message)
+            outcome.values.append((respond, reply, result))
+    if failures:
+        _decide(request, failures, histories, outcome, now)
+
+
+def _reject(
+    request: Request,
+    messages: list[Message],
+    error: BaseException,
+    sent_as: str,
+    histories: _Histories,
+    outcome: Outcome,
+    now: float,
+) -> None:
+    """The whole request failed."""
+    target: Target = request.lane.target
+    failure, verdict = whole_failure(error, target.service, len(messages))
+    if failure.timed_out:
+        outcome.answer.cautious = True
+    if failure.final and sent_as != target.operation and target.change_to_single(failure.code):
+        for message in messages:
+            histories.add(message, failure, failure.request_id, split=True)
+            message._value = None
+            outcome.answer.retries.append((message, now))
+        return
+    split = request.split
+    if split is not None:
+        split.note_rejected(failure.code, len(messages))
+    if verdict is Verdict.SPLIT:
+        if split is None or not split.hopeless:
+            outcome.answer.pieces, outcome.answer.split = cut(messages, split, failure.code)
+            for message in messages:
+                histories.add(message, failure, failure.request_id, split=True)
+                message._value = None
+            return
+        failure = Failure(
+            failure.code,
+            failure.text,
+            final=True,
+            unknown=failure.unknown,
+            error=error,
+            metadata=failure.metadata,
+        )
+    _decide(request, [(message, failure) for message in messages], histories, outcome, now)
+
+
+def _decide(
+    request: Request,
+    failures: list[tuple[Message, Failure]],
+    histories: _Histories,
+    outcome: Outcome,
+    now: float,
+) -> None:
+    """Again later, or the end: the policy is asked once per (attempt number, error code)."""
+    target: Target = request.lane.target
+    ordered = request.groups is not None
+    delays: dict[tuple[int, str], float | None] = {}
+    for message, failure in failures:
+        histories.add(message, failure, failure.request_id)
+        if failure.final:
+            outcome.failed.append((message, (_build_error, target, failure)))
+            continue
+        tries = message.tries
+        same = (tries, failure.code)
+        if same not in delays:
+            delays[same] = _ask(message, tries, target.error(failure), now)
+        delay = delays[same]
+        unknown = any(attempt.outcome_unknown for attempt in message.history)
+        if ordered and unknown and now + (delay or 0) - message.accepted > DEDUPLICATION_WINDOW:
+            delay = None  # the topic may have forgotten the deduplication id: a retry could be a duplicate
+        if delay is None:
+            value = (_build_exhausted, (target, tries, unknown), failure)
+            outcome.failed.append((message, value))
+        elif now + delay >= message.deadline:
+            value = (_build_timeout, (target, message.route.delivery.timeout, unknown), failure)
+            outcome.failed.append((message, value))
+        else:
+            message._value = delay
+            outcome.answer.retries.append((message, now + delay))
+            outcome.retried.append((message, delay, failure))
+
+
+def _ask(message: Message, tries: int, error: BaseException, now: float) -> float | None:
+    try:
+        return message.route.delivery.policy.delay(tries, error, now - message.accepted)
+    except Exception:
+        logger.exception("the retry policy raised; the messages fail")
+        return None
+
+
+# What a failed future keeps until somebody reads it: (one of these, its two arguments).
+
+
+def _build_error(target: Target, failure: Failure) -> BaseException:
+    return target.error(failure)
+
+
+def _build_exhausted(context: tuple[Target, int, bool], failure: Failure) -> BaseException:
+    target, tries, unknown = context
+    return retries_exhausted(
+        target.error(failure), tries=tries, outcome_unknown=unknown, last_code=failure.code
+    )
+
+
+def _build_timeout(context: tuple[Target, float, bool], failure: Failure) -> BaseException:
+    target, timeout, unknown = context
+    return timed_out(timeout, unknown, failure.code, target.error(failure))
+
+
+def timed_out(
+    timeout: float, unknown: bool, code: str | None, cause: BaseException | None
+) -> DeliveryTimeout:
+    """The exception of a message that did not make it within ``timeout`` seconds."""
+    last = f"; the last error was {code}" if code else "; it was never sent"
+    maybe = "; the service may have stored it" if unknown else ""
+    return DeliveryTimeout(
+        f"no outcome within delivery_timeout={timeout:g} s{last}{maybe}",
+        outcome_unknown=unknown,
+        last_code=code,
+        cause=cause,
+    )
+
+
+def failure_of(value: Any) -> Failure | None:
+    """The failure behind what a future keeps, if a service or the network caused it."""
+    found = (
+        next((part for part in value if isinstance(part, Failure)), None) if type(value) is tuple else None
+    )
+    return found

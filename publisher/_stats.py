@@ -1,0 +1,190 @@
+"""The account of every message: what was accepted and what became of it, per destination and in total."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+
+#: Upper bounds of the latency buckets, seconds; a last bucket holds what took longer.
+LATENCY_BOUNDS: tuple[float, ...] = tuple(0.001 * 2**power for power in range(18))
+#: Beyond so many destinations the rest is counted together as ``other``.
+MAX_DESTINATIONS = 1_000
+REASONS = ("buffer_full", "expired", "closed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """Counts of messages since the publisher was made; ``accepted`` is always the sum of the five ends below it.
+
+    Attributes:
+        accepted: calls that returned a future (entries, for ``put_records`` and ``publish_batch``).
+        delivered: stored by the service.
+        failed: sent at least once and given up.
+        dropped: never sent; ``dropped_by_reason`` has ``buffer_full``, ``expired`` and ``closed``.
+        cancelled: withdrawn by ``future.cancel()``.
+        outstanding: accepted and not resolved yet.
+        retries: times a message was sent again.
+        requests: requests that went out.
+        bytes_sent: bytes of the messages in those requests, as the service counts them.
+        outstanding_bytes: bytes of the outstanding messages.
+        oldest_age: seconds since the oldest outstanding message was accepted; 0.0 if there is none.
+        latency: counts of resolved messages by seconds from acceptance to outcome; bucket i holds those up to
+            ``LATENCY_BOUNDS[i]``, the last one the rest.
+    """
+
+    accepted: int = 0
+    delivered: int = 0
+    failed: int = 0
+    dropped: int = 0
+    cancelled: int = 0
+    outstanding: int = 0
+    dropped_by_reason: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
+    retries: int = 0
+    requests: int = 0
+    bytes_sent: int = 0
+    outstanding_bytes: int = 0
+    oldest_age: float = 0.0
+    latency: tuple[int, ...] = (0,) * (len(LATENCY_BOUNDS) + 1)
+
+    def __add__(self, other: Ledger) -> Ledger:
+        sums = {
+            item.name: getattr(self, item.name) + getattr(other, item.name)
+            for item in fields(self)
+            if item.name not in ("dropped_by_reason", "oldest_age", "latency")
+        }
+        return Ledger(
+            **sums,
+            dropped_by_reason={
+                reason: self.dropped_by_reason[reason] + other.dropped_by_reason[reason] for reason in REASONS
+            },
+            oldest_age=max(self.oldest_age, other.oldest_age),
+            latency=tuple(map(sum, zip(self.latency, other.latency, strict=True))),
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"accepted {self.accepted:,} = delivered {self.delivered:,} + failed {self.failed:,}"
+            f" + dropped {self.dropped:,} + cancelled {self.cancelled:,} + outstanding {self.outstanding:,}"
+            f" ({self.requests:,} requests, {self.retries:,} retries)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """One look at the account: ``total`` and, per ``"service:region:name"``, ``destinations``."""
+
+    total: Ledger
+    destinations: Mapping[str, Ledger]
+
+    def __str__(self) -> str:
+        lines = [f"total: {self.total}"]
+        lines += [f"  {name}: {ledger}" for name, ledger in self.destinations.items()]
+        return "\n".join(lines)
+
+
+class Counters:
+    """The running counts of one destination.
+
+    ``accepted`` and ``accepted_bytes`` are raised by callers without a lock, each in one statement that the GIL makes whole;
+    the rest is changed under the account's lock.
+    """
+
+    __slots__ = (
+        "accepted",
+        "accepted_bytes",
+        "bytes_sent",
+        "cancelled",
+        "delivered",
+        "dropped",
+        "failed",
+        "key",
+        "latency",
+        "requests",
+        "resolved_bytes",
+        "retries",
+    )
+
+    def __init__(self, key: Callable[[], str]) -> None:
+        self.key = key  # a function, because the region may not be known before the client is made
+        self.accepted = 0
+        self.accepted_bytes = 0
+        self.resolved_bytes = 0
+        self.delivered = 0
+        self.failed = 0
+        self.cancelled = 0
+        self.dropped = dict.fromkeys(REASONS, 0)
+        self.retries = 0
+        self.requests = 0
+        self.bytes_sent = 0
+        self.latency = [0] * (len(LATENCY_BOUNDS) + 1)
+
+    def note_latency(self, now: float, accepted: list[float]) -> None:
+        """Count latencies; one look-up where they all fall into one bucket, as those of a batch mostly do."""
+        low = bisect_left(LATENCY_BOUNDS, now - max(accepted))
+        high = bisect_left(LATENCY_BOUNDS, now - min(accepted))
+        if low == high:
+            self.latency[low] += len(accepted)
+        else:
+            for since in accepted:
+                self.latency[bisect_left(LATENCY_BOUNDS, now - since)] += 1
+
+    def ledger(self, oldest_age: float) -> Ledger:
+        # resolved first and accepted last: a message accepted in between is outstanding, never a negative number
+        delivered, failed, cancelled = self.delivered, self.failed, self.cancelled
+        by_reason = dict(self.dropped)
+        dropped = sum(by_reason.values())
+        resolved_bytes = self.resolved_bytes
+        latency = tuple(self.latency)
+        accepted_bytes = self.accepted_bytes
+        accepted = self.accepted
+        return Ledger(
+            accepted=accepted,
+            delivered=delivered,
+            failed=failed,
+            dropped=dropped,
+            cancelled=cancelled,
+            outstanding=accepted - delivered - failed - dropped - cancelled,
+            dropped_by_reason=by_reason,
+            retries=self.retries,
+            requests=self.requests,
+            bytes_sent=self.bytes_sent,
+            outstanding_bytes=accepted_bytes - resolved_bytes,
+            oldest_age=oldest_age,
+            latency=latency,
+        )
+
+
+class Account:
+    """All counters of one publisher; ``lock`` guards them and the table of destinations."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self._counters: dict[str, Counters] = {}
+        self._other = Counters(lambda: "other")
+
+    def counters(self, identity: str, key: Callable[[], str]) -> Counters:
+        """The counters of the destination that ``identity`` stands for; beyond 1,000 of them those of ``other``."""
+        with self.lock:
+            found = self._counters.get(identity)
+            if found is None:
+                if len(self._counters) >= MAX_DESTINATIONS:
+                    return self._other
+                found = self._counters[identity] = Counters(key)
+            return found
+
+    def stats(self, oldest: Mapping[Counters, float]) -> Stats:
+        """One balanced look; ``oldest`` has the age in seconds of the oldest message of those that have one."""
+        with self.lock:
+            destinations: dict[str, Ledger] = {}
+            counters = [*self._counters.values()]
+            if self._other.accepted:
+                counters.append(self._other)
+            for each in counters:
+                key, ledger = each.key(), each.ledger(oldest.get(each, 0.0))
+                destinations[key] = destinations[key] + ledger if key in destinations else ledger
+        total = Ledger()
+        for ledger in destinations.values():
+            total += ledger
+        return Stats(total, destinations)

@@ -1,0 +1,140 @@
+"""The exceptions of this package.
+
+::
+
+    PublisherError
+    ├── InvalidMessage          raised at the call; also a botocore ParamValidationError and a ValueError
+    ├── BufferFull              at the bound of flow control (on the future, or raised with on_full="raise")
+    ├── DeliveryError           has .outcome_unknown and .last_code
+    │   ├── DeliveryTimeout     delivery_timeout ran out; not a TimeoutError
+    │   ├── PublisherClosed     raised at the call after close(), or on a future that close() abandoned
+    │   └── RetriesExhausted    the retry policy gave up; also an instance of the last error's own class
+    └── ForkedProcess           the future belongs to the process that this one was forked from
+
+What the caller got wrong is raised at the call. What happens after a message was accepted is on its future, and is
+the exception boto3 would have raised wherever the service or the network gave one. Every exception pickles.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from botocore.exceptions import ParamValidationError
+
+
+class PublisherError(Exception):
+    """Base of everything this package raises of its own."""
+
+
+class InvalidMessage(PublisherError, ParamValidationError, ValueError):
+    """An argument is missing, unknown, of the wrong type or over a limit; nothing was accepted.
+
+    The text names the parameter, the type or size found, the rule and where the rule comes from, never the value.
+    ``except botocore.exceptions.ParamValidationError`` catches it, as it would catch boto3's own.
+    """
+
+    def __init__(self, report: str) -> None:
+        ParamValidationError.__init__(self, report=report)
+
+
+class BufferFull(PublisherError):
+    """The bound on accepted but unresolved messages was reached; the message was never sent."""
+
+
+class DeliveryError(PublisherError):
+    """Base of the ends that this package, not the service, decided on.
+
+    Attributes:
+        outcome_unknown: True where a request that carried the message was sent and its answer never read, so that the
+            service may have stored it; False where the message is known not to be stored.
+        last_code: the error code of the last try (``"Throttling"``, ``"ReadTimeoutError"``), None if there was none.
+
+    The last error, if any, is the ``__cause__``.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        outcome_unknown: bool = False,
+        last_code: str | None = None,
+        cause: BaseException | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.outcome_unknown = outcome_unknown
+        self.last_code = last_code
+        self.__cause__ = cause
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        keywords = {
+            "outcome_unknown": self.outcome_unknown,
+            "last_code": self.last_code,
+            "cause": self.__cause__,
+        }
+        return functools.partial(type(self), **keywords), self.args
+
+
+class DeliveryTimeout(DeliveryError):
+    """No outcome within ``delivery_timeout`` seconds of acceptance.
+
+    It is no ``TimeoutError``, so that ``future.result(timeout=5)`` tells "not yet" from "lost".
+    """
+
+
+class PublisherClosed(DeliveryError, RuntimeError):
+    """The publisher was closed: raised at the call, or on a future that ``close(timeout)`` had to abandon."""
+
+
+class RetriesExhausted(DeliveryError):
+    """The retry policy gave up on an error that may pass.
+
+    What is raised is an instance of both this class and the last error's, so that
+    ``except sns.exceptions.ThrottledException`` and ``except RetriesExhausted`` both catch it.
+    """
+
+
+class ForkedProcess(PublisherError, RuntimeError):
+    """The message was accepted by the parent process, which keeps and delivers it; its outcome is known only there."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(
+            message
+            or "this future was accepted before a fork: the parent process delivers the message and knows its outcome"
+        )
+
+
+@functools.lru_cache(maxsize=256)
+def _exhausted_class(kind: type[BaseException]) -> type[RetriesExhausted]:
+    try:
+        return type(kind.__name__, (RetriesExhausted, kind), {"__reduce__": _reduce_exhausted})
+    except TypeError:  # a class that cannot be combined with ours: better half the information than none
+        return RetriesExhausted
+
+
+def _reduce_exhausted(self: RetriesExhausted) -> tuple[Any, ...]:
+    return _rebuild_exhausted, (self.__cause__, str(self), self.outcome_unknown, self.last_code)
+
+
+def _rebuild_exhausted(
+    error: BaseException, message: str, outcome_unknown: bool, last_code: str | None
+) -> RetriesExhausted:
+    kind = _exhausted_class(type(error))
+    exhausted = kind.__new__(kind)
+    # The attributes of the last error (response, operation_name, kwargs), then ours; its __init__ is not called, for
+    # botocore's classes each take arguments of their own.
+    exhausted.__dict__.update(error.__dict__)
+    Exception.__init__(exhausted, message)
+    exhausted.outcome_unknown = outcome_unknown
+    exhausted.last_code = last_code
+    exhausted.__cause__ = error
+    return exhausted
+
+
+def retries_exhausted(
+    error: BaseException, *, tries: int, outcome_unknown: bool, last_code: str | None
+) -> RetriesExhausted:
+    """The exception for a message whose retry policy gave up after ``tries`` tries, the last of which met ``error``."""
+    maybe = "; the service may have stored the message" if outcome_unknown else ""
+    message = f"gave up after {tries} {'try' if tries == 1 else 'tries'}, last error: {error}{maybe}"
+    return _rebuild_exhausted(error, message, outcome_unknown, last_code)

@@ -1,0 +1,212 @@
+"""What differs from one AWS service to the next: limits, entries, requests, and how an answer is read.
+
+A service is one small file with one :class:`Service` of its own, and a line in ``_MODULES``. Nothing else in the package knows
+the name of a service.
+"""
+
+from __future__ import annotations
+
+import enum
+import importlib
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+from .._batching import Limits
+from ..errors import InvalidMessage
+
+_MODULES = {"sns": "SNS", "kinesis": "Kinesis"}
+#: Longest wait for company by default, seconds. Kinesis requests are fifty times larger: they are worth waiting for.
+DEFAULT_LINGER: Mapping[str, float] = {"sns": 0.01, "kinesis": 0.05}
+
+
+class Verdict(enum.Enum):
+    """What an error code means for a message."""
+
+    RETRY = enum.auto()  # transient or unknown: the policy decides
+    FINAL = enum.auto()  # sending the same again cannot succeed
+    SPLIT = enum.auto()  # of a whole request: one of its entries may be the cause
+
+
+class EntryError(NamedTuple):
+    """One failed entry of an answered batch."""
+
+    code: str
+    message: str
+    sender_fault: bool
+
+
+class Accepted(NamedTuple):
+    """A call that goes into a batch."""
+
+    address: Any  # hashable; equal for messages that may share a request
+    entry: Any  # what the batch request is built from; immutable
+    size: int  # bytes, as the service counts them
+
+
+#: Codes that mean the same in every AWS service. (alone, in a request of many)
+COMMON_VERDICTS: Mapping[str, tuple[Verdict, Verdict]] = {
+    **dict.fromkeys(
+        # https://docs.aws.amazon.com/general/latest/gr/CommonErrors.html: access and signature
+        (
+            "AccessDenied",
+            "AccessDeniedException",
+            "AuthorizationError",
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "IncompleteSignature",
+            "InvalidAction",
+            "InvalidClientTokenId",
+            "InvalidSecurity",
+            "MissingAuthenticationToken",
+            "MissingAuthenticationTokenException",
+            "NotAuthorized",
+            "OptInRequired",
+            "RequestExpired",
+            "SignatureDoesNotMatch",
+            "InvalidSignatureException",
+            "UnrecognizedClientException",
+            "UnknownOperationException",
+            # https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html#API_PutRecords_Errors
+            "KMSAccessDenied",
+            "KMSAccessDeniedException",
+            "KMSDisabled",
+            "KMSDisabledException",
+            "KMSNotFound",
+            "KMSNotFoundException",
+            "KMSOptInRequired",
+        ),
+        (Verdict.FINAL, Verdict.FINAL),
+    ),
+    **dict.fromkeys(
+        ("ValidationError", "ValidationException", "SerializationException", "MalformedQueryString"),
+        (Verdict.FINAL, Verdict.SPLIT),
+    ),
+    **dict.fromkeys(
+        ("RequestEntityTooLarge", "RequestEntityTooLargeException", "413"), (Verdict.FINAL, Verdict.SPLIT)
+    ),
+}
+#: A role that may use the single operation but not its batch twin is refused with one of these.
+ACCESS_CODES = frozenset(
+    {"AccessDenied", "AccessDeniedException", "AuthorizationError", "NotAuthorized", "UnauthorizedOperation"}
+)
+
+
+class Service:
+    """One AWS service. Subclasses fill in the class attributes and the methods; none of them has state."""
+
+    name: ClassVar[str]
+    #: boto3's method names: the single operation that is coalesced, its batch twin, and the parameter that holds the entries
+    single: ClassVar[str]
+    batch: ClassVar[str]
+    entries_parameter: ClassVar[str]
+    #: the permission that the batch twin needs
+    permission: ClassVar[str]
+    limits: ClassVar[Limits]
+    #: a single message up to this many bytes is sent, alone if it is over ``limits.bytes``; above, it is refused at the call
+    max_message: ClassVar[int]
+    max_message_source: ClassVar[str]
+    #: this service's own codes: (alone, in a request of many)
+    verdicts: ClassVar[Mapping[str, tuple[Verdict, Verdict]]]
+
+    # -- at the call; raises InvalidMessage
+
+    def accept(self, params: Mapping[str, Any]) -> Accepted | None:
+        """The single operation's arguments as an entry; None if they are to be sent as they are, alone."""
+        raise NotImplementedError
+
+    def accept_batch(self, params: Mapping[str, Any]) -> tuple[Any, Sequence[Accepted], Any] | None:
+        """The batch twin's arguments: the address, an entry each, and what ``batch_response`` needs; None as above."""
+        raise NotImplementedError
+
+    def check_address(self, address: Any) -> None:
+        """Raise for an address that no request could be sent to; called once for each."""
+
+    # -- in a request
+
+    def measure(self, entry: Any) -> int:
+        """Bytes of an entry, as the service counts them."""
+        raise NotImplementedError
+
+    def group(self, entry: Any) -> str:
+        """The group within which an ordered destination keeps the order."""
+        return ""
+
+    def is_ordered(self, address: Any) -> bool:
+        """Whether the destination keeps the order within groups."""
+        return False
+
+    def label(self, address: Any) -> str:
+        """The destination's name, for people and metrics."""
+        raise NotImplementedError
+
+    def single_request(self, address: Any, entry: Any) -> dict[str, Any]:
+        """boto3's keyword arguments of the single operation."""
+        raise NotImplementedError
+
+    def batch_request(self, address: Any, entries: Sequence[Any]) -> dict[str, Any]:
+        """boto3's keyword arguments of the batch twin."""
+        raise NotImplementedError
+
+    # -- of an answer
+
+    def read(self, response: Mapping[str, Any], count: int) -> list[Mapping[str, Any] | EntryError]:
+        """One outcome for each of the ``count`` entries, in their order.
+
+        Raises:
+            ValueError: the answer does not say what became of the entries; its text says what is wrong with it.
+        """
+        raise NotImplementedError
+
+    def single_response(self, response: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:
+        """A delivered entry's response in the shape of the single operation."""
+        raise NotImplementedError
+
+    def batch_response(self, context: Any, outcomes: Sequence[Any], metadata: Any) -> dict[str, Any]:
+        """All entries' outcomes (a mapping, or an EntryError) in the shape of the batch twin, in the caller's order."""
+        raise NotImplementedError
+
+    def verdict(self, code: str, *, whole: bool) -> Verdict:
+        """What ``code`` means for one entry, or for a ``whole`` request of several."""
+        verdicts = self.verdicts.get(code) or COMMON_VERDICTS.get(code)
+        return Verdict.RETRY if verdicts is None else verdicts[whole]
+
+
+def names() -> tuple[str, ...]:
+    """The supported services."""
+    return tuple(_MODULES)
+
+
+def load(name: str) -> Service:
+    """The service called ``name``, one of :func:`names`."""
+    module = importlib.import_module(f".{name}", __name__)
+    service: Service = getattr(module, _MODULES[name])()
+    return service
+
+
+# -- what the services' checks share
+
+
+def missing(parameter: str, operation: str) -> InvalidMessage:
+    return InvalidMessage(f"{operation}() needs the parameter {parameter}")
+
+
+def wrong_type(parameter: str, value: Any, expected: str) -> InvalidMessage:
+    return InvalidMessage(f"{parameter} must be {expected}, not {type(value).__name__}")
+
+
+def check_str(parameter: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise wrong_type(parameter, value, "str")
+    return value
+
+
+def utf8_size(text: str, parameter: str) -> int:
+    """Bytes of ``text`` in UTF-8. Raises InvalidMessage for lone surrogates, which have no UTF-8."""
+    if text.isascii():
+        return len(text)
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidMessage(
+            f"{parameter} (str of {len(text)} characters) has a lone surrogate at {error.start}: it cannot be sent as UTF-8"
+        ) from None

@@ -1,0 +1,174 @@
+"""The boto3 client behind a client of ours: made lazily, once per process, off the caller's thread."""
+
+from __future__ import annotations
+
+import copy
+import os
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import botocore.config
+import botocore.validate
+
+from ..errors import InvalidMessage
+
+#: Failing to make a client is remembered for so long, seconds.
+_RETRY_AFTER = 1.0
+#: One client at a time: a boto3 session is not thread-safe while it makes one. By process: a fork may leave it locked.
+_making: dict[int, threading.Lock] = {}
+
+
+class Connection:
+    """Makes and keeps one boto3 client.
+
+    Args:
+        service: ``"sns"``, ``"kinesis"``.
+        kwargs: of ``boto3.client``.
+        session: a ``boto3.Session`` to make it with, or None.
+        client: a ready boto3 client to use as it is, or None.
+        defaults: botocore ``Config`` options that the user's own config may override.
+        max_workers: threads that will use it at once.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        kwargs: Mapping[str, Any],
+        session: Any,
+        client: Any,
+        defaults: Mapping[str, Any],
+        max_workers: int,
+    ) -> None:
+        self.service = service
+        self._kwargs = dict(kwargs)
+        self._session = session
+        self._client = client
+        self._defaults = defaults
+        self._max_workers = max_workers
+        self._failure: BaseException | None = None
+        self._retry_at = 0.0
+
+    @property
+    def region(self) -> str:
+        """The client's region; empty while it is not known."""
+        if self._client is not None:
+            return str(self._client.meta.region_name or "")
+        region = self._kwargs.get("region_name") or (self._session.region_name if self._session else "")
+        return str(region or "")
+
+    @property
+    def made(self) -> Any:
+        """The boto3 client, or None while it is not made."""
+        return self._client
+
+    def get(self) -> Any:
+        """The boto3 client, made now if need be.
+
+        Raises:
+            Exception: whatever boto3 raises (no region, no such profile); the same for a second afterwards.
+        """
+        if self._client is not None:
+            return self._client
+        making = _making.setdefault(os.getpid(), threading.Lock())
+        if not making.acquire(timeout=60):
+            raise TimeoutError("making a boto3 client took another thread more than 60 s")
+        try:
+            if self._client is None:
+                if self._failure is not None and time.monotonic() < self._retry_at:
+                    raise copy.copy(self._failure).with_traceback(None)
+                try:
+                    self._client = self._make()
+                except Exception as error:
+                    self._failure = error
+                    self._retry_at = time.monotonic() + _RETRY_AFTER
+                    raise
+            return self._client
+        finally:
+            making.release()
+
+    def forget(self) -> None:
+        """Make a new client at the next request."""
+        self._client = None
+
+    def _make(self) -> Any:
+        import boto3
+
+        kwargs = {**self._kwargs, "config": self._config(self._kwargs.get("config"))}
+        maker = self._session
+        if maker is None:
+            # boto3's default session where the application set one up; otherwise one of our own, because the shared one is
+            # not safe to use from two threads and the application may be using it right now.
+            maker = boto3.DEFAULT_SESSION or boto3.Session()
+        client = maker.client(self.service, **kwargs)
+        if "moto" in sys.modules:  # a client made inside a mock must not reach the network after it
+            from ..testing import guard_mocked_client
+
+            guard_mocked_client(client, self.forget)
+        return client
+
+    def _config(self, user: Any) -> Any:
+        config = botocore.config.Config(**self._defaults)
+        needed: dict[str, Any] = {"retries": {"total_max_attempts": 1}}
+        if user is not None:
+            config = config.merge(user)
+            retries = user.retries or {}
+            if any(retries.get(name, 1) != 1 for name in ("max_attempts", "total_max_attempts")):
+                warnings.warn(
+                    "config= has retries of its own: botocore's are switched off (total_max_attempts=1), because this package"
+                    " retries only what failed; use retry= instead",
+                    stacklevel=2,
+                )
+        if config.max_pool_connections < self._max_workers:
+            needed["max_pool_connections"] = self._max_workers
+            if user is not None and "max_pool_connections" in getattr(user, "_user_provided_options", {}):
+                warnings.warn(
+                    f"config= has max_pool_connections={user.max_pool_connections}: raised to max_workers={self._max_workers},"
+                    " or bursts would open and drop connections",
+                    stacklevel=2,
+                )
+        return config.merge(botocore.config.Config(**needed))
+
+
+def check_params(client: Any, operation: str, params: Mapping[str, Any]) -> None:
+    """Check a call's arguments against botocore's own model of the operation, with a text that quotes none of them.
+
+    Args:
+        operation: boto3's method name.
+
+    Raises:
+        InvalidMessage: what botocore would have raised ParamValidationError for.
+    """
+    model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
+    shape = model.input_shape
+    if shape is None:
+        if params:
+            raise InvalidMessage(f"{operation}() takes no parameters, not {', '.join(sorted(params))}")
+        return
+    report = botocore.validate.ParamValidator().validate(dict(params), shape)
+    if not report.has_errors():
+        return
+    problems = []
+    for reason, where, details in getattr(report, "_errors", []):
+        place = where.lstrip(".") or "the parameters"
+        if reason == "missing required field":
+            problems.append(f"{place} needs the parameter {details.get('required_name')}")
+        elif reason == "unknown field":
+            known = ", ".join(details.get("valid_names", ()))
+            problems.append(
+                f"unknown parameter {details.get('unknown_param')!r} in {place}; known are {known}"
+            )
+        elif reason == "invalid type":
+            problems.append(
+                f"{place} must be {' or '.join(details.get('valid_types', ()))}, not {type(details.get('param')).__name__}"
+            )
+        elif reason == "invalid length":
+            problems.append(
+                f"{place} has length {details.get('param')}; at least {details.get('min_allowed')} is needed"
+            )
+        else:
+            problems.append(f"{place}: {reason}")
+    raise InvalidMessage(f"{operation}(): " + "; ".join(problems or ["botocore refuses the parameters"]))

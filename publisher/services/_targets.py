@@ -1,0 +1,159 @@
+"""Where a lane's messages go: a destination that takes batches, or a single operation of boto3's."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from .._batching import Limits
+from .._message import Attempt, Failure
+from .._sending import MalformedAnswer
+from .._translation import exception_for
+from . import ACCESS_CODES, EntryError, Service
+from ._connection import Connection
+
+logger = logging.getLogger("publisher")
+
+#: After the single operation was refused like its batch twin, neither is tried in place of the other for so long, seconds.
+_REFUSED_FOR = 30.0
+
+
+class Call(NamedTuple):
+    """The entry of a single operation."""
+
+    size: int
+    params: Mapping[str, Any]
+
+
+def api_name(operation: str) -> str:
+    """boto3's method name as the API has it: ``put_record`` -> ``PutRecord``."""
+    return "".join(part.capitalize() for part in operation.split("_"))
+
+
+class _Target:
+    def __init__(self, service: Service, connection: Connection, operation: str, label: str) -> None:
+        self.service = service
+        self.connection = connection
+        self.operation = operation
+        self._label = label
+
+    @property
+    def key(self) -> str:
+        return f"{self.service.name}:{self.connection.region}:{self._label}"
+
+    def error(self, failure: Failure) -> BaseException:
+        client = self.connection.made
+        mapping = {} if client is None else client.meta.method_to_api_mapping
+        name = mapping.get(self.operation) or api_name(self.operation)
+        return exception_for(failure, None if client is None else client.exceptions, name)
+
+    def error_of(self, attempt: Attempt) -> BaseException | None:
+        return None if attempt.failure is None else self.error(attempt.failure)
+
+
+class BatchTarget(_Target):
+    """A topic or a stream: entries travel in the batch twin of the operation that the caller called.
+
+    A role that may use the single operation but not its batch twin still works: when the twin is refused, entries travel
+    one by one.
+    """
+
+    def __init__(self, service: Service, connection: Connection, address: Any) -> None:
+        super().__init__(service, connection, service.single, service.label(address))
+        self.address = address
+        self.sends = service.batch
+        self.limits = service.limits
+        self._singles_refused_until = 0.0
+        self._warned = False
+
+    def send(self, entries: Sequence[Any]) -> tuple[list[Mapping[str, Any] | EntryError], Mapping[str, Any]]:
+        client = self.connection.get()
+        service = self.service
+        if self.sends == service.single and len(entries) == 1:
+            try:
+                response = getattr(client, service.single)(**service.single_request(self.address, entries[0]))
+            except Exception as error:
+                self._note_refused(error)
+                raise
+            self._warn()
+            return [{key: value for key, value in response.items() if key != "ResponseMetadata"}], response
+        response = getattr(client, service.batch)(**service.batch_request(self.address, entries))
+        try:
+            return service.read(response, len(entries)), response
+        except (ValueError, TypeError, AttributeError) as error:
+            raise MalformedAnswer(str(error), response if isinstance(response, dict) else {}) from None
+
+    def change_to_single(self, code: str) -> bool:
+        if code not in ACCESS_CODES or time.monotonic() < self._singles_refused_until:
+            return False
+        self.sends = self.service.single
+        self.limits = Limits(1, self.service.limits.bytes)
+        return True
+
+    def _note_refused(self, error: Exception) -> None:
+        """The single operation is refused too: the role may do neither. Fewer requests say so when they are batches."""
+        code = getattr(error, "response", {}).get("Error", {}).get("Code")
+        if code in ACCESS_CODES and not self._warned:
+            self._singles_refused_until = time.monotonic() + _REFUSED_FOR
+            self.sends = self.service.batch
+            self.limits = self.service.limits
+
+    def _warn(self) -> None:
+        if not self._warned:
+            self._warned = True
+            logger.warning(
+                "%s: %s is refused, so messages go one by one with %s, at many times the requests; allow %s",
+                self.key,
+                api_name(self.service.batch),
+                api_name(self.service.single),
+                self.service.permission,
+                extra={
+                    "event": "publisher.single",
+                    "destination": self.key,
+                    "permission": self.service.permission,
+                },
+            )
+
+    def response(self, reply: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:
+        return self.service.single_response(reply, outcome)
+
+    def params(self, entry: Any) -> dict[str, Any]:
+        return self.service.single_request(self.address, entry)
+
+
+class CallTarget(_Target):
+    """A single operation: the caller's arguments go to boto3 as they are."""
+
+    def __init__(self, service: Service, connection: Connection, operation: str) -> None:
+        super().__init__(service, connection, operation, api_name(operation))
+        self.sends = operation
+        self.limits = Limits(1, 2**63)
+
+    def send(self, entries: Sequence[Any]) -> tuple[list[Mapping[str, Any] | EntryError], Mapping[str, Any]]:
+        client = self.connection.get()
+        response = getattr(client, self.operation)(**entries[0].params)
+        return [response], response
+
+    def change_to_single(self, code: str) -> bool:
+        return False
+
+    def response(self, reply: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(outcome)
+
+    def params(self, entry: Any) -> dict[str, Any]:
+        return dict(entry.params)
+
+
+def call_size(params: Any) -> int:
+    """About how many bytes a call's arguments hold: those of its strings and byte strings."""
+    if isinstance(params, str):
+        return len(params) if params.isascii() else len(params.encode(errors="replace"))
+    if isinstance(params, (bytes, bytearray, memoryview)):
+        return len(params)
+    if isinstance(params, Mapping):
+        return sum(call_size(key) + call_size(value) for key, value in params.items())
+    if isinstance(params, (list, tuple, set, frozenset)):
+        return sum(call_size(value) for value in params)
+    return 8

@@ -1,0 +1,187 @@
+"""Kinesis Data Streams: ``put_record`` travels in ``PutRecords``, matched by position."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .._batching import Limits
+from ..errors import InvalidMessage
+from . import Accepted, EntryError, Service, Verdict, check_str, missing, utf8_size, wrong_type
+
+MAX_KEY = 256  # characters
+_SOURCE = "https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html"
+_ADDRESS = ("StreamName", "StreamARN", "StreamId")
+_TABLE = frozenset({"Data", "PartitionKey", "ExplicitHashKey", *_ADDRESS})
+_RECORD = frozenset({"Data", "PartitionKey", "ExplicitHashKey"})
+
+
+class Kinesis(Service):
+    """An entry is ``(data, key)`` or ``(data, key, explicit hash key)``; an address is the stream's name or, where the
+    stream is named another way, a tuple of ``(parameter, value)`` pairs."""
+
+    name = "kinesis"
+    single, batch, entries_parameter = "put_record", "put_records", "Records"
+    permission = "kinesis:PutRecords"
+    limits = Limits(entries=500, bytes=10 * 1024 * 1024)
+    max_message = 10 * 1024 * 1024
+    max_message_source = _SOURCE
+    verdicts = {
+        "ResourceNotFoundException": (Verdict.FINAL, Verdict.FINAL),
+        "InvalidArgumentException": (Verdict.FINAL, Verdict.SPLIT),
+        "DryRunOperationException": (Verdict.FINAL, Verdict.FINAL),
+    }
+
+    def accept(self, params: Mapping[str, Any]) -> Accepted | None:
+        if not params.keys() <= _TABLE or "PartitionKey" not in params:
+            return None  # botocore's model decides: a record without a key is allowed since 2026
+        entry, size = self._entry(params, "put_record")
+        return Accepted(self._address(params), entry, size)
+
+    def accept_batch(self, params: Mapping[str, Any]) -> tuple[Any, Sequence[Accepted], Any] | None:
+        if not params.keys() <= {"Records", *_ADDRESS}:
+            return None
+        if "Records" not in params:
+            raise missing("Records", "put_records")
+        records = params["Records"]
+        if not isinstance(records, (list, tuple)):
+            raise wrong_type("Records", records, "a list of dicts")
+        if not records:
+            raise InvalidMessage(f"Records is empty; put_records needs at least 1 record ({_SOURCE})")
+        address = self._address(params)
+        accepted = []
+        for index, record in enumerate(records):
+            if not isinstance(record, Mapping):
+                raise wrong_type(f"Records[{index}]", record, "a dict")
+            if not record.keys() <= _RECORD:
+                unknown = ", ".join(sorted(map(str, record.keys() - _RECORD)))
+                raise InvalidMessage(f"Records[{index}] has unknown parameters: {unknown}")
+            try:
+                entry, size = self._entry(record, "put_records")
+            except InvalidMessage as error:
+                raise InvalidMessage(f"Records[{index}]: {error.kwargs['report']}") from None
+            accepted.append(Accepted(address, entry, size))
+        return address, accepted, None
+
+    def check_address(self, address: Any) -> None:
+        for parameter, value in self._pairs(address):
+            check_str(parameter, value)
+            if not value or len(value) > (2048 if parameter == "StreamARN" else 128):
+                raise InvalidMessage(
+                    f"{parameter} has {len(value)} characters; 1 to 128 are allowed, 2048 for an ARN ({_SOURCE})"
+                )
+            if parameter == "StreamARN" and (value.count(":") < 5 or not value.startswith("arn:")):
+                raise InvalidMessage(
+                    "StreamARN is not of the form arn:aws:kinesis:region:account:stream/name"
+                )
+
+    def measure(self, entry: Any) -> int:
+        key = entry[1]
+        return len(entry[0]) + (len(key) if key.isascii() else len(key.encode()))
+
+    def label(self, address: Any) -> str:
+        return address if isinstance(address, str) else str(address[0][1]).rpartition("/")[2]
+
+    def single_request(self, address: Any, entry: Any) -> dict[str, Any]:
+        return {**dict(self._pairs(address)), **_record(entry)}
+
+    def batch_request(self, address: Any, entries: Sequence[Any]) -> dict[str, Any]:
+        return {"Records": [_record(entry) for entry in entries], **dict(self._pairs(address))}
+
+    def read(self, response: Mapping[str, Any], count: int) -> list[Mapping[str, Any] | EntryError]:
+        records = response.get("Records")
+        if not isinstance(records, list) or len(records) != count:
+            found = len(records) if isinstance(records, list) else "no"
+            raise ValueError(f"the answer has {found} records for {count} sent")
+        # FailedRecordCount is not trusted: an error code decides, then a sequence number.
+        return [
+            record if "SequenceNumber" in record and not record.get("ErrorCode") else _error(record)
+            for record in records
+        ]
+
+    def single_response(self, response: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:
+        rest = {key: value for key, value in response.items() if key not in ("Records", "FailedRecordCount")}
+        return {"ShardId": outcome.get("ShardId"), "SequenceNumber": outcome["SequenceNumber"], **rest}
+
+    def batch_response(self, context: Any, outcomes: Sequence[Any], metadata: Any) -> dict[str, Any]:
+        records = [
+            {"ErrorCode": outcome.code, "ErrorMessage": outcome.message}
+            if isinstance(outcome, EntryError)
+            else dict(outcome)
+            for outcome in outcomes
+        ]
+        failed = sum(1 for outcome in outcomes if isinstance(outcome, EntryError))
+        return {"FailedRecordCount": failed, "Records": records, **metadata}
+
+    # -- details
+
+    def _address(self, params: Mapping[str, Any]) -> Any:
+        name = params.get("StreamName")
+        if name is not None and "StreamARN" not in params and "StreamId" not in params:
+            return name if isinstance(name, str) else check_str("StreamName", name)
+        pairs = tuple((parameter, params[parameter]) for parameter in _ADDRESS if parameter in params)
+        if not pairs:
+            raise InvalidMessage("StreamName or StreamARN is needed to say which stream")
+        for parameter, value in pairs:
+            check_str(parameter, value)
+        return pairs
+
+    @staticmethod
+    def _pairs(address: Any) -> Any:
+        return (("StreamName", address),) if isinstance(address, str) else address
+
+    def _entry(self, params: Mapping[str, Any], operation: str) -> tuple[Any, int]:
+        try:
+            data, key = params["Data"], params["PartitionKey"]
+        except KeyError as error:
+            raise missing(error.args[0], operation) from None
+        if type(data) is not bytes:
+            data = _as_bytes(data)
+        if not isinstance(key, str):
+            raise wrong_type("PartitionKey", key, "str")
+        key_size = len(key)
+        if not 0 < key_size <= MAX_KEY:
+            raise InvalidMessage(
+                f"PartitionKey has {key_size} characters; 1 to {MAX_KEY} are allowed ({_SOURCE})"
+            )
+        if not key.isascii():
+            key_size = utf8_size(key, "PartitionKey")
+        size = len(data) + key_size
+        if size > self.max_message:
+            raise InvalidMessage(
+                f"Data and PartitionKey have {size:,} bytes together; at most {self.max_message:,} are allowed ({_SOURCE})"
+            )
+        if len(params) > 2 and "ExplicitHashKey" in params:
+            hash_key = check_str("ExplicitHashKey", params["ExplicitHashKey"])
+            if not (hash_key.isascii() and hash_key.isdigit() and len(hash_key) <= 39):
+                raise InvalidMessage(
+                    f"ExplicitHashKey (str of {len(hash_key)} characters) must be a decimal number of up to 39 digits ({_SOURCE})"
+                )
+            return (data, key, hash_key), size
+        return (data, key), size
+
+
+def _as_bytes(data: Any) -> bytes:
+    # A copy: what the caller does to a bytearray afterwards does not change what is sent.
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return bytes(data)
+    if isinstance(data, str):  # as boto3 does
+        utf8_size(data, "Data")
+        return data.encode()
+    raise wrong_type("Data", data, "bytes, bytearray, memoryview or str")
+
+
+def _record(entry: Any) -> dict[str, Any]:
+    record = {"Data": entry[0], "PartitionKey": entry[1]}
+    if len(entry) == 3:
+        record["ExplicitHashKey"] = entry[2]
+    return record
+
+
+def _error(record: Mapping[str, Any]) -> EntryError:
+    code = record.get("ErrorCode")
+    if not code:
+        return EntryError(
+            "MalformedResponse", "the record has neither a sequence number nor an error code", False
+        )
+    return EntryError(str(code), str(record.get("ErrorMessage", "")), False)

@@ -1,0 +1,268 @@
+"""SNS: ``publish`` to a topic travels in ``PublishBatch``, matched by Id. An SMS or a mobile endpoint goes alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from .._batching import Limits
+from ..errors import InvalidMessage
+from . import Accepted, EntryError, Service, Verdict, check_str, missing, utf8_size, wrong_type
+
+_SOURCE = "https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html"
+_ATTRIBUTES = "https://docs.aws.amazon.com/sns/latest/dg/sns-message-attributes.html"
+_TEXTS = ("Subject", "MessageStructure", "MessageDeduplicationId", "MessageGroupId")
+_TABLE = frozenset({"TopicArn", "TargetArn", "Message", "MessageAttributes", *_TEXTS})
+_ENTRY = frozenset({"Id", "Message", "MessageAttributes", *_TEXTS})
+_BATCH_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_TOPIC_ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d+:[A-Za-z0-9_.-]+")
+
+
+class Rich(NamedTuple):
+    """An entry with more than a message: boto3's own parameters, and their size in bytes."""
+
+    size: int
+    params: Mapping[str, Any]
+
+
+class SNS(Service):
+    """An entry is the message alone, or a :class:`Rich`; an address is a topic's ARN.
+
+    The message of an entry is a str where it is ASCII, otherwise its UTF-8: a str with one emoji takes four bytes a
+    character while it waits.
+    """
+
+    name = "sns"
+    single, batch, entries_parameter = "publish", "publish_batch", "PublishBatchRequestEntries"
+    permission = "sns:Publish"
+    limits = Limits(entries=10, bytes=256 * 1024)
+    max_message = 1024 * 1024
+    max_message_source = "https://docs.aws.amazon.com/sns/latest/dg/large-message-payloads.html"
+    verdicts = {
+        # (alone, in a request of many)
+        "NotFound": (Verdict.FINAL, Verdict.FINAL),
+        "EndpointDisabled": (Verdict.FINAL, Verdict.FINAL),
+        "PlatformApplicationDisabled": (Verdict.FINAL, Verdict.FINAL),
+        "InvalidParameter": (Verdict.FINAL, Verdict.SPLIT),
+        "ParameterValueInvalid": (Verdict.FINAL, Verdict.SPLIT),
+        "InvalidParameterValue": (Verdict.FINAL, Verdict.SPLIT),
+        "InvalidBatchEntryId": (Verdict.FINAL, Verdict.SPLIT),
+        "BatchEntryIdsNotDistinct": (Verdict.FINAL, Verdict.SPLIT),
+        "BatchRequestTooLong": (Verdict.FINAL, Verdict.SPLIT),
+        "TooManyEntriesInBatchRequest": (Verdict.FINAL, Verdict.SPLIT),
+    }
+
+    def accept(self, params: Mapping[str, Any]) -> Accepted | None:
+        if not params.keys() <= _TABLE:
+            return None
+        topic = params.get("TopicArn")
+        if topic is None:
+            topic = self._target(params)
+            if topic is None:
+                return None
+        elif "TargetArn" in params:
+            return None
+        if "Message" not in params:
+            raise missing("Message", "publish")
+        message = params["Message"]
+        if len(params) == 2 and type(message) is str and message.isascii():
+            entry, size = message, len(message)
+            if size > self.max_message:
+                raise self._too_long(size)
+        else:
+            entry, size = self._entry(params)
+        return Accepted(topic, entry, size)
+
+    def accept_batch(self, params: Mapping[str, Any]) -> tuple[Any, Sequence[Accepted], Any] | None:
+        if not params.keys() <= {"TopicArn", "PublishBatchRequestEntries"}:
+            return None
+        for parameter in ("TopicArn", "PublishBatchRequestEntries"):
+            if parameter not in params:
+                raise missing(parameter, "publish_batch")
+        topic, entries = params["TopicArn"], params["PublishBatchRequestEntries"]
+        if not isinstance(entries, (list, tuple)):
+            raise wrong_type("PublishBatchRequestEntries", entries, "a list of dicts")
+        if not entries:
+            raise InvalidMessage(
+                f"PublishBatchRequestEntries is empty; at least 1 entry is needed ({_SOURCE})"
+            )
+        accepted, ids = [], []
+        for index, entry in enumerate(entries):
+            where = f"PublishBatchRequestEntries[{index}]"
+            if not isinstance(entry, Mapping):
+                raise wrong_type(where, entry, "a dict")
+            if not entry.keys() <= _ENTRY:
+                raise InvalidMessage(
+                    f"{where} has unknown parameters: {', '.join(sorted(map(str, entry.keys() - _ENTRY)))}"
+                )
+            for parameter in ("Id", "Message"):
+                if parameter not in entry:
+                    raise InvalidMessage(f"{where} needs the parameter {parameter}")
+            entry_id = entry["Id"]
+            if not isinstance(entry_id, str):
+                raise wrong_type(f"{where}.Id", entry_id, "str")
+            if not _BATCH_ID.fullmatch(entry_id):
+                raise InvalidMessage(
+                    f"{where}.Id (str of {len(entry_id)} characters) must be 1 to 80 letters, digits, hyphens or underscores ({_SOURCE})"
+                )
+            ids.append(entry_id)
+            try:
+                built, size = self._entry(entry)
+            except InvalidMessage as error:
+                raise InvalidMessage(f"{where}: {error.kwargs['report']}") from None
+            accepted.append(Accepted(topic, built, size))
+        if len(set(ids)) < len(ids):
+            raise InvalidMessage(
+                f"the Ids of {len(ids)} entries are not distinct: {len(set(ids))} different ones ({_SOURCE})"
+            )
+        return topic, accepted, ids
+
+    def check_address(self, address: Any) -> None:
+        check_str("TopicArn", address)
+        if not _TOPIC_ARN.fullmatch(address):
+            raise InvalidMessage(
+                f"TopicArn (str of {len(address)} characters) is not of the form arn:aws:sns:region:account:name"
+                " (https://docs.aws.amazon.com/sns/latest/api/API_Publish.html)"
+            )
+
+    def measure(self, entry: Any) -> int:
+        return entry.size if type(entry) is Rich else len(entry)
+
+    def is_ordered(self, address: Any) -> bool:
+        return str(address).endswith(".fifo")
+
+    def group(self, entry: Any) -> str:
+        return str(entry.params.get("MessageGroupId", "")) if type(entry) is Rich else ""
+
+    def label(self, address: Any) -> str:
+        return str(address).rpartition(":")[2]
+
+    def single_request(self, address: Any, entry: Any) -> dict[str, Any]:
+        return {"TopicArn": address, **_params(entry)}
+
+    def batch_request(self, address: Any, entries: Sequence[Any]) -> dict[str, Any]:
+        # The wire carries our Ids: the entry's place in this request.
+        return {
+            "TopicArn": address,
+            "PublishBatchRequestEntries": [
+                {"Id": str(index), **_params(entry)} for index, entry in enumerate(entries)
+            ],
+        }
+
+    def read(self, response: Mapping[str, Any], count: int) -> list[Mapping[str, Any] | EntryError]:
+        successful, failed = response.get("Successful"), response.get("Failed")
+        if not isinstance(successful, list) and not isinstance(failed, list):
+            raise ValueError("the answer has neither successful nor failed entries")
+        outcomes: list[Mapping[str, Any] | EntryError] = [
+            EntryError("MalformedResponse", "the answer does not mention this entry", False)
+        ] * count
+        places = {str(index): index for index in range(count)}
+        for entry in successful or ():
+            index = places.get(entry.get("Id"))
+            if index is not None and entry.get("MessageId"):
+                outcomes[index] = {key: value for key, value in entry.items() if key != "Id"}
+        for entry in failed or ():  # last: what is in both lists has failed
+            index = places.get(entry.get("Id"))
+            if index is not None:
+                outcomes[index] = EntryError(
+                    str(entry.get("Code") or "Unknown"),
+                    str(entry.get("Message") or ""),
+                    bool(entry.get("SenderFault")),
+                )
+        return outcomes
+
+    def single_response(self, response: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:
+        return {**outcome, "ResponseMetadata": response.get("ResponseMetadata", {})}
+
+    def batch_response(self, context: Any, outcomes: Sequence[Any], metadata: Any) -> dict[str, Any]:
+        successful, failed = [], []
+        for entry_id, outcome in zip(context, outcomes, strict=True):
+            if isinstance(outcome, EntryError):
+                failed.append(
+                    {
+                        "Id": entry_id,
+                        "Code": outcome.code,
+                        "Message": outcome.message,
+                        "SenderFault": outcome.sender_fault,
+                    }
+                )
+            else:
+                successful.append({"Id": entry_id, **outcome})
+        return {"Successful": successful, "Failed": failed, **metadata}
+
+    # -- details
+
+    @staticmethod
+    def _target(params: Mapping[str, Any]) -> str | None:
+        target = params.get("TargetArn")
+        if target is None:
+            raise InvalidMessage("publish() needs TopicArn, TargetArn or PhoneNumber to say where to")
+        check_str("TargetArn", target)
+        return target if _TOPIC_ARN.fullmatch(target) else None
+
+    def _entry(self, params: Mapping[str, Any]) -> tuple[Any, int]:
+        message = params["Message"]
+        if not isinstance(message, str):
+            raise wrong_type("Message", message, "str")
+        size = utf8_size(message, "Message")
+        kept: dict[str, Any] = {"Message": message if size == len(message) else message.encode()}
+        for parameter in _TEXTS:
+            if parameter in params:
+                kept[parameter] = check_str(parameter, params[parameter])
+                if parameter == "Subject":
+                    size += utf8_size(params[parameter], parameter)
+        if "MessageAttributes" in params:
+            kept["MessageAttributes"], attributes_size = _attributes(params["MessageAttributes"])
+            size += attributes_size
+        if size > self.max_message:
+            raise self._too_long(size)
+        return (kept["Message"] if len(kept) == 1 else Rich(size, kept)), size
+
+    def _too_long(self, size: int) -> InvalidMessage:
+        return InvalidMessage(
+            f"Message has {size:,} bytes with its attributes; at most {self.max_message:,} are allowed ({self.max_message_source})"
+        )
+
+
+def _params(entry: Any) -> dict[str, Any]:
+    params = dict(entry.params) if type(entry) is Rich else {"Message": entry}
+    if isinstance(params["Message"], bytes):
+        params["Message"] = params["Message"].decode()
+    return params
+
+
+def _attributes(attributes: Any) -> tuple[dict[str, dict[str, Any]], int]:
+    """A copy that the caller cannot change, and its bytes: names, types and values."""
+    if not isinstance(attributes, Mapping):
+        raise wrong_type("MessageAttributes", attributes, "a dict")
+    size, kept = 0, {}
+    for name, attribute in attributes.items():
+        if not isinstance(name, str):
+            raise wrong_type("a name in MessageAttributes", name, "str")
+        if not isinstance(attribute, Mapping):
+            raise wrong_type(f"MessageAttributes[{_shown(name)}]", attribute, "a dict")
+        where = f"MessageAttributes[{_shown(name)}]"
+        if unknown := attribute.keys() - {"DataType", "StringValue", "BinaryValue"}:
+            raise InvalidMessage(f"{where} has unknown parameters: {', '.join(sorted(map(str, unknown)))}")
+        if "DataType" not in attribute:
+            raise InvalidMessage(f"{where} needs the parameter DataType ({_ATTRIBUTES})")
+        copied: dict[str, Any] = {"DataType": check_str(f"{where}.DataType", attribute["DataType"])}
+        size += utf8_size(name, where) + utf8_size(copied["DataType"], f"{where}.DataType")
+        if "StringValue" in attribute:
+            copied["StringValue"] = check_str(f"{where}.StringValue", attribute["StringValue"])
+            size += utf8_size(copied["StringValue"], f"{where}.StringValue")
+        if "BinaryValue" in attribute:
+            value = attribute["BinaryValue"]
+            if isinstance(value, str):
+                value = value.encode()
+            elif not isinstance(value, (bytes, bytearray, memoryview)):
+                raise wrong_type(f"{where}.BinaryValue", value, "bytes, bytearray, memoryview or str")
+            copied["BinaryValue"] = bytes(value)
+            size += len(copied["BinaryValue"])
+        kept[name] = copied
+    return kept, size
+
+
+def _shown(name: str) -> str:
+    return repr(name) if len(name) <= 64 and name.isprintable() else f"name of {len(name)} characters"
