@@ -71,7 +71,9 @@ class Request:
 
     __slots__ = ("expires", "groups", "lane", "messages", "oldest", "split")
 
-    def __init__(self, lane: Lane, messages: list[Message], split: Split | None, grace: float) -> None:
+    def __init__(
+        self, lane: Lane, messages: list[Message], split: Split | None, grace: float
+    ) -> None:
         self.lane = lane
         self.messages = messages
         self.split = split
@@ -311,18 +313,25 @@ class Lane:
             yield from messages
 
     def _expire_resent(self, now: float) -> list[Message]:
-        expired = [message for message in self._resent() if message.deadline <= now and is_live(message)]
+        expired = [
+            message for message in self._resent() if message.deadline <= now and is_live(message)
+        ]
         if expired:
             gone = set(map(id, expired))
             self._retries = [item for item in self._retries if id(item[2]) not in gone]
             heapq.heapify(self._retries)
-            kept = [([m for m in messages if id(m) not in gone], split) for messages, split in self._pieces]
+            kept = [
+                ([m for m in messages if id(m) not in gone], split)
+                for messages, split in self._pieces
+            ]
             self._pieces = deque((messages, split) for messages, split in kept if messages)
         self._resent_deadline = min((message.deadline for message in self._resent()), default=NEVER)
         return expired
 
 
-def cut(messages: list[Message], split: Split | None, code: str) -> tuple[list[list[Message]], Split]:
+def cut(
+    messages: list[Message], split: Split | None, code: str
+) -> tuple[list[list[Message]], Split]:
     """The pieces in which a rejected request of two or more messages is sent again, and what they share."""
     if split is None:
         first, rest = messages[:1], messages[1:]

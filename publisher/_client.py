@@ -41,7 +41,9 @@ class Line:
                 for old, idle in list(self.lanes.items()):
                     if idle.is_idle():
                         self.lanes.pop(old, None)
-            lane = self.lanes.setdefault(key, make())  # two callers at once: one of the two lanes is used
+            lane = self.lanes.setdefault(
+                key, make()
+            )  # two callers at once: one of the two lanes is used
         return lane
 
     def batch_lane(self, address: Any) -> Lane:
@@ -182,8 +184,14 @@ class Client:
         attribute = getattr(boto_client, name)
         if name not in boto_client.meta.method_to_api_mapping:
             return attribute
-        model = boto_client.meta.service_model.operation_model(boto_client.meta.method_to_api_mapping[name])
-        streams = model.has_streaming_output or model.has_event_stream_output or model.has_event_stream_input
+        model = boto_client.meta.service_model.operation_model(
+            boto_client.meta.method_to_api_mapping[name]
+        )
+        streams = (
+            model.has_streaming_output
+            or model.has_event_stream_output
+            or model.has_event_stream_input
+        )
 
         def operation(**params: Any) -> PublishFuture:
             if streams:
@@ -205,7 +213,11 @@ class Client:
     # -- the client itself
 
     def with_options(
-        self, *, delivery_timeout: float | None = None, linger: float | None = None, retry: Any = None
+        self,
+        *,
+        delivery_timeout: float | None = None,
+        linger: float | None = None,
+        retry: Any = None,
     ) -> Client:
         """A cheap view of this client, with other delivery options for what is published through it.
 
@@ -218,7 +230,10 @@ class Client:
             TypeError, ValueError: as :func:`publisher.configure`.
         """
         given = {"delivery_timeout": delivery_timeout, "linger": linger, "retry": retry}
-        changes = {**self._changes, **{name: value for name, value in given.items() if value is not None}}
+        changes = {
+            **self._changes,
+            **{name: value for name, value in given.items() if value is not None},
+        }
         self._publisher._options.delivery(self._service.name, **changes)  # checks them
         view = Client(self._publisher, self._service, self._connect, changes)
         view._views = self._views
@@ -312,7 +327,9 @@ def _batch_response(service: Service, context: Any, batch: BatchFuture) -> Any:
         value = entry._value
         failure = failure_of(value)
         if entry._phase == CANCELLED:
-            outcomes.append(EntryError("Cancelled", "the entry was cancelled before it was sent", True))
+            outcomes.append(
+                EntryError("Cancelled", "the entry was cancelled before it was sent", True)
+            )
             sent = True
         elif failure is None and type(value) is tuple and type(value[1]) is dict:
             _, reply, outcome = value

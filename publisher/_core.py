@@ -187,7 +187,9 @@ class Core:
     def _wait_for_room(self, size: int, timeout: float | None) -> bool:
         if timeout is not None and timeout <= 0 or not _may_block():
             return False
-        self.scheduler.flush(self.clock())  # with the buffer full there is no better company to wait for
+        self.scheduler.flush(
+            self.clock()
+        )  # with the buffer full there is no better company to wait for
         self.runtime.wake()
         return self.runtime.wait_for_room(size, timeout)
 
@@ -198,7 +200,11 @@ class Core:
             counters.accepted += 1
             counters.accepted_bytes += size
         self.settle(
-            [message], [(_build_full, self._full_text(), None)], DROPPED, "buffer_full", permits=False
+            [message],
+            [(_build_full, self._full_text(), None)],
+            DROPPED,
+            "buffer_full",
+            permits=False,
         )
 
     def _drop_oldest(self) -> bool:
@@ -274,7 +280,9 @@ class Core:
         now = self.clock()
         with LOCK.rlock:
             if end == WITHDRAWN:
-                pairs = [pair for pair in zip(messages, values, strict=True) if pair[0]._phase == PENDING]
+                pairs = [
+                    pair for pair in zip(messages, values, strict=True) if pair[0]._phase == PENDING
+                ]
             else:
                 pairs = [pair for pair in zip(messages, values, strict=True) if is_live(pair[0])]
             if not pairs:
@@ -297,7 +305,8 @@ class Core:
                 counters.note_latency(now, accepted)
             if hooks:
                 told = [
-                    (message, message.entry, size) for (message, _), size in zip(pairs, sizes, strict=True)
+                    (message, message.entry, size)
+                    for (message, _), size in zip(pairs, sizes, strict=True)
                 ]
             for message, value in pairs:
                 if message._watch is None:  # nobody waits: nothing to tell
@@ -320,7 +329,9 @@ class Core:
         if hooks:
             calls += [(self._tell, (hooks, *item, reason, now)) for item in told]
         if failed:
-            calls.append((self.losses.note, (lane.target.key, end, [value for _, value in pairs], reason)))
+            calls.append(
+                (self.losses.note, (lane.target.key, end, [value for _, value in pairs], reason))
+            )
         if calls:
             self.runtime.call(calls)
         if self._flushes:
@@ -338,7 +349,8 @@ class Core:
             group[0].append(message)
             group[1].append(value)
         return sum(
-            self.settle(ended, values, end, reason) for (_, end, reason), (ended, values) in grouped.items()
+            self.settle(ended, values, end, reason)
+            for (_, end, reason), (ended, values) in grouped.items()
         )
 
     def withdraw(self, message: Message) -> bool:
@@ -380,7 +392,9 @@ class Core:
         try:
             outcome = perform(request, self.clock, self.wall)
             self._count(request, outcome)
-            late = len(outcome.delivered) - self.settle(outcome.delivered, outcome.values, DELIVERED)
+            late = len(outcome.delivered) - self.settle(
+                outcome.delivered, outcome.values, DELIVERED
+            )
             if late:
                 logger.info(
                     "%s: %d messages were delivered after they had been given up",
@@ -395,7 +409,9 @@ class Core:
             logger.critical("a request could not be handled; its messages fail", exc_info=True)
             outcome.answer.retries.clear()
             outcome.answer.pieces.clear()
-            broken = PublisherClosed("the publisher could not handle the answer", outcome_unknown=True)
+            broken = PublisherClosed(
+                "the publisher could not handle the answer", outcome_unknown=True
+            )
             self.settle(request.messages, [broken] * len(request.messages), FAILED)
         turn = self.scheduler.complete(request, outcome.answer, self.clock())
         self._end_late(turn)
@@ -585,7 +601,9 @@ def _build_late(message: Message, carried: bool | None) -> BaseException:
 
 
 def _closed(message: Message) -> tuple[Any, str, str | None]:
-    return (_build_closed, message, False), *((FAILED, None) if message.history else (DROPPED, "closed"))
+    return (_build_closed, message, False), *(
+        (FAILED, None) if message.history else (DROPPED, "closed")
+    )
 
 
 def _closed_in_flight(message: Message) -> tuple[Any, str, str | None]:
@@ -626,4 +644,9 @@ def _reentered() -> bool:
     return depth > 1
 
 
-_ENTRIES = {Core.accept.__code__, Core.accept_batch.__code__, Core.flush.__code__, Core.close.__code__}
+_ENTRIES = {
+    Core.accept.__code__,
+    Core.accept_batch.__code__,
+    Core.flush.__code__,
+    Core.close.__code__,
+}

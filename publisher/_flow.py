@@ -98,7 +98,9 @@ class FlowControl:
             self._queue.append(ticket)
             self._set_limit_locked()
         try:
-            ticket.gate.acquire(timeout=-1 if timeout is None else min(timeout, threading.TIMEOUT_MAX))
+            ticket.gate.acquire(
+                timeout=-1 if timeout is None else min(timeout, threading.TIMEOUT_MAX)
+            )
         except (
             BaseException
         ):  # Ctrl-C, or a signal handler that raises: the caller gets no message for this permit

@@ -184,7 +184,11 @@ class PublishFuture(Future[Response]):
         state = "cancelled" if self._phase == CANCELLED else self._state.lower()
         if self._phase == FINISHED:
             value = self._outcome(0)
-            state = f"failed {type(value).__name__}" if isinstance(value, BaseException) else "delivered"
+            state = (
+                f"failed {type(value).__name__}"
+                if isinstance(value, BaseException)
+                else "delivered"
+            )
         return f"<{type(self).__name__} at {id(self):#x} {state}>"
 
     # -- what the standard library's wait(), as_completed() and wrap_future() use
@@ -244,7 +248,9 @@ class PublishFuture(Future[Response]):
                 self._waiters.remove(waiter)
 
 
-def finish_locked(future: PublishFuture, phase: str, value: Any, *, failed: bool = False) -> list[Callback]:
+def finish_locked(
+    future: PublishFuture, phase: str, value: Any, *, failed: bool = False
+) -> list[Callback]:
     """End one future; the caller holds ``LOCK`` and has checked that it is live. Returns the callbacks to hand on."""
     future._value = value
     future._phase = phase

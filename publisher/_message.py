@@ -122,7 +122,9 @@ class Route:
         self.lane = lane
         self.delivery = delivery
         self.inbox: deque[Message] = deque()
-        self.backlog: deque[Message] = deque()  # ordered lanes only: unsent messages that left the inbox
+        self.backlog: deque[Message] = (
+            deque()
+        )  # ordered lanes only: unsent messages that left the inbox
 
 
 class Message(PublishFuture):

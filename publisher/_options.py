@@ -110,8 +110,13 @@ def _linger(name: str, value: Any) -> float | Mapping[str, float]:
     for service in value:
         if service not in DEFAULT_LINGER:
             known = ", ".join(DEFAULT_LINGER)
-            raise ValueError(f"{name} has the unknown service {service!r}; the services are {known}")
-    return {**DEFAULT_LINGER, **{key: _seconds(f"{name}[{key!r}]", wait) for key, wait in value.items()}}
+            raise ValueError(
+                f"{name} has the unknown service {service!r}; the services are {known}"
+            )
+    return {
+        **DEFAULT_LINGER,
+        **{key: _seconds(f"{name}[{key!r}]", wait) for key, wait in value.items()},
+    }
 
 
 def _on_full(name: str, value: Any) -> str:
@@ -132,7 +137,9 @@ def _retry(name: str, value: Any) -> Any:
 
 def _hooks(name: str, value: Any) -> tuple[Any, ...]:
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-        raise TypeError(f"{name} must be a sequence of objects with hook methods, not {type(value).__name__}")
+        raise TypeError(
+            f"{name} must be a sequence of objects with hook methods, not {type(value).__name__}"
+        )
     hooks = tuple(value)
     for hook in hooks:
         check_hook(hook)

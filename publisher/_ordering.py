@@ -46,10 +46,17 @@ class OrderedLane(Lane):
         self._groups: dict[str, _Group] = {}
         self._runnable: deque[_Group] = deque()
         self._held: list[tuple[float, int, _Group]] = []
-        self._resent: dict[int, Message] = {}  # heads that were sent before and wait to be sent again
+        self._resent: dict[
+            int, Message
+        ] = {}  # heads that were sent before and wait to be sent again
 
     def is_idle(self) -> bool:
-        return not (self.in_flight or self._groups or self._pieces or any(route.inbox for route in self.routes))
+        return not (
+            self.in_flight
+            or self._groups
+            or self._pieces
+            or any(route.inbox for route in self.routes)
+        )
 
     def is_empty(self) -> bool:
         self._admit()
@@ -172,7 +179,9 @@ class OrderedLane(Lane):
             oldest: Message | None = None
             for route in self.routes:
                 self._trim(route.backlog)
-                if route.backlog and (oldest is None or route.backlog[0].accepted < oldest.accepted):
+                if route.backlog and (
+                    oldest is None or route.backlog[0].accepted < oldest.accepted
+                ):
                     oldest = route.backlog[0]
             if oldest is not None:
                 oldest.route.backlog.popleft()

@@ -57,7 +57,9 @@ class Publisher:
         self._clients: dict[Any, Client] = {}
         self._warned = False
         self._closed_in: int | None = None
-        self._lock = threading.Lock()  # guards _clients' eviction and _options; by process, see _current()
+        self._lock = (
+            threading.Lock()
+        )  # guards _clients' eviction and _options; by process, see _current()
         self._make_core: Callable[[Options], Core] = core_factory
         self._cores: dict[int, Core] = {}
         self._core: Core | None = None
@@ -65,7 +67,9 @@ class Publisher:
 
     # -- clients
 
-    def client(self, service_name: str, *, session: Any = None, client: Any = None, **kwargs: Any) -> Client:
+    def client(
+        self, service_name: str, *, session: Any = None, client: Any = None, **kwargs: Any
+    ) -> Client:
         """A client of ``"sns"`` or ``"kinesis"``; the same object for equal arguments, cheaply.
 
         Args:
@@ -91,10 +95,14 @@ class Publisher:
             return found
         return self._make_client(service_name, session, client, kwargs)
 
-    def _make_client(self, service_name: str, session: Any, client: Any, kwargs: dict[str, Any]) -> Client:
+    def _make_client(
+        self, service_name: str, session: Any, client: Any, kwargs: dict[str, Any]
+    ) -> Client:
         if service_name not in services.names():
             known = ", ".join(repr(name) for name in services.names())
-            raise ValueError(f"unknown service {service_name!r}; the supported services are {known}")
+            raise ValueError(
+                f"unknown service {service_name!r}; the supported services are {known}"
+            )
         for name in kwargs:
             if name not in _KNOWN:
                 raise TypeError(
@@ -108,7 +116,9 @@ class Publisher:
             if model is None:
                 raise TypeError(f"client= must be a boto3 client, not {type(client).__name__}")
             if model.service_name != service_name:
-                raise ValueError(f"client= is a client of {model.service_name!r}, not of {service_name!r}")
+                raise ValueError(
+                    f"client= is a client of {model.service_name!r}, not of {service_name!r}"
+                )
             warnings.warn(
                 "client= is used as it is: its own retries and time-outs apply on top of this publisher's",
                 stacklevel=3,
@@ -129,7 +139,11 @@ class Publisher:
 
         del options
         made = Client(self, service, connect, {})
-        key = (service_name, *_key(session, client, kwargs)) if kwargs or session or client else service_name
+        key = (
+            (service_name, *_key(session, client, kwargs))
+            if kwargs or session or client
+            else service_name
+        )
         # What the key identifies by id() must live as long as the key does.
         made.__dict__["_identities"] = (session, client, kwargs)
         if len(self._clients) >= MAX_CLIENTS:
@@ -190,7 +204,10 @@ class Publisher:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -198,7 +215,10 @@ class Publisher:
         core = getattr(self, "_core", None)
         if core is not None and core.started and not core.flow.closed and core.pid == os.getpid():
             warnings.warn(
-                f"unclosed {self!r}: use close() or with", ResourceWarning, source=self, stacklevel=1
+                f"unclosed {self!r}: use close() or with",
+                ResourceWarning,
+                source=self,
+                stacklevel=1,
             )
             core.flow.close()
             core.runtime.spawn(core.close_quietly)
@@ -267,7 +287,8 @@ def _key(session: Any, client: Any, kwargs: dict[str, Any]) -> tuple[Any, ...]:
 def _frozen(value: Any) -> Any:
     if isinstance(value, dict):
         return tuple(
-            (key, _frozen(item)) for key, item in sorted(value.items(), key=lambda pair: str(pair[0]))
+            (key, _frozen(item))
+            for key, item in sorted(value.items(), key=lambda pair: str(pair[0]))
         )
     if isinstance(value, (list, tuple)):
         return tuple(_frozen(item) for item in value)

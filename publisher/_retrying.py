@@ -33,7 +33,9 @@ def retry_policy(*, stop: Any = None, wait: Any = None, retry: Any = None) -> te
 
     return tenacity.Retrying(
         stop=tenacity.stop_never if stop is None else stop,
-        wait=tenacity.wait_random_exponential(multiplier=0.2, max=5, min=0.1) if wait is None else wait,
+        wait=tenacity.wait_random_exponential(multiplier=0.2, max=5, min=0.1)
+        if wait is None
+        else wait,
         retry=tenacity.retry_if_exception_type(Exception) if retry is None else retry,
     )
 

@@ -69,7 +69,9 @@ class Threads:
     def _start(self, token: list[Callable[[], None]], name: str) -> None:
         try:
             run = token.pop()
-        except IndexError:  # another thread, or the code that this signal handler interrupted, is at it
+        except (
+            IndexError
+        ):  # another thread, or the code that this signal handler interrupted, is at it
             return
         thread = threading.Thread(target=run, name=name, daemon=True)
         try:
@@ -86,7 +88,9 @@ class Threads:
         self._alarm.acquire(timeout=1)
         self._local.own = True
         core = self._core
-        self._executor = executor = ThreadPoolExecutor(core.options.max_workers, thread_name_prefix=WORKERS)
+        self._executor = executor = ThreadPoolExecutor(
+            core.options.max_workers, thread_name_prefix=WORKERS
+        )
         self._start_workers(executor)
         while not self._stopping:
             try:

@@ -142,7 +142,10 @@ class Scheduler:
         with self.lock:
             waiting = [message for lane in lanes or self._all_lanes() for message in lane.drain()]
             carried = [
-                message for request in self.in_flight for message in request.messages if is_live(message)
+                message
+                for request in self.in_flight
+                for message in request.messages
+                if is_live(message)
             ]
             self._expired += waiting
             return self._take_expired(), carried
@@ -173,7 +176,9 @@ class Scheduler:
         """How many messages accepted up to ``until`` are unresolved."""
         with self.lock:
             return sum(
-                1 for message in self._registered(lanes) if message.accepted <= until and is_live(message)
+                1
+                for message in self._registered(lanes)
+                if message.accepted <= until and is_live(message)
             )
 
     # -- details; the caller holds the lock
@@ -256,7 +261,9 @@ class Scheduler:
                 live = [message for message in request.messages if is_live(message)]
                 late = [message for message in live if message.deadline + self._grace <= now]
                 overdue += late
-                left = (message.deadline for message in live if message.deadline + self._grace > now)
+                left = (
+                    message.deadline for message in live if message.deadline + self._grace > now
+                )
                 request.expires = min(left, default=NEVER) + self._grace
         return overdue
 

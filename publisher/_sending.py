@@ -35,7 +35,9 @@ class Target(Protocol):
     def key(self) -> str:
         """``"service:region:name"``."""
 
-    def send(self, entries: Sequence[Any]) -> tuple[list[Mapping[str, Any] | EntryError], Mapping[str, Any]]:
+    def send(
+        self, entries: Sequence[Any]
+    ) -> tuple[list[Mapping[str, Any] | EntryError], Mapping[str, Any]]:
         """Make the blocking boto3 call; one outcome for each entry, and the response. Raises what boto3 raises.
 
         ValueError: the answer does not say what became of the entries; its second argument is the response.
@@ -96,18 +98,35 @@ class _Histories:
         self._made: dict[Any, tuple[Attempt, ...]] = {}
 
     def add(
-        self, message: Message, failure: Failure | None, request_id: str | None, *, split: bool = False
+        self,
+        message: Message,
+        failure: Failure | None,
+        request_id: str | None,
+        *,
+        split: bool = False,
     ) -> None:
-        delay = message._value or 0.0  # while it lives: the backoff before the try that is under way
+        delay = (
+            message._value or 0.0
+        )  # while it lives: the backoff before the try that is under way
         past = message.history
         same = (id(past), delay, None if failure is None else id(failure))
         grown = self._made.get(same)
         if grown is None:
             code, text, unknown = (
-                (None, None, False) if failure is None else (failure.code, failure.text, failure.unknown)
+                (None, None, False)
+                if failure is None
+                else (failure.code, failure.text, failure.unknown)
             )
             attempt = Attempt(
-                self._started, delay, self._duration, code, text, request_id, split, unknown, failure
+                self._started,
+                delay,
+                self._duration,
+                code,
+                text,
+                request_id,
+                split,
+                unknown,
+                failure,
             )
             grown = self._made[same] = (*past, attempt)
         message.history = grown
@@ -138,7 +157,9 @@ def perform(request: Request, clock: Callable[[], float], wall: Callable[[], flo
     error: BaseException | None = None
     try:
         results, reply = target.send(entries)
-    except BaseException as caught:  # a worker survives whatever a call, a handler or a signal raises in it
+    except (
+        BaseException
+    ) as caught:  # a worker survives whatever a call, a handler or a signal raises in it
         error = caught
     now = clock()
     outcome.duration = now - began
@@ -308,6 +329,8 @@ def timed_out(
 def failure_of(value: Any) -> Failure | None:
     """The failure behind what a future keeps, if a service or the network caused it."""
     found = (
-        next((part for part in value if isinstance(part, Failure)), None) if type(value) is tuple else None
+        next((part for part in value if isinstance(part, Failure)), None)
+        if type(value) is tuple
+        else None
     )
     return found

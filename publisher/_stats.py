@@ -57,7 +57,8 @@ class Ledger:
         return Ledger(
             **sums,
             dropped_by_reason={
-                reason: self.dropped_by_reason[reason] + other.dropped_by_reason[reason] for reason in REASONS
+                reason: self.dropped_by_reason[reason] + other.dropped_by_reason[reason]
+                for reason in REASONS
             },
             oldest_age=max(self.oldest_age, other.oldest_age),
             latency=tuple(map(sum, zip(self.latency, other.latency, strict=True))),

@@ -46,7 +46,9 @@ def whole_failure(error: BaseException, service: Service, count: int) -> tuple[F
         if verdict is Verdict.RETRY and status == 413:
             verdict = Verdict.SPLIT if count > 1 else Verdict.FINAL
         text = printable(described.get("Message") or "")
-        failure = Failure(code, text, verdict is Verdict.FINAL, status >= 500, error=error, metadata=metadata)
+        failure = Failure(
+            code, text, verdict is Verdict.FINAL, status >= 500, error=error, metadata=metadata
+        )
         return failure, verdict
     timed_out = isinstance(error, (boto.ReadTimeoutError, boto.ConnectTimeoutError))
     if isinstance(error, _NOT_SENT):
@@ -60,7 +62,12 @@ def whole_failure(error: BaseException, service: Service, count: int) -> tuple[F
     if isinstance(error, boto.ParamValidationError) and count > 1:
         verdict = Verdict.SPLIT
     failure = Failure(
-        type(error).__name__, printable(error), verdict is Verdict.FINAL, unknown, timed_out, error=error
+        type(error).__name__,
+        printable(error),
+        verdict is Verdict.FINAL,
+        unknown,
+        timed_out,
+        error=error,
     )
     return failure, verdict
 

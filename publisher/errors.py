@@ -108,7 +108,9 @@ class ForkedProcess(PublisherError, RuntimeError):
 def _exhausted_class(kind: type[BaseException]) -> type[RetriesExhausted]:
     try:
         return type(kind.__name__, (RetriesExhausted, kind), {"__reduce__": _reduce_exhausted})
-    except TypeError:  # a class that cannot be combined with ours: better half the information than none
+    except (
+        TypeError
+    ):  # a class that cannot be combined with ours: better half the information than none
         return RetriesExhausted
 
 
@@ -136,5 +138,7 @@ def retries_exhausted(
 ) -> RetriesExhausted:
     """The exception for a message whose retry policy gave up after ``tries`` tries, the last of which met ``error``."""
     maybe = "; the service may have stored the message" if outcome_unknown else ""
-    message = f"gave up after {tries} {'try' if tries == 1 else 'tries'}, last error: {error}{maybe}"
+    message = (
+        f"gave up after {tries} {'try' if tries == 1 else 'tries'}, last error: {error}{maybe}"
+    )
     return _rebuild_exhausted(error, message, outcome_unknown, last_code)

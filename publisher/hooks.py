@@ -94,10 +94,14 @@ def hook_methods(hooks: tuple[Any, ...], name: str) -> tuple[Any, ...]:
 def check_hook(hook: Any) -> None:
     """Raise TypeError for an object that has none of the hook methods, or one that cannot be called."""
     if isinstance(hook, type):
-        raise TypeError(f"a hook must be an object, not the class {hook.__name__}: pass {hook.__name__}()")
+        raise TypeError(
+            f"a hook must be an object, not the class {hook.__name__}: pass {hook.__name__}()"
+        )
     present = [name for name in HOOK_METHODS if getattr(hook, name, None) is not None]
     if not present:
-        raise TypeError(f"{type(hook).__name__} is not a hook: it has none of {', '.join(HOOK_METHODS)}")
+        raise TypeError(
+            f"{type(hook).__name__} is not a hook: it has none of {', '.join(HOOK_METHODS)}"
+        )
     for name in present:
         if not callable(getattr(hook, name)):
             raise TypeError(f"{type(hook).__name__}.{name} is not callable")

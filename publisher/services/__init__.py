@@ -78,16 +78,28 @@ COMMON_VERDICTS: Mapping[str, tuple[Verdict, Verdict]] = {
         (Verdict.FINAL, Verdict.FINAL),
     ),
     **dict.fromkeys(
-        ("ValidationError", "ValidationException", "SerializationException", "MalformedQueryString"),
+        (
+            "ValidationError",
+            "ValidationException",
+            "SerializationException",
+            "MalformedQueryString",
+        ),
         (Verdict.FINAL, Verdict.SPLIT),
     ),
     **dict.fromkeys(
-        ("RequestEntityTooLarge", "RequestEntityTooLargeException", "413"), (Verdict.FINAL, Verdict.SPLIT)
+        ("RequestEntityTooLarge", "RequestEntityTooLargeException", "413"),
+        (Verdict.FINAL, Verdict.SPLIT),
     ),
 }
 #: A role that may use the single operation but not its batch twin is refused with one of these.
 ACCESS_CODES = frozenset(
-    {"AccessDenied", "AccessDeniedException", "AuthorizationError", "NotAuthorized", "UnauthorizedOperation"}
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthorizationError",
+        "NotAuthorized",
+        "UnauthorizedOperation",
+    }
 )
 
 
@@ -157,11 +169,15 @@ class Service:
         """
         raise NotImplementedError
 
-    def single_response(self, response: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:
+    def single_response(
+        self, response: Mapping[str, Any], outcome: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """A delivered entry's response in the shape of the single operation."""
         raise NotImplementedError
 
-    def batch_response(self, context: Any, outcomes: Sequence[Any], metadata: Any) -> dict[str, Any]:
+    def batch_response(
+        self, context: Any, outcomes: Sequence[Any], metadata: Any
+    ) -> dict[str, Any]:
         """All entries' outcomes (a mapping, or an EntryError) in the shape of the batch twin, in the caller's order."""
         raise NotImplementedError
 

@@ -57,7 +57,9 @@ class Connection:
         """The client's region; empty while it is not known."""
         if self._client is not None:
             return str(self._client.meta.region_name or "")
-        region = self._kwargs.get("region_name") or (self._session.region_name if self._session else "")
+        region = self._kwargs.get("region_name") or (
+            self._session.region_name if self._session else ""
+        )
         return str(region or "")
 
     @property
@@ -124,7 +126,9 @@ class Connection:
                 )
         if config.max_pool_connections < self._max_workers:
             needed["max_pool_connections"] = self._max_workers
-            if user is not None and "max_pool_connections" in getattr(user, "_user_provided_options", {}):
+            if user is not None and "max_pool_connections" in getattr(
+                user, "_user_provided_options", {}
+            ):
                 warnings.warn(
                     f"config= has max_pool_connections={user.max_pool_connections}: raised to max_workers={self._max_workers},"
                     " or bursts would open and drop connections",
@@ -146,7 +150,9 @@ def check_params(client: Any, operation: str, params: Mapping[str, Any]) -> None
     shape = model.input_shape
     if shape is None:
         if params:
-            raise InvalidMessage(f"{operation}() takes no parameters, not {', '.join(sorted(params))}")
+            raise InvalidMessage(
+                f"{operation}() takes no parameters, not {', '.join(sorted(params))}"
+            )
         return
     report = botocore.validate.ParamValidator().validate(dict(params), shape)
     if not report.has_errors():
@@ -171,4 +177,6 @@ def check_params(client: Any, operation: str, params: Mapping[str, Any]) -> None
             )
         else:
             problems.append(f"{place}: {reason}")
-    raise InvalidMessage(f"{operation}(): " + "; ".join(problems or ["botocore refuses the parameters"]))
+    raise InvalidMessage(
+        f"{operation}(): " + "; ".join(problems or ["botocore refuses the parameters"])
+    )

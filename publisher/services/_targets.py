@@ -33,7 +33,9 @@ def api_name(operation: str) -> str:
 
 
 class _Target:
-    def __init__(self, service: Service, connection: Connection, operation: str, label: str) -> None:
+    def __init__(
+        self, service: Service, connection: Connection, operation: str, label: str
+    ) -> None:
         self.service = service
         self.connection = connection
         self.operation = operation
@@ -68,22 +70,30 @@ class BatchTarget(_Target):
         self._singles_refused_until = 0.0
         self._warned = False
 
-    def send(self, entries: Sequence[Any]) -> tuple[list[Mapping[str, Any] | EntryError], Mapping[str, Any]]:
+    def send(
+        self, entries: Sequence[Any]
+    ) -> tuple[list[Mapping[str, Any] | EntryError], Mapping[str, Any]]:
         client = self.connection.get()
         service = self.service
         if self.sends == service.single and len(entries) == 1:
             try:
-                response = getattr(client, service.single)(**service.single_request(self.address, entries[0]))
+                response = getattr(client, service.single)(
+                    **service.single_request(self.address, entries[0])
+                )
             except Exception as error:
                 self._note_refused(error)
                 raise
             self._warn()
-            return [{key: value for key, value in response.items() if key != "ResponseMetadata"}], response
+            return [
+                {key: value for key, value in response.items() if key != "ResponseMetadata"}
+            ], response
         response = getattr(client, service.batch)(**service.batch_request(self.address, entries))
         try:
             return service.read(response, len(entries)), response
         except (ValueError, TypeError, AttributeError) as error:
-            raise MalformedAnswer(str(error), response if isinstance(response, dict) else {}) from None
+            raise MalformedAnswer(
+                str(error), response if isinstance(response, dict) else {}
+            ) from None
 
     def change_to_single(self, code: str) -> bool:
         if code not in ACCESS_CODES or time.monotonic() < self._singles_refused_until:
@@ -131,7 +141,9 @@ class CallTarget(_Target):
         self.sends = operation
         self.limits = Limits(1, 2**63)
 
-    def send(self, entries: Sequence[Any]) -> tuple[list[Mapping[str, Any] | EntryError], Mapping[str, Any]]:
+    def send(
+        self, entries: Sequence[Any]
+    ) -> tuple[list[Mapping[str, Any] | EntryError], Mapping[str, Any]]:
         client = self.connection.get()
         response = getattr(client, self.operation)(**entries[0].params)
         return [response], response

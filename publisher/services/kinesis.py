@@ -47,7 +47,9 @@ class Kinesis(Service):
         if not isinstance(records, (list, tuple)):
             raise wrong_type("Records", records, "a list of dicts")
         if not records:
-            raise InvalidMessage(f"Records is empty; put_records needs at least 1 record ({_SOURCE})")
+            raise InvalidMessage(
+                f"Records is empty; put_records needs at least 1 record ({_SOURCE})"
+            )
         address = self._address(params)
         accepted = []
         for index, record in enumerate(records):
@@ -99,11 +101,23 @@ class Kinesis(Service):
             for record in records
         ]
 
-    def single_response(self, response: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:
-        rest = {key: value for key, value in response.items() if key not in ("Records", "FailedRecordCount")}
-        return {"ShardId": outcome.get("ShardId"), "SequenceNumber": outcome["SequenceNumber"], **rest}
+    def single_response(
+        self, response: Mapping[str, Any], outcome: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        rest = {
+            key: value
+            for key, value in response.items()
+            if key not in ("Records", "FailedRecordCount")
+        }
+        return {
+            "ShardId": outcome.get("ShardId"),
+            "SequenceNumber": outcome["SequenceNumber"],
+            **rest,
+        }
 
-    def batch_response(self, context: Any, outcomes: Sequence[Any], metadata: Any) -> dict[str, Any]:
+    def batch_response(
+        self, context: Any, outcomes: Sequence[Any], metadata: Any
+    ) -> dict[str, Any]:
         records = [
             {"ErrorCode": outcome.code, "ErrorMessage": outcome.message}
             if isinstance(outcome, EntryError)
@@ -119,7 +133,9 @@ class Kinesis(Service):
         name = params.get("StreamName")
         if name is not None and "StreamARN" not in params and "StreamId" not in params:
             return name if isinstance(name, str) else check_str("StreamName", name)
-        pairs = tuple((parameter, params[parameter]) for parameter in _ADDRESS if parameter in params)
+        pairs = tuple(
+            (parameter, params[parameter]) for parameter in _ADDRESS if parameter in params
+        )
         if not pairs:
             raise InvalidMessage("StreamName or StreamARN is needed to say which stream")
         for parameter, value in pairs:

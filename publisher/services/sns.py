@@ -172,10 +172,14 @@ class SNS(Service):
                 )
         return outcomes
 
-    def single_response(self, response: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:
+    def single_response(
+        self, response: Mapping[str, Any], outcome: Mapping[str, Any]
+    ) -> dict[str, Any]:
         return {**outcome, "ResponseMetadata": response.get("ResponseMetadata", {})}
 
-    def batch_response(self, context: Any, outcomes: Sequence[Any], metadata: Any) -> dict[str, Any]:
+    def batch_response(
+        self, context: Any, outcomes: Sequence[Any], metadata: Any
+    ) -> dict[str, Any]:
         successful, failed = [], []
         for entry_id, outcome in zip(context, outcomes, strict=True):
             if isinstance(outcome, EntryError):
@@ -197,7 +201,9 @@ class SNS(Service):
     def _target(params: Mapping[str, Any]) -> str | None:
         target = params.get("TargetArn")
         if target is None:
-            raise InvalidMessage("publish() needs TopicArn, TargetArn or PhoneNumber to say where to")
+            raise InvalidMessage(
+                "publish() needs TopicArn, TargetArn or PhoneNumber to say where to"
+            )
         check_str("TargetArn", target)
         return target if _TOPIC_ARN.fullmatch(target) else None
 
@@ -244,7 +250,9 @@ def _attributes(attributes: Any) -> tuple[dict[str, dict[str, Any]], int]:
             raise wrong_type(f"MessageAttributes[{_shown(name)}]", attribute, "a dict")
         where = f"MessageAttributes[{_shown(name)}]"
         if unknown := attribute.keys() - {"DataType", "StringValue", "BinaryValue"}:
-            raise InvalidMessage(f"{where} has unknown parameters: {', '.join(sorted(map(str, unknown)))}")
+            raise InvalidMessage(
+                f"{where} has unknown parameters: {', '.join(sorted(map(str, unknown)))}"
+            )
         if "DataType" not in attribute:
             raise InvalidMessage(f"{where} needs the parameter DataType ({_ATTRIBUTES})")
         copied: dict[str, Any] = {"DataType": check_str(f"{where}.DataType", attribute["DataType"])}
@@ -257,7 +265,9 @@ def _attributes(attributes: Any) -> tuple[dict[str, dict[str, Any]], int]:
             if isinstance(value, str):
                 value = value.encode()
             elif not isinstance(value, (bytes, bytearray, memoryview)):
-                raise wrong_type(f"{where}.BinaryValue", value, "bytes, bytearray, memoryview or str")
+                raise wrong_type(
+                    f"{where}.BinaryValue", value, "bytes, bytearray, memoryview or str"
+                )
             copied["BinaryValue"] = bytes(value)
             size += len(copied["BinaryValue"])
         kept[name] = copied
@@ -265,4 +275,6 @@ def _attributes(attributes: Any) -> tuple[dict[str, dict[str, Any]], int]:
 
 
 def _shown(name: str) -> str:
-    return repr(name) if len(name) <= 64 and name.isprintable() else f"name of {len(name)} characters"
+    return (
+        repr(name) if len(name) <= 64 and name.isprintable() else f"name of {len(name)} characters"
+    )
