@@ -1,7 +1,8 @@
 """Publish to SNS and Kinesis from synchronous code without waiting for it.
 
-``publisher.client("sns").publish(...)`` takes boto3's arguments and returns a ``concurrent.futures.Future`` at once. Behind it one
-bounded thread pool sends what was published in batches, retries only what failed, and keeps an account of every message.
+``publisher.client("sns").publish(...)`` takes boto3's arguments and returns a
+``concurrent.futures.Future`` at once. Behind it one bounded thread pool sends what was published in
+batches, retries only what failed, and keeps an account of every message.
 """
 
 from __future__ import annotations
@@ -71,8 +72,9 @@ def configure(**options: Any) -> None:
     Clients made earlier use the new options too. Calling it again replaces all options.
 
     Args:
-        **options: ``max_workers``, ``linger``, ``max_messages``, ``max_bytes``, ``on_full``, ``max_block``, ``delivery_timeout``,
-            ``retry``, ``connect_timeout``, ``read_timeout``, ``close_timeout``, ``hooks``; the README has their meaning.
+        **options: ``max_workers``, ``linger``, ``max_messages``, ``max_bytes``, ``on_full``,
+            ``max_block``, ``delivery_timeout``, ``retry``, ``connect_timeout``, ``read_timeout``,
+            ``close_timeout``, ``hooks``; the README has their meaning.
 
     Raises:
         RuntimeError: a message was accepted already.

@@ -1,8 +1,9 @@
 """Which messages go in which request, and when it is due. Pure: no thread, no clock, no network; time is an argument.
 
-A lane holds the unsent messages of one destination. Callers append to the inboxes of its routes; everything else here is
-called by the scheduler under its lock. Every accepted message of a lane is, at any time, in exactly one of: an inbox, the
-retries, the pieces of a split request, a group of an ordered lane, or a request in flight.
+A lane holds the unsent messages of one destination. Callers append to the inboxes of its routes;
+everything else here is called by the scheduler under its lock. Every accepted message of a lane is,
+at any time, in exactly one of: an inbox, the retries, the pieces of a split request, a group of an
+ordered lane, or a request in flight.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ class Limits:
 class Split:
     """What is learnt from the pieces of one rejected request: one bad entry, or the whole lane?
 
-    The first rejection is cut into a single entry and two halves of the rest. When all three are rejected alike, no entry is
-    to blame and the splitting stops; as soon as one piece is accepted, it goes on until the culprit stands alone.
+    The first rejection is cut into a single entry and two halves of the rest. When all three are
+    rejected alike, no entry is to blame and the splitting stops; as soon as one piece is accepted,
+    it goes on until the culprit stands alone.
     """
 
     __slots__ = ("accepted", "code", "halves", "singles")
@@ -110,7 +112,8 @@ class Lane:
         measure: entry -> bytes.
         counters: where its messages are counted.
         pid: the process it belongs to.
-        withdraw: cancels one of its messages, if no request has carried it yet; True if that was done.
+        withdraw: cancels one of its messages, if no request has carried it yet; True if that was
+            done.
         target: what the sender needs to know to send it; the lane does not look at it.
     """
 
@@ -132,8 +135,8 @@ class Lane:
         self.withdraw = withdraw
         self.target = target
         self.routes: list[Route] = []
-        #: Callers wake the dispatcher when an inbox gets this long: 1 when idle, the batch limit while the lane lingers,
-        #: infinity while it waits for a worker.
+        #: Callers wake the dispatcher when an inbox gets this long: 1 when idle, the batch limit
+        #: while the lane lingers, infinity while it waits for a worker.
         self.wake_at: float = 1
         self.in_flight = 0
         self.cautious = False  # a request timed out: one at a time until one succeeds

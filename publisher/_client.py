@@ -93,11 +93,13 @@ def _size_of_call(entry: Call) -> int:
 class Client:
     """A client of one AWS service. Every operation of the boto3 client is here and returns a :class:`PublishFuture`.
 
-    ``publish``, ``publish_batch`` (SNS), ``put_record`` and ``put_records`` (Kinesis) travel in batches; every other operation, and a
-    call that no batch can carry (an SMS, a mobile endpoint), runs as it is on the pool. ``exceptions``, ``meta``,
-    ``can_paginate``, ``get_paginator``, ``get_waiter`` and the like are the boto3 client's own, which is made for them if need be.
+    ``publish``, ``publish_batch`` (SNS), ``put_record`` and ``put_records`` (Kinesis) travel in
+    batches; every other operation, and a call that no batch can carry (an SMS, a mobile endpoint),
+    runs as it is on the pool. ``exceptions``, ``meta``, ``can_paginate``, ``get_paginator``,
+    ``get_waiter`` and the like are the boto3 client's own, which is made for them if need be.
 
-    Made by :func:`publisher.client` and :meth:`Publisher.client`; calling those again with equal arguments returns the same object.
+    Made by :func:`publisher.client` and :meth:`Publisher.client`; calling those again with equal
+    arguments returns the same object.
     """
 
     # Set for operations and passed-through attributes as they are first used.

@@ -1,6 +1,7 @@
 """One publisher in one process: accepts messages, sees each to exactly one end, and keeps the account.
 
-The caller's half (:meth:`Core.accept`) and the sender's half (:meth:`Core.step` and :meth:`Core.work`) meet only at the lanes.
+The caller's half (:meth:`Core.accept`) and the sender's half (:meth:`Core.step` and
+:meth:`Core.work`) meet only at the lanes.
 """
 
 from __future__ import annotations
@@ -91,7 +92,8 @@ class Core:
     ) -> BatchFuture:
         """Accept the entries of one call, each as a message of its own, holding the caller until all are in.
 
-        Entries for which there is no room within delivery_timeout end with BufferFull; entries are ``Accepted``.
+        Entries for which there is no room within delivery_timeout end with BufferFull; entries are
+        ``Accepted``.
         """
         batch = BatchFuture(build)
         batch.remaining = len(entries)
@@ -131,8 +133,9 @@ class Core:
     def _enter(self, message: Message, size: int) -> bool:
         """The usual way in: nothing is full, closed, or wants to be told. False if something is unusual.
 
-        Under the GIL nothing comes between the comparison and the append, for there is no call between them: no lock, and
-        no state in which a signal handler or Ctrl-C could leave a permit without its message.
+        Under the GIL nothing comes between the comparison and the append, for there is no call
+        between them: no lock, and no state in which a signal handler or Ctrl-C could leave a permit
+        without its message.
         """
         flow = self.flow
         route = message.route
@@ -256,11 +259,13 @@ class Core:
     ) -> int:
         """End messages of one lane, whatever the cause; those that have ended already are left alone.
 
-        Returns flow control's permits, counts, sets the futures, hands callbacks and hooks to their thread: exactly once each.
+        Returns flow control's permits, counts, sets the futures, hands callbacks and hooks to their
+        thread: exactly once each.
 
         Args:
             values: what each future keeps.
-            end: DELIVERED, FAILED, DROPPED or WITHDRAWN (which ends only what was never handed to a worker).
+            end: DELIVERED, FAILED, DROPPED or WITHDRAWN (which ends only what was never handed to a
+                worker).
             reason: why it was dropped.
             permits: False for messages that never got one.
 
@@ -405,7 +410,8 @@ class Core:
                 failed, values = zip(*outcome.failed, strict=True)
                 self.settle(failed, values, FAILED)
         except BaseException:
-            # A fault of ours must not leave a future hanging: end what the request carried and go on.
+            # A fault of ours must not leave a future hanging: end what the request carried and go
+            # on.
             logger.critical("a request could not be handled; its messages fail", exc_info=True)
             outcome.answer.retries.clear()
             outcome.answer.pieces.clear()
@@ -565,7 +571,8 @@ class Core:
         return f"<Core messages={self.flow.messages} busy={self.scheduler.busy} waiting={self.flow.waiting}>"
 
 
-# What a future keeps until somebody reads it: (one of these, its two arguments); and the ends they belong to.
+# What a future keeps until somebody reads it: (one of these, its two arguments); and the ends they
+# belong to.
 
 
 def _build_full(text: str, _: None) -> BaseException:

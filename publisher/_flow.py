@@ -1,11 +1,13 @@
 """Flow control: how many messages and bytes are accepted and not yet resolved.
 
-A permit is taken in :meth:`FlowControl.take` and given back in :meth:`FlowControl.release`, which hands it straight on to
-the first caller that waits, if there is one. Nothing else touches the counters.
+A permit is taken in :meth:`FlowControl.take` and given back in :meth:`FlowControl.release`, which
+hands it straight on to the first caller that waits, if there is one. Nothing else touches the
+counters.
 
-The usual way through ``take`` is a comparison and two additions with no call between them, so that under the GIL nothing can
-come between: no lock, nothing for a signal handler to be caught in. Whatever is unusual (full, closed, somebody waiting
-already, no GIL) lowers ``limit`` and so sends every caller through the lock.
+The usual way through ``take`` is a comparison and two additions with no call between them, so that
+under the GIL nothing can come between: no lock, nothing for a signal handler to be caught in.
+Whatever is unusual (full, closed, somebody waiting already, no GIL) lowers ``limit`` and so sends
+every caller through the lock.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ class FlowControl:
 
     Args:
         max_messages: bound on messages, at least 1.
-        max_bytes: bound on bytes; a message alone larger than this never fits and is refused by the client.
+        max_bytes: bound on bytes; a message alone larger than this never fits and is refused by the
+            client.
         always_lock: send every caller through the lock (a hook wants to run at acceptance).
     """
 
@@ -59,10 +62,12 @@ class FlowControl:
         self._always_lock = always_lock or not HAS_GIL
         self._closed = False
         self._queue: deque[_Ticket] = deque()
-        # Guards _queue, _closed and limit, and every change of the counters but the unlocked one in take(). Re-entrant: a
-        # signal handler that publishes may find it held by the thread it interrupted.
+        # Guards _queue, _closed and limit, and every change of the counters but the unlocked one in
+        # take(). Re-entrant: a signal handler that publishes may find it held by the thread it
+        # interrupted.
         self._lock = threading.RLock()
-        #: take() goes without the lock while ``messages`` is below this; -1 sends everybody through it.
+        #: take() goes without the lock while ``messages`` is below this; -1 sends everybody through
+        #: it.
         self.limit = -1 if self._always_lock else max_messages
 
     @property

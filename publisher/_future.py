@@ -1,8 +1,9 @@
 """The light future.
 
-A standard ``Future`` weighs 1.6 KB, nearly all of it the ``Condition`` that each one carries. Here one lock serves them
-all and a future makes something to wait on only when somebody waits: ``concurrent.futures.wait``, ``as_completed`` and
-``asyncio.wrap_future`` work on it as on any other.
+A standard ``Future`` weighs 1.6 KB, nearly all of it the ``Condition`` that each one carries. Here
+one lock serves them all and a future makes something to wait on only when somebody waits:
+``concurrent.futures.wait``, ``as_completed`` and ``asyncio.wrap_future`` work on it as on any
+other.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from .errors import ForkedProcess
 
 logger = logging.getLogger("publisher")
 
-# The phases carry the standard library's own names, because ``wait`` and ``as_completed`` compare against them.
+# The phases carry the standard library's own names, because ``wait`` and ``as_completed`` compare
+# against them.
 PENDING = "PENDING"  # accepted, no request has carried it yet: can be cancelled
 RUNNING = "RUNNING"  # handed to a worker at least once
 CANCELLED = "CANCELLED_AND_NOTIFIED"
@@ -28,7 +30,8 @@ FINISHED = "FINISHED"
 _LIVE = (PENDING, RUNNING)
 
 Response: TypeAlias = dict[str, Any]
-#: What a finished future keeps until it is read: the exception, the response, or ``(build, a, b)`` to make one from.
+#: What a finished future keeps until it is read: the exception, the response, or ``(build, a, b)``
+#: to make one from.
 Outcome: TypeAlias = (
     "BaseException | Response | tuple[Callable[[Any, Any], BaseException | Response], Any, Any]"
 )
@@ -38,8 +41,8 @@ Callback: TypeAlias = "tuple[Callable[[PublishFuture], object], PublishFuture]"
 class _Lock:
     """Guards every transition of every future's phase, and its watchers. Held for moments, never across user code.
 
-    Re-entrant, because a signal handler may publish on the thread that it interrupted here; each transition is a
-    compare and a store, so what it finds is whole.
+    Re-entrant, because a signal handler may publish on the thread that it interrupted here; each
+    transition is a compare and a store, so what it finds is whole.
     """
 
     def __init__(self) -> None:
@@ -49,7 +52,8 @@ class _Lock:
         """A new lock, in the child of a fork: another thread of the parent may have held the old one."""
         self.pid = os.getpid()
         self.rlock = threading.RLock()
-        # wait() and as_completed() use a future's condition as a lock, many of them at once: re-entrance serves them.
+        # wait() and as_completed() use a future's condition as a lock, many of them at once:
+        # re-entrance serves them.
         self.condition = threading.Condition(self.rlock)
 
 
@@ -86,12 +90,13 @@ class _Waiter:
 class PublishFuture(Future[Response]):
     """What ``publish()`` returns: a ``concurrent.futures.Future`` of boto3's response dict.
 
-    ``result`` returns the response or raises what boto3 would have raised. ``cancel`` succeeds until the first request
-    that carries the message is handed to a worker. Callbacks run on the thread ``publisher-callbacks``, or in the caller
-    when they are added after the end.
+    ``result`` returns the response or raises what boto3 would have raised. ``cancel`` succeeds
+    until the first request that carries the message is handed to a worker. Callbacks run on the
+    thread ``publisher-callbacks``, or in the caller when they are added after the end.
     """
 
-    # _condition, _state and _waiters, which the standard library reads, are properties; Future.__init__ is not called.
+    # _condition, _state and _waiters, which the standard library reads, are properties;
+    # Future.__init__ is not called.
     __slots__ = ("_phase", "_value", "_watch")
 
     _phase: str

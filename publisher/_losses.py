@@ -28,8 +28,8 @@ class Losses:
         self._clock = clock
         self._quiet_until: dict[tuple[str, str], float] = {}
         self._suppressed: Counter[tuple[str, str]] = Counter()
-        # A logging handler may publish, and that message may be lost in turn: it is counted, not logged, or there would be
-        # no end to it.
+        # A logging handler may publish, and that message may be lost in turn: it is counted, not
+        # logged, or there would be no end to it.
         self._logging = threading.local()
 
     def note(self, item: tuple[str, str, Sequence[Any], str | None]) -> None:

@@ -1,7 +1,8 @@
 """What flows: the message, its attempts, and the events that hooks get.
 
-A message is its own future. One small object carries a message from acceptance to outcome, because ten thousand of them
-may wait at once: above its payload a waiting Kinesis record costs less than 300 bytes, its partition key included.
+A message is its own future. One small object carries a message from acceptance to outcome, because
+ten thousand of them may wait at once: above its payload a waiting Kinesis record costs less than
+300 bytes, its partition key included.
 """
 
 from __future__ import annotations
@@ -55,12 +56,16 @@ class Attempt:
 
     Attributes:
         started: when the request went out, seconds since the epoch.
-        delay: seconds the message waited before it on purpose (backoff); 0.0 for the first try and after a split.
+        delay: seconds the message waited before it on purpose (backoff); 0.0 for the first try and
+            after a split.
         duration: seconds the request took.
-        error_code: the service's code or the exception's class name; None for the try that delivered.
-        error_message: the service's text with control characters escaped; None for the try that delivered.
+        error_code: the service's code or the exception's class name; None for the try that
+            delivered.
+        error_message: the service's text with control characters escaped; None for the try that
+            delivered.
         request_id: AWS's id of the request, None where no answer was read.
-        split: the request was rejected as a whole and is sent again in parts; the retry policy does not count it.
+        split: the request was rejected as a whole and is sent again in parts; the retry policy does
+            not count it.
         outcome_unknown: the service may have stored the message although this try failed.
         failure: ours; what exceptions are made from.
     """
@@ -82,15 +87,18 @@ class Event:
 
     Attributes:
         service: ``"sns"``, ``"kinesis"``.
-        operation: boto3's method name that the caller called (``"publish"``); in ``on_sent`` the one that went out.
+        operation: boto3's method name that the caller called (``"publish"``); in ``on_sent`` the
+            one that went out.
         destination: ``"service:region:name"``.
-        params: the message itself as boto3 keyword arguments; private, so never part of the repr. Empty in ``on_sent``.
+        params: the message itself as boto3 keyword arguments; private, so never part of the repr.
+            Empty in ``on_sent``.
         size: bytes, as the service counts them; in ``on_sent`` those of the whole request.
         attempts: the tries so far.
         response: boto3's response, in ``on_delivered``.
         exception: what the future carries or, in ``on_retry``, what is being retried.
         messages: how many messages the event is about: more than 1 only in ``on_sent``.
-        duration: seconds, of the request in ``on_sent``, from acceptance in ``on_delivered``, ``on_failed``, ``on_dropped``.
+        duration: seconds, of the request in ``on_sent``, from acceptance in ``on_delivered``,
+            ``on_failed``, ``on_dropped``.
         delay: seconds until the next try, in ``on_retry``.
         reason: ``"buffer_full"``, ``"expired"`` or ``"closed"``, in ``on_dropped``.
     """
@@ -112,8 +120,9 @@ class Event:
 class Route:
     """The way from one client view into one lane: the lane, the view's delivery options, and their inbox.
 
-    An inbox of its own for each set of options keeps deadlines and lingers in order within it, so that looking at
-    its head is enough. Callers only append to it; the scheduler takes from it under its lock.
+    An inbox of its own for each set of options keeps deadlines and lingers in order within it, so
+    that looking at its head is enough. Callers only append to it; the scheduler takes from it under
+    its lock.
     """
 
     __slots__ = ("backlog", "delivery", "inbox", "lane")
@@ -130,7 +139,8 @@ class Route:
 class Message(PublishFuture):
     """One accepted message.
 
-    ``entry`` is what the service's own module made of the arguments at the call; the same object is sent at every try.
+    ``entry`` is what the service's own module made of the arguments at the call; the same object is
+    sent at every try.
     """
 
     __slots__ = ("accepted", "entry", "history", "route")
@@ -182,7 +192,8 @@ class BatchEntry(Message):
 class BatchFuture(PublishFuture):
     """The future of a whole ``put_records`` or ``publish_batch``; the ledger counts its entries, not this.
 
-    ``cancel`` cancels the entries that no request has carried yet; it succeeds if that was all of them.
+    ``cancel`` cancels the entries that no request has carried yet; it succeeds if that was all of
+    them.
     """
 
     __slots__ = ("_pid", "build", "entries", "remaining")

@@ -1,8 +1,9 @@
 """The lane of a FIFO topic: order is kept within a message group. Pure, like the lane it extends.
 
-At most one entry of a group is on the wire until its request has really come back: two in one batch, the first refused and
-the second accepted, would be a reordering. Groups do not wait for each other. What expired, was dropped, cancelled or refused
-leaves a gap in its group, never a reordering.
+At most one entry of a group is on the wire until its request has really come back: two in one
+batch, the first refused and the second accepted, would be a reordering. Groups do not wait for each
+other. What expired, was dropped, cancelled or refused leaves a gap in its group, never a
+reordering.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class _Group:
 class OrderedLane(Lane):
     """A lane that keeps the order within each group; see :class:`Lane`.
 
-    ``group_of`` gives an entry's group. A group stands in ``_runnable`` or, while its head backs off, in ``_held``, or is busy.
+    ``group_of`` gives an entry's group. A group stands in ``_runnable`` or, while its head backs
+    off, in ``_held``, or is busy.
     """
 
     def __init__(self, *args: Any, group_of: Any) -> None:
@@ -63,7 +65,8 @@ class OrderedLane(Lane):
         return not self._pieces and not any(group.queue for group in self._groups.values())
 
     def capacity(self) -> float:
-        # With many groups each request carries few entries of each: more requests than this would be near-empty ones.
+        # With many groups each request carries few entries of each: more requests than this would
+        # be near-empty ones.
         return min(super().capacity(), max(1, math.ceil(len(self._groups) / self.limits.entries)))
 
     def due(self, now: float) -> float:

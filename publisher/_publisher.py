@@ -44,8 +44,9 @@ _salt = os.urandom(16)
 class Publisher:
     """Sends messages in the background, with an executor and a lifetime of its own.
 
-    Most programs need only the process-wide one behind :func:`publisher.client`. The options are those of
-    :func:`publisher.configure`. As a context manager it is closed, and everything delivered, at the end of the block.
+    Most programs need only the process-wide one behind :func:`publisher.client`. The options are
+    those of :func:`publisher.configure`. As a context manager it is closed, and everything
+    delivered, at the end of the block.
 
     Raises:
         TypeError: an unknown option, or a value of the wrong type.
@@ -76,10 +77,12 @@ class Publisher:
             service_name: as in ``boto3.client``.
             session: a ``boto3.Session`` to make the boto3 client with.
             client: a ready boto3 client, used as it is; nothing else may be given with it.
-            **kwargs: ``boto3.client``'s own: ``region_name``, ``endpoint_url``, ``config``, credentials ...
+            **kwargs: ``boto3.client``'s own: ``region_name``, ``endpoint_url``, ``config``,
+                credentials ...
 
         Raises:
-            ValueError: an unknown service, or ``client=`` together with other arguments or of another service.
+            ValueError: an unknown service, or ``client=`` together with other arguments or of
+                another service.
             TypeError: an unknown argument.
         """
         try:
@@ -183,10 +186,12 @@ class Publisher:
         """Refuse new messages, wait until every future has ended and callbacks have run, stop the threads. Idempotent.
 
         Args:
-            timeout: seconds; what is left then is abandoned with :class:`PublisherClosed`. None: without bound.
+            timeout: seconds; what is left then is abandoned with :class:`PublisherClosed`. None:
+                without bound.
 
         Returns:
-            the final total; on a thread of ours (in a callback or hook) closing has only begun, and it is not final.
+            the final total; on a thread of ours (in a callback or hook) closing has only begun, and
+            it is not final.
         """
         self._closed_in = os.getpid()
         core = self._core
@@ -256,7 +261,8 @@ class Publisher:
             raise PublisherClosed(
                 "the publisher is closed; publisher.configure() or publisher.Publisher() makes a new one"
             )
-        # No lock: another thread may have held it at the fork. One of several cores made at once is used, the others never.
+        # No lock: another thread may have held it at the fork. One of several cores made at once is
+        # used, the others never.
         core = self._cores.setdefault(pid, self._make_core(self._options))
         self._core = core
         return core

@@ -1,8 +1,9 @@
 """Whether and when to try again: a tenacity policy asked as a pure function.
 
-tenacity's own loop sleeps in place and keeps its state per thread. Its ``stop``, ``wait`` and ``retry`` are plain
-callables of a ``RetryCallState``, and asked that way they cost no thread: the answer is a delay, and the scheduler sees to
-it. They are asked once per (attempt number, error code) of a failed batch.
+tenacity's own loop sleeps in place and keeps its state per thread. Its ``stop``, ``wait`` and
+``retry`` are plain callables of a ``RetryCallState``, and asked that way they cost no thread: the
+answer is a delay, and the scheduler sees to it. They are asked once per (attempt number, error
+code) of a failed batch.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ def retry_policy(*, stop: Any = None, wait: Any = None, retry: Any = None) -> te
     Args:
         stop: a tenacity stop; default: never, ``delivery_timeout`` ends the message.
         wait: a tenacity wait; default: exponential from 0.1 s to 5 s, with full jitter above 0.1 s.
-        retry: a tenacity retry condition on the exception; default: whatever the service's table does not call final.
+        retry: a tenacity retry condition on the exception; default: whatever the service's table
+            does not call final.
 
-    Errors that are final for the service (access, validation, a fault of the sender) are never retried, whatever
-    ``retry`` says.
+    Errors that are final for the service (access, validation, a fault of the sender) are never
+    retried, whatever ``retry`` says.
     """
     import tenacity
 

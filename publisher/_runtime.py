@@ -1,8 +1,9 @@
 """The only file with threads: dispatcher, shared executor, callbacks; and how they live through a fork and an exit.
 
-Nothing starts before the first message. Then one daemon thread, ``publisher-dispatcher``, owns time and hands due requests
-to one bounded ``ThreadPoolExecutor``, whose workers it starts all together; ``publisher-callbacks`` starts with the first callback.
-Being started from a daemon thread the workers are daemons themselves: a process can end while one is stuck in a request.
+Nothing starts before the first message. Then one daemon thread, ``publisher-dispatcher``, owns time
+and hands due requests to one bounded ``ThreadPoolExecutor``, whose workers it starts all together;
+``publisher-callbacks`` starts with the first callback. Being started from a daemon thread the
+workers are daemons themselves: a process can end while one is stuck in a request.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ class Threads:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._executor: ThreadPoolExecutor | None = None
-        # A lock used as an alarm clock: the dispatcher waits to acquire it, anybody may release it, from a signal handler or a
-        # finaliser too. One token each, popped by whoever starts the thread: list.pop is whole where a lock could block.
+        # A lock used as an alarm clock: the dispatcher waits to acquire it, anybody may release it,
+        # from a signal handler or a finaliser too. One token each, popped by whoever starts the
+        # thread: list.pop is whole where a lock could block.
         self._alarm = _locked()
         self._calls: deque[tuple[Callable[[Any], object], Any]] = deque()
         self._calls_alarm = _locked()
@@ -83,8 +85,9 @@ class Threads:
             self._threads.append(thread)
 
     def _dispatch(self) -> None:
-        # Whoever starts this thread rings when its message is in. To wait for that hands the GIL straight back to a caller who is
-        # in a hurry; to start the workers first would keep it for milliseconds.
+        # Whoever starts this thread rings when its message is in. To wait for that hands the GIL
+        # straight back to a caller who is in a hurry; to start the workers first would keep it for
+        # milliseconds.
         self._alarm.acquire(timeout=1)
         self._local.own = True
         core = self._core
@@ -107,8 +110,9 @@ class Threads:
 
     @staticmethod
     def _start_workers(executor: ThreadPoolExecutor) -> None:
-        # All together and now: at interpreter exit Python 3.12 refuses new threads just when the last batches need them. An
-        # executor starts a thread where no other is idle, so none may be until the last has started.
+        # All together and now: at interpreter exit Python 3.12 refuses new threads just when the
+        # last batches need them. An executor starts a thread where no other is idle, so none may be
+        # until the last has started.
         everybody = threading.Event()
         with contextlib.suppress(RuntimeError):
             for _ in range(executor._max_workers):
@@ -261,9 +265,10 @@ def _name(function: Any) -> str:
 
 # -- the end of the process
 #
-# At exit Python runs threading._shutdown (its own callbacks, last registered first, among them the executor's endless join of
-# its workers), then atexit. We drain in a callback that runs before that join, and take our workers out of the register of
-# threads to join, for one of them may be stuck in a request. Both names are private; without them atexit does it all.
+# At exit Python runs threading._shutdown (its own callbacks, last registered first, among them the
+# executor's endless join of its workers), then atexit. We drain in a callback that runs before that
+# join, and take our workers out of the register of threads to join, for one of them may be stuck in
+# a request. Both names are private; without them atexit does it all.
 
 _live: weakref.WeakSet[Threads] = weakref.WeakSet()
 _registered: list[int] = []  # the pid for which the exit is arranged
@@ -282,7 +287,8 @@ def _register_exit(threads: Threads) -> None:
             with contextlib.suppress(RuntimeError):  # the shutdown has begun
                 register(_drain_at_exit)
         atexit.register(_close_at_exit)
-    # The children of multiprocessing leave through os._exit: only its own finalizers run there. Not imported for this: 10 ms.
+    # The children of multiprocessing leave through os._exit: only its own finalizers run there. Not
+    # imported for this: 10 ms.
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
         util.Finalize(None, _close_at_exit, exitpriority=100)

@@ -1,7 +1,8 @@
 """What is sent next, and when to look again. Pure but for its lock: no thread, no clock, no network; time is an argument.
 
-The dispatcher calls :meth:`Scheduler.step`; a worker that comes back calls :meth:`Scheduler.complete` and takes the next due
-request with it, so that nothing queues in the executor and retries, cancels and deadlines stay in our hands.
+The dispatcher calls :meth:`Scheduler.step`; a worker that comes back calls
+:meth:`Scheduler.complete` and takes the next due request with it, so that nothing queues in the
+executor and retries, cancels and deadlines stay in our hands.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class Turn:
     """What to do after the lock is released.
 
     Attributes:
-        requests: to be sent, each by a worker of its own; the scheduler counts those workers as busy already.
+        requests: to be sent, each by a worker of its own; the scheduler counts those workers as
+            busy already.
         expired: messages whose deadline came while they waited; they are in no registry any more.
         overdue: messages whose deadline and grace ran out while a request carries them.
         wake: the dispatcher has to look earlier than it planned to.
@@ -44,12 +46,14 @@ class Scheduler:
 
     Args:
         workers: how many requests may be in flight.
-        grace: seconds past its deadline for which a message may stay unresolved while a request carries it.
+        grace: seconds past its deadline for which a message may stay unresolved while a request
+            carries it.
     """
 
     def __init__(self, workers: int, grace: float) -> None:
-        #: Guards everything here and in the lanes, but for the inboxes' right ends and ``touched``. Re-entrant: a signal
-        #: handler that publishes into a full buffer may find it held by the thread it interrupted.
+        #: Guards everything here and in the lanes, but for the inboxes' right ends and ``touched``.
+        #: Re-entrant: a signal handler that publishes into a full buffer may find it held by the
+        #: thread it interrupted.
         self.lock = threading.RLock()
         #: Lanes whose inbox reached ``wake_at``; appended to by callers, without the lock.
         self.touched: deque[Lane] = deque()
@@ -206,7 +210,8 @@ class Scheduler:
         due = lane.due(now)
         while due > now:
             lane.wake_at = 1 if due == NEVER else lane.limits.entries
-            # A caller that compared against the old number did not wake us: look again after lowering it.
+            # A caller that compared against the old number did not wake us: look again after
+            # lowering it.
             if not any(len(route.inbox) >= lane.wake_at for route in lane.routes):
                 break
             due = lane.due(now)
@@ -227,7 +232,8 @@ class Scheduler:
             heapq.heappush(self._timers, (timer, next(_order), lane))
 
     def _may_send(self, lane: Lane) -> bool:
-        # While several lanes are active none holds more than half the workers: a stalled one would take them all.
+        # While several lanes are active none holds more than half the workers: a stalled one would
+        # take them all.
         share = max(1, self._workers // 2) if len(self._active) > 1 else self._workers
         return lane.in_flight < min(share, lane.capacity())
 

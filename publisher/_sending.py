@@ -19,7 +19,8 @@ from .services import EntryError, Service, Verdict
 
 logger = logging.getLogger("publisher")
 
-#: SNS remembers a deduplication id for so many seconds: https://docs.aws.amazon.com/sns/latest/dg/fifo-message-dedup.html
+#: SNS remembers a deduplication id for so many seconds:
+#: https://docs.aws.amazon.com/sns/latest/dg/fifo-message-dedup.html
 DEDUPLICATION_WINDOW = 300.0
 
 
@@ -40,7 +41,8 @@ class Target(Protocol):
     ) -> tuple[list[Mapping[str, Any] | EntryError], Mapping[str, Any]]:
         """Make the blocking boto3 call; one outcome for each entry, and the response. Raises what boto3 raises.
 
-        ValueError: the answer does not say what became of the entries; its second argument is the response.
+        ValueError: the answer does not say what became of the entries; its second argument is the
+            response.
         """
 
     def change_to_single(self, code: str) -> bool:

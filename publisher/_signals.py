@@ -10,14 +10,16 @@ EXIT_CODE = 143
 
 
 def _exit(signum: int, frame: FrameType | None) -> None:
-    # Nothing is drained here: a handler that waits would wait for locks of the very thread that it interrupted.
+    # Nothing is drained here: a handler that waits would wait for locks of the very thread that it
+    # interrupted.
     raise SystemExit(EXIT_CODE)
 
 
 def install_signal_handlers() -> bool:
     """Have SIGTERM raise ``SystemExit(143)`` in the main thread, so that the normal exit drains.
 
-    Only where the default handler stands: a handler that is there already stays, and runs as before.
+    Only where the default handler stands: a handler that is there already stays, and runs as
+    before.
 
     Returns:
         True if ours was installed (or stood there already).

@@ -30,8 +30,8 @@ class Ledger:
         bytes_sent: bytes of the messages in those requests, as the service counts them.
         outstanding_bytes: bytes of the outstanding messages.
         oldest_age: seconds since the oldest outstanding message was accepted; 0.0 if there is none.
-        latency: counts of resolved messages by seconds from acceptance to outcome; bucket i holds those up to
-            ``LATENCY_BOUNDS[i]``, the last one the rest.
+        latency: counts of resolved messages by seconds from acceptance to outcome; bucket i holds
+            those up to ``LATENCY_BOUNDS[i]``, the last one the rest.
     """
 
     accepted: int = 0
@@ -88,8 +88,8 @@ class Stats:
 class Counters:
     """The running counts of one destination.
 
-    ``accepted`` and ``accepted_bytes`` are raised by callers without a lock, each in one statement that the GIL makes whole;
-    the rest is changed under the account's lock.
+    ``accepted`` and ``accepted_bytes`` are raised by callers without a lock, each in one statement
+    that the GIL makes whole; the rest is changed under the account's lock.
     """
 
     __slots__ = (
@@ -132,7 +132,8 @@ class Counters:
                 self.latency[bisect_left(LATENCY_BOUNDS, now - since)] += 1
 
     def ledger(self, oldest_age: float) -> Ledger:
-        # resolved first and accepted last: a message accepted in between is outstanding, never a negative number
+        # resolved first and accepted last: a message accepted in between is outstanding, never a
+        # negative number
         delivered, failed, cancelled = self.delivered, self.failed, self.cancelled
         by_reason = dict(self.dropped)
         dropped = sum(by_reason.values())

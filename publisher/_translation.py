@@ -54,8 +54,8 @@ def whole_failure(error: BaseException, service: Service, count: int) -> tuple[F
     if isinstance(error, _NOT_SENT):
         verdict, unknown = Verdict.RETRY, False
     elif isinstance(error, _TRANSIENT) or not isinstance(error, boto.BotoCoreError):
-        # An exception that is not botocore's comes from an answer it could not read (HTML for SNS ends in a bare KeyError)
-        # or from an event handler: unknown, within the policy.
+        # An exception that is not botocore's comes from an answer it could not read (HTML for SNS
+        # ends in a bare KeyError) or from an event handler: unknown, within the policy.
         verdict, unknown = Verdict.RETRY, True
     else:  # no credentials, no region, a parameter it refuses: nothing was sent, and nothing changes by itself
         verdict, unknown = Verdict.FINAL, False
@@ -117,7 +117,8 @@ def exception_for(failure: Failure, exceptions: Any, operation: str) -> BaseExce
         )
     if isinstance(error, boto.ClientError):
         response = copy.deepcopy(error.response)
-        # botocore's text would say "(reached max retries: 0)": the attempts say how often it was tried
+        # botocore's text would say "(reached max retries: 0)": the attempts say how often it was
+        # tried
         response.get("ResponseMetadata", {}).pop("MaxAttemptsReached", None)
         return type(error)(response, operation)
     try:

@@ -3,16 +3,17 @@
 ::
 
     PublisherError
-    ├── InvalidMessage          raised at the call; also a botocore ParamValidationError and a ValueError
-    ├── BufferFull              at the bound of flow control (on the future, or raised with on_full="raise")
-    ├── DeliveryError           has .outcome_unknown and .last_code
-    │   ├── DeliveryTimeout     delivery_timeout ran out; not a TimeoutError
-    │   ├── PublisherClosed     raised at the call after close(), or on a future that close() abandoned
-    │   └── RetriesExhausted    the retry policy gave up; also an instance of the last error's own class
-    └── ForkedProcess           the future belongs to the process that this one was forked from
+    ├── InvalidMessage          raised at the call; also a botocore ParamValidationError and a
+    ValueError ├── BufferFull              at the bound of flow control (on the future, or raised
+    with on_full="raise") ├── DeliveryError           has .outcome_unknown and .last_code │   ├──
+    DeliveryTimeout     delivery_timeout ran out; not a TimeoutError │   ├── PublisherClosed
+    raised at the call after close(), or on a future that close() abandoned │   └── RetriesExhausted
+    the retry policy gave up; also an instance of the last error's own class └── ForkedProcess
+    the future belongs to the process that this one was forked from
 
-What the caller got wrong is raised at the call. What happens after a message was accepted is on its future, and is
-the exception boto3 would have raised wherever the service or the network gave one. Every exception pickles.
+What the caller got wrong is raised at the call. What happens after a message was accepted is on its
+future, and is the exception boto3 would have raised wherever the service or the network gave one.
+Every exception pickles.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ class PublisherError(Exception):
 class InvalidMessage(PublisherError, ParamValidationError, ValueError):
     """An argument is missing, unknown, of the wrong type or over a limit; nothing was accepted.
 
-    The text names the parameter, the type or size found, the rule and where the rule comes from, never the value.
-    ``except botocore.exceptions.ParamValidationError`` catches it, as it would catch boto3's own.
+    The text names the parameter, the type or size found, the rule and where the rule comes from,
+    never the value. ``except botocore.exceptions.ParamValidationError`` catches it, as it would
+    catch boto3's own.
     """
 
     def __init__(self, report: str) -> None:
@@ -46,9 +48,11 @@ class DeliveryError(PublisherError):
     """Base of the ends that this package, not the service, decided on.
 
     Attributes:
-        outcome_unknown: True where a request that carried the message was sent and its answer never read, so that the
-            service may have stored it; False where the message is known not to be stored.
-        last_code: the error code of the last try (``"Throttling"``, ``"ReadTimeoutError"``), None if there was none.
+        outcome_unknown: True where a request that carried the message was sent and its answer never
+            read, so that the service may have stored it; False where the message is known not to be
+            stored.
+        last_code: the error code of the last try (``"Throttling"``, ``"ReadTimeoutError"``), None
+            if there was none.
 
     The last error, if any, is the ``__cause__``.
     """
@@ -123,8 +127,8 @@ def _rebuild_exhausted(
 ) -> RetriesExhausted:
     kind = _exhausted_class(type(error))
     exhausted = kind.__new__(kind)
-    # The attributes of the last error (response, operation_name, kwargs), then ours; its __init__ is not called, for
-    # botocore's classes each take arguments of their own.
+    # The attributes of the last error (response, operation_name, kwargs), then ours; its __init__
+    # is not called, for botocore's classes each take arguments of their own.
     exhausted.__dict__.update(error.__dict__)
     Exception.__init__(exhausted, message)
     exhausted.outcome_unknown = outcome_unknown

@@ -1,8 +1,9 @@
 """Hooks: objects that are told what happens to messages, and a ready one that logs.
 
-A hook is any object with one or more of the methods of :class:`Hook`; each takes one frozen :class:`publisher.Event`.
-They run on the thread ``publisher-callbacks``, except ``on_accepted``, which runs in the caller. A hook that raises is logged
-and contained; a slow one delays only other hooks and callbacks.
+A hook is any object with one or more of the methods of :class:`Hook`; each takes one frozen
+:class:`publisher.Event`. They run on the thread ``publisher-callbacks``, except ``on_accepted``,
+which runs in the caller. A hook that raises is logged and contained; a slow one delays only other
+hooks and callbacks.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class LoggingHook(Hook):
 
     Args:
         logger: a ``logging.Logger``; default: ``publisher.events``.
-        level: of the lines for failed and dropped messages; retries are logged one step (10) below it.
+        level: of the lines for failed and dropped messages; retries are logged one step (10) below
+            it.
     """
 
     def __init__(self, logger: logging.Logger | None = None, level: int = logging.WARNING) -> None:

@@ -1,7 +1,7 @@
 """What differs from one AWS service to the next: limits, entries, requests, and how an answer is read.
 
-A service is one small file with one :class:`Service` of its own, and a line in ``_MODULES``. Nothing else in the package knows
-the name of a service.
+A service is one small file with one :class:`Service` of its own, and a line in ``_MODULES``.
+Nothing else in the package knows the name of a service.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from .._batching import Limits
 from ..errors import InvalidMessage
 
 _MODULES = {"sns": "SNS", "kinesis": "Kinesis"}
-#: Longest wait for company by default, seconds. Kinesis requests are fifty times larger: they are worth waiting for.
+#: Longest wait for company by default, seconds. Kinesis requests are fifty times larger: they are
+#: worth waiting for.
 DEFAULT_LINGER: Mapping[str, float] = {"sns": 0.01, "kinesis": 0.05}
 
 
@@ -107,14 +108,16 @@ class Service:
     """One AWS service. Subclasses fill in the class attributes and the methods; none of them has state."""
 
     name: ClassVar[str]
-    #: boto3's method names: the single operation that is coalesced, its batch twin, and the parameter that holds the entries
+    #: boto3's method names: the single operation that is coalesced, its batch twin, and the
+    #: parameter that holds the entries
     single: ClassVar[str]
     batch: ClassVar[str]
     entries_parameter: ClassVar[str]
     #: the permission that the batch twin needs
     permission: ClassVar[str]
     limits: ClassVar[Limits]
-    #: a single message up to this many bytes is sent, alone if it is over ``limits.bytes``; above, it is refused at the call
+    #: a single message up to this many bytes is sent, alone if it is over ``limits.bytes``; above,
+    #: it is refused at the call
     max_message: ClassVar[int]
     max_message_source: ClassVar[str]
     #: this service's own codes: (alone, in a request of many)
@@ -165,7 +168,8 @@ class Service:
         """One outcome for each of the ``count`` entries, in their order.
 
         Raises:
-            ValueError: the answer does not say what became of the entries; its text says what is wrong with it.
+            ValueError: the answer does not say what became of the entries; its text says what is
+                wrong with it.
         """
         raise NotImplementedError
 

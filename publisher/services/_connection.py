@@ -18,7 +18,8 @@ from ..errors import InvalidMessage
 
 #: Failing to make a client is remembered for so long, seconds.
 _RETRY_AFTER = 1.0
-#: One client at a time: a boto3 session is not thread-safe while it makes one. By process: a fork may leave it locked.
+#: One client at a time: a boto3 session is not thread-safe while it makes one. By process: a fork
+#: may leave it locked.
 _making: dict[int, threading.Lock] = {}
 
 
@@ -71,7 +72,8 @@ class Connection:
         """The boto3 client, made now if need be.
 
         Raises:
-            Exception: whatever boto3 raises (no region, no such profile); the same for a second afterwards.
+            Exception: whatever boto3 raises (no region, no such profile); the same for a second
+                afterwards.
         """
         if self._client is not None:
             return self._client
@@ -102,8 +104,9 @@ class Connection:
         kwargs = {**self._kwargs, "config": self._config(self._kwargs.get("config"))}
         maker = self._session
         if maker is None:
-            # boto3's default session where the application set one up; otherwise one of our own, because the shared one is
-            # not safe to use from two threads and the application may be using it right now.
+            # boto3's default session where the application set one up; otherwise one of our own,
+            # because the shared one is not safe to use from two threads and the application may be
+            # using it right now.
             maker = boto3.DEFAULT_SESSION or boto3.Session()
         client = maker.client(self.service, **kwargs)
         if "moto" in sys.modules:  # a client made inside a mock must not reach the network after it

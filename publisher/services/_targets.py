@@ -16,7 +16,8 @@ from ._connection import Connection
 
 logger = logging.getLogger("publisher")
 
-#: After the single operation was refused like its batch twin, neither is tried in place of the other for so long, seconds.
+#: After the single operation was refused like its batch twin, neither is tried in place of the
+#: other for so long, seconds.
 _REFUSED_FOR = 30.0
 
 
@@ -58,8 +59,8 @@ class _Target:
 class BatchTarget(_Target):
     """A topic or a stream: entries travel in the batch twin of the operation that the caller called.
 
-    A role that may use the single operation but not its batch twin still works: when the twin is refused, entries travel
-    one by one.
+    A role that may use the single operation but not its batch twin still works: when the twin is
+    refused, entries travel one by one.
     """
 
     def __init__(self, service: Service, connection: Connection, address: Any) -> None:

@@ -17,8 +17,8 @@ _RECORD = frozenset({"Data", "PartitionKey", "ExplicitHashKey"})
 
 
 class Kinesis(Service):
-    """An entry is ``(data, key)`` or ``(data, key, explicit hash key)``; an address is the stream's name or, where the
-    stream is named another way, a tuple of ``(parameter, value)`` pairs."""
+    """An entry is ``(data, key)`` or ``(data, key, explicit hash key)``; an address is the stream's
+    name or, where the stream is named another way, a tuple of ``(parameter, value)`` pairs."""
 
     name = "kinesis"
     single, batch, entries_parameter = "put_record", "put_records", "Records"

@@ -29,8 +29,8 @@ class Rich(NamedTuple):
 class SNS(Service):
     """An entry is the message alone, or a :class:`Rich`; an address is a topic's ARN.
 
-    The message of an entry is a str where it is ASCII, otherwise its UTF-8: a str with one emoji takes four bytes a
-    character while it waits.
+    The message of an entry is a str where it is ASCII, otherwise its UTF-8: a str with one emoji
+    takes four bytes a character while it waits.
     """
 
     name = "sns"
