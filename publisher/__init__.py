@@ -62,12 +62,17 @@ _default = Publisher()
 
 
 def client(service_name: str, **kwargs: Any) -> Client:
-    """A client of ``"sns"`` or ``"kinesis"`` of the process-wide publisher; see :meth:`Publisher.client`."""
+    """A client of ``"sns"`` or ``"kinesis"`` of the process-wide publisher.
+
+    See :meth:`Publisher.client`.
+    """
     return _default.client(service_name, **kwargs)
 
 
 def configure(**options: Any) -> None:
-    """Set the options of the process-wide publisher, before its first message; or make a new one after ``close()``.
+    """Set the options of the process-wide publisher, before its first message.
+
+    After ``close()`` it makes a new one.
 
     Clients made earlier use the new options too. Calling it again replaces all options.
 

@@ -1,4 +1,6 @@
-"""Which messages go in which request, and when it is due. Pure: no thread, no clock, no network; time is an argument.
+"""Which messages go in which request, and when it is due. Pure: no thread, no clock, no network.
+
+Time is an argument.
 
 A lane holds the unsent messages of one destination. Callers append to the inboxes of its routes;
 everything else here is called by the scheduler under its lock. Every accepted message of a lane is,
@@ -58,7 +60,7 @@ class Split:
 
     @property
     def hopeless(self) -> bool:
-        """True once both halves and a single entry were rejected alike, and nothing was accepted."""
+        """True once both halves and a single entry were rejected alike and nothing was accepted."""
         return not self.accepted and self.halves >= 2 and self.singles >= 1
 
 
@@ -167,7 +169,7 @@ class Lane:
         return not (self._retries or self._pieces or any(route.inbox for route in self.routes))
 
     def groups_of(self, messages: list[Message]) -> list[str] | None:
-        """The message groups that sending ``messages`` makes busy; None, for this lane keeps no order."""
+        """The message groups that ``messages`` make busy; None, for this lane keeps no order."""
         return None
 
     def capacity(self) -> float:
@@ -175,7 +177,10 @@ class Lane:
         return 1 if self.cautious else NEVER
 
     def due(self, now: float) -> float:
-        """When the next request is to go: at or before ``now`` means at once, NEVER that there is nothing to send."""
+        """When the next request is to go.
+
+        At or before ``now`` means at once, NEVER that there is nothing to send.
+        """
         if self._pieces:
             return now
         due = self._retries[0][0] if self._retries else NEVER
@@ -195,7 +200,7 @@ class Lane:
         return deadline
 
     def take(self, now: float) -> tuple[list[Message], Split | None]:
-        """The messages of the next request, claimed for a worker; an empty list if nothing can go."""
+        """The messages of the next request, claimed for a worker; empty if nothing can go."""
         if self._pieces:
             messages, split = self._pieces.popleft()
             live = [message for message in messages if is_live(message)]
@@ -252,7 +257,7 @@ class Lane:
         return expired
 
     def evict_oldest(self) -> Message | None:
-        """Remove and return the oldest message that was never sent, claimed; None if there is none."""
+        """Remove and return the oldest message that was never sent, claimed; None without one."""
         with LOCK.rlock:
             while (inbox := self._oldest_inbox()) is not None:
                 message = inbox.popleft()
@@ -335,7 +340,7 @@ class Lane:
 def cut(
     messages: list[Message], split: Split | None, code: str
 ) -> tuple[list[list[Message]], Split]:
-    """The pieces in which a rejected request of two or more messages is sent again, and what they share."""
+    """The pieces in which a rejected request of several messages goes again; what they share."""
     if split is None:
         first, rest = messages[:1], messages[1:]
         middle = (len(rest) + 1) // 2

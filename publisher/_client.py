@@ -26,7 +26,7 @@ _MAX_ROUTES = 1_000
 
 
 class Line:
-    """What the views of one client share in one process: the boto3 client and the lanes to its destinations."""
+    """What a client's views share in one process: the boto3 client, the lanes to destinations."""
 
     def __init__(self, core: Core, service: Service, connection: Connection) -> None:
         self.core = core
@@ -47,7 +47,11 @@ class Line:
         return lane
 
     def batch_lane(self, address: Any) -> Lane:
-        """The lane of a topic or stream. Raises InvalidMessage for an address nothing could be sent to."""
+        """The lane of a topic or stream.
+
+        Raises:
+            InvalidMessage: for an address nothing could be sent to.
+        """
 
         def make() -> Lane:
             self.service.check_address(address)
@@ -91,7 +95,9 @@ def _size_of_call(entry: Call) -> int:
 
 
 class Client:
-    """A client of one AWS service. Every operation of the boto3 client is here and returns a :class:`PublishFuture`.
+    """A client of one AWS service.
+
+    Every operation of the boto3 client is here and returns a :class:`PublishFuture`.
 
     ``publish``, ``publish_batch`` (SNS), ``put_record`` and ``put_records`` (Kinesis) travel in
     batches; every other operation, and a call that no batch can carry (an SMS, a mobile endpoint),
@@ -198,7 +204,8 @@ class Client:
         def operation(**params: Any) -> PublishFuture:
             if streams:
                 raise NotImplementedError(
-                    f"{name}() streams its answer, which a future cannot hold: call it on a boto3 client"
+                    f"{name}() streams its answer, which a future cannot hold: call it on a boto3"
+                    " client"
                 )
             return self._call(name, params)
 
@@ -221,7 +228,7 @@ class Client:
         linger: float | None = None,
         retry: Any = None,
     ) -> Client:
-        """A cheap view of this client, with other delivery options for what is published through it.
+        """A cheap view of this client, with other delivery options for what goes through it.
 
         Args:
             delivery_timeout: seconds from acceptance to an outcome.
@@ -242,7 +249,9 @@ class Client:
         return view
 
     def close(self, timeout: float | None = None) -> int:
-        """Flush what was published through this client and its views; nothing is torn down, it can be used again.
+        """Flush what was published through this client and its views.
+
+        Nothing is torn down, it can be used again.
 
         Returns:
             how many of those messages are still unresolved after ``timeout`` seconds.
@@ -264,7 +273,8 @@ class Client:
 
     def __reduce__(self) -> Any:
         raise TypeError(
-            "a publisher client cannot be pickled: make it where it is used, with publisher.client()"
+            "a publisher client cannot be pickled: make it where it is used, with"
+            " publisher.client()"
         )
 
     # -- details
@@ -300,12 +310,13 @@ class Client:
 
     def _too_large(self, size: int, core: Core) -> InvalidMessage:
         return InvalidMessage(
-            f"the message has {size:,} bytes; the buffer's bound max_bytes={core.flow.max_bytes:,} could never hold it"
+            f"the message has {size:,} bytes; the buffer's bound max_bytes={core.flow.max_bytes:,}"
+            " could never hold it"
         )
 
 
 def _copied(params: Mapping[str, Any]) -> dict[str, Any]:
-    """What the caller does to a list, a dict or a bytearray after the call does not change what is sent."""
+    """A copy: what the caller does to a list, dict or bytearray later does not change it."""
 
     def copied(value: Any) -> Any:
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""One publisher in one process: accepts messages, sees each to exactly one end, and keeps the account.
+"""One publisher in one process: accepts messages, sees each to one end, keeps the account.
 
 The caller's half (:meth:`Core.accept`) and the sender's half (:meth:`Core.step` and
 :meth:`Core.work`) meet only at the lanes.
@@ -76,7 +76,9 @@ class Core:
     # -- the caller's half
 
     def accept(self, route: Route, entry: Any, size: int, kind: type[Message] = Message) -> Message:
-        """Accept one message. Returns its future, which has ended already if there was no room for it.
+        """Accept one message.
+
+        Returns its future, which has ended already if there was no room for it.
 
         Raises:
             PublisherClosed: after close().
@@ -90,7 +92,7 @@ class Core:
     def accept_batch(
         self, route: Route, entries: Sequence[Any], build: Callable[[BatchFuture], Any]
     ) -> BatchFuture:
-        """Accept the entries of one call, each as a message of its own, holding the caller until all are in.
+        """Accept the entries of one call, each a message, holding the caller until all are in.
 
         Entries for which there is no room within delivery_timeout end with BufferFull; entries are
         ``Accepted``.
@@ -131,7 +133,9 @@ class Core:
             self.runtime.wake()
 
     def _enter(self, message: Message, size: int) -> bool:
-        """The usual way in: nothing is full, closed, or wants to be told. False if something is unusual.
+        """The usual way in: nothing is full, closed, or wants to be told.
+
+        False if something is unusual.
 
         Under the GIL nothing comes between the comparison and the append, for there is no call
         between them: no lock, and no state in which a signal handler or Ctrl-C could leave a permit
@@ -174,7 +178,7 @@ class Core:
             self._turn_away(message, size)
 
     def _append_told(self, message: Message, size: int) -> None:
-        """The message has its permit: tell, count and append it, also where a hook is interrupted by Ctrl-C."""
+        """Tell, count and append a message that has its permit, also where Ctrl-C hits a hook."""
         lane = message.route.lane
         try:
             if self.hooks["on_accepted"]:
@@ -197,7 +201,10 @@ class Core:
         return self.runtime.wait_for_room(size, timeout)
 
     def _turn_away(self, message: Message, size: int) -> None:
-        """End a message that never got a permit; it counts as accepted all the same: its caller has a future."""
+        """End a message that never got a permit.
+
+        It counts as accepted all the same: its caller has a future.
+        """
         counters = message.route.lane.counters
         with self.account.lock:
             counters.accepted += 1
@@ -228,7 +235,8 @@ class Core:
 
     def _closed_error(self) -> PublisherClosed:
         return PublisherClosed(
-            "the publisher is closed; publisher.configure() or publisher.Publisher() makes a new one"
+            "the publisher is closed; publisher.configure() or publisher.Publisher() makes a new"
+            " one"
         )
 
     def _tell_accepted(self, message: Message, size: int) -> None:
@@ -257,7 +265,9 @@ class Core:
         *,
         permits: bool = True,
     ) -> int:
-        """End messages of one lane, whatever the cause; those that have ended already are left alone.
+        """End messages of one lane, whatever the cause.
+
+        Those that have ended already are left alone.
 
         Returns flow control's permits, counts, sets the futures, hands callbacks and hooks to their
         thread: exactly once each.
@@ -386,13 +396,20 @@ class Core:
     # -- the sender's half
 
     def step(self) -> tuple[list[Request], float]:
-        """The dispatcher's turn: the requests to hand to workers, and when to look again, on the core's clock."""
+        """The dispatcher's turn.
+
+        Returns:
+            the requests to hand to workers, and when to look again, on the core's clock.
+        """
         turn = self.scheduler.step(self.clock())
         self._end_late(turn)
         return turn.requests, self.scheduler.alarm
 
     def work(self, request: Request) -> Request | None:
-        """A worker's turn: send one request, see its messages to their ends; returns the worker's next request."""
+        """A worker's turn: send one request, see its messages to their ends.
+
+        Returns the worker's next request.
+        """
         outcome = Outcome()
         try:
             outcome = perform(request, self.clock, self.wall)
@@ -521,7 +538,9 @@ class Core:
                     gate.release()
 
     def close(self, timeout: float | None) -> int:
-        """Refuse, drain for at most ``timeout`` seconds, abandon the rest, stop the threads. Idempotent.
+        """Refuse, drain for at most ``timeout`` seconds, abandon the rest, stop the threads.
+
+        Idempotent.
 
         Returns:
             how many messages were abandoned; 0 on a thread of ours, where another does this.
@@ -550,7 +569,10 @@ class Core:
         self.close(self.options.close_timeout)
 
     def delivery(self, service: str, changes: Mapping[str, Any]) -> Delivery:
-        """The delivery options of a client of ``service`` with ``changes``; the same object for equal ones."""
+        """The delivery options of a client of ``service`` with ``changes``.
+
+        The same object for equal ones.
+        """
         key = (service, *sorted(changes.items(), key=lambda pair: pair[0]))
         found = self._deliveries.get(key)
         if found is None:
@@ -568,7 +590,10 @@ class Core:
         return self.account.stats(ages)
 
     def __repr__(self) -> str:
-        return f"<Core messages={self.flow.messages} busy={self.scheduler.busy} waiting={self.flow.waiting}>"
+        return (
+            f"<Core messages={self.flow.messages} busy={self.scheduler.busy}"
+            f" waiting={self.flow.waiting}>"
+        )
 
 
 # What a future keeps until somebody reads it: (one of these, its two arguments); and the ends they
@@ -633,7 +658,11 @@ def _build_closed(message: Message, carried: bool) -> BaseException:
 
 
 def _may_block() -> bool:
-    """False on a thread with a running event loop, and inside a call of ours (a signal handler, a finaliser)."""
+    """Whether this caller may be held.
+
+    Not on a thread with a running event loop, nor inside a call of ours (a signal handler, a
+    finaliser).
+    """
     asyncio = sys.modules.get("asyncio")  # where nobody imported it no loop runs
     if asyncio is not None and asyncio._get_running_loop() is not None:
         return False
@@ -641,7 +670,10 @@ def _may_block() -> bool:
 
 
 def _reentered() -> bool:
-    """True if this thread was in a publishing call already: what interrupted it may hold any lock of ours."""
+    """True if this thread was in a publishing call already.
+
+    What interrupted it may hold any lock of ours.
+    """
     frame: Any = sys._getframe(1)
     depth = 0
     while frame is not None:

@@ -80,7 +80,10 @@ class FlowControl:
         return len(self._queue)
 
     def take(self, size: int) -> bool:
-        """Take the permit for one message of ``size`` bytes, without waiting; False if there is no room or no entry."""
+        """Take the permit for one message of ``size`` bytes, without waiting.
+
+        False if there is no room or no entry.
+        """
         if self.messages < self.limit and self.bytes + size <= self.max_bytes:
             self.messages += 1
             self.bytes += size
@@ -93,7 +96,12 @@ class FlowControl:
             return True
 
     def wait(self, size: int, timeout: float | None) -> bool:
-        """Take the permit, waiting at most ``timeout`` seconds (None: without bound) behind whoever came first."""
+        """Take the permit, waiting behind whoever came first.
+
+        Args:
+            size: bytes.
+            timeout: seconds; None: without bound.
+        """
         with self._lock:
             if self._closed:
                 return False
@@ -116,7 +124,7 @@ class FlowControl:
         return self._leave(ticket)
 
     def release(self, messages: int, size: int) -> None:
-        """Give back the permits of ``messages`` messages of ``size`` bytes together, and let in who waits."""
+        """Give back the permits of ``messages`` messages of ``size`` bytes; let in who waits."""
         with self._lock:
             self.messages -= messages
             self.bytes -= size

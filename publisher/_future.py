@@ -39,7 +39,9 @@ Callback: TypeAlias = "tuple[Callable[[PublishFuture], object], PublishFuture]"
 
 
 class _Lock:
-    """Guards every transition of every future's phase, and its watchers. Held for moments, never across user code.
+    """Guards every transition of every future's phase, and its watchers.
+
+    Held for moments, never across user code.
 
     Re-entrant, because a signal handler may publish on the thread that it interrupted here; each
     transition is a compare and a store, so what it finds is whole.
@@ -49,7 +51,10 @@ class _Lock:
         self.renew()
 
     def renew(self) -> None:
-        """A new lock, in the child of a fork: another thread of the parent may have held the old one."""
+        """A new lock, in the child of a fork.
+
+        Another thread of the parent may have held the old one.
+        """
         self.pid = os.getpid()
         self.rlock = threading.RLock()
         # wait() and as_completed() use a future's condition as a lock, many of them at once:
@@ -114,7 +119,10 @@ class PublishFuture(Future[Response]):
         return ()
 
     def cancel(self) -> bool:
-        """Withdraw the message if no request has carried it yet; True if it is (or was already) cancelled."""
+        """Withdraw the message if no request has carried it yet.
+
+        True if it is (or was already) cancelled.
+        """
         return (not self._is_foreign() and self._withdraw()) or self._phase == CANCELLED
 
     def cancelled(self) -> bool:
@@ -146,12 +154,18 @@ class PublishFuture(Future[Response]):
         return value
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        """The exception, or None for a delivered message; waits and raises as :meth:`result` does."""
+        """The exception, or None for a delivered message.
+
+        Waits and raises as :meth:`result` does.
+        """
         value = self._outcome(timeout)
         return value if isinstance(value, BaseException) else None
 
     def add_done_callback(self, fn: Callable[[Any], object]) -> None:
-        """Call ``fn(future)`` on the thread ``publisher-callbacks`` when the future ends; here and now if it has."""
+        """Call ``fn(future)`` on the thread ``publisher-callbacks`` when the future ends.
+
+        Here and now if it has.
+        """
         if not self._is_foreign():
             with LOCK.rlock:
                 if self._phase in _LIVE:
@@ -175,7 +189,8 @@ class PublishFuture(Future[Response]):
 
     def __reduce__(self) -> Any:
         raise TypeError(
-            "a PublishFuture cannot be pickled: its outcome is known only in the process that accepted the message;"
+            "a PublishFuture cannot be pickled: its outcome is known only in the process that"
+            " accepted the message;"
             " pass on result()'s response instead"
         )
 
@@ -215,7 +230,7 @@ class PublishFuture(Future[Response]):
     # -- ours
 
     def _is_foreign(self) -> bool:
-        """True where another process accepted this message and it had not ended when this one was forked."""
+        """True where another process accepted it, and it was live when this one was forked."""
         return False
 
     def _withdraw(self) -> bool:
@@ -256,7 +271,10 @@ class PublishFuture(Future[Response]):
 def finish_locked(
     future: PublishFuture, phase: str, value: Any, *, failed: bool = False
 ) -> list[Callback]:
-    """End one future; the caller holds ``LOCK`` and has checked that it is live. Returns the callbacks to hand on."""
+    """End one future; the caller holds ``LOCK`` and has checked that it is live.
+
+    Returns the callbacks to hand on.
+    """
     future._value = value
     future._phase = phase
     watch = future._watch

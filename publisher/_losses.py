@@ -1,4 +1,7 @@
-"""One log line when messages are lost, not one for each: rate-limited per (destination, error code)."""
+"""One log line when messages are lost, not one for each.
+
+Rate-limited per (destination, error code).
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,9 @@ _MAX_KEYS = 1_000
 
 
 class Losses:
-    """Logs failed and dropped messages. Runs on the thread of callbacks, because logging handlers are user code.
+    """Logs failed and dropped messages.
+
+    Runs on the thread of callbacks, because logging handlers are user code.
 
     Args:
         clock: seconds, never going back.

@@ -118,7 +118,9 @@ class Event:
 
 
 class Route:
-    """The way from one client view into one lane: the lane, the view's delivery options, and their inbox.
+    """The way from one client view into one lane.
+
+    The lane, the view's delivery options, and their inbox.
 
     An inbox of its own for each set of options keeps deadlines and lingers in order within it, so
     that looking at its head is enough. Callers only append to it; the scheduler takes from it under
@@ -170,7 +172,10 @@ class Message(PublishFuture):
 
     @property
     def size(self) -> int:
-        """Bytes, as the service counts them; 0 once it has ended. Not stored: an int of its own costs 32 bytes."""
+        """Bytes, as the service counts them; 0 once it has ended.
+
+        Not stored: an int of its own costs 32 bytes.
+        """
         return 0 if self.entry is None else self.route.lane.measure(self.entry)
 
     def _is_foreign(self) -> bool:
@@ -181,7 +186,10 @@ class Message(PublishFuture):
 
 
 class BatchEntry(Message):
-    """One entry of a caller's ``put_records`` or ``publish_batch``: tells its batch when it ends."""
+    """One entry of a caller's ``put_records`` or ``publish_batch``.
+
+    Tells its batch when it ends.
+    """
 
     __slots__ = ("batch", "index")
 
@@ -190,7 +198,9 @@ class BatchEntry(Message):
 
 
 class BatchFuture(PublishFuture):
-    """The future of a whole ``put_records`` or ``publish_batch``; the ledger counts its entries, not this.
+    """The future of a whole ``put_records`` or ``publish_batch``.
+
+    The ledger counts its entries, not this.
 
     ``cancel`` cancels the entries that no request has carried yet; it succeeds if that was all of
     them.

@@ -31,7 +31,10 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Every option of ``configure()`` and ``Publisher()``, checked; times in seconds, sizes in bytes."""
+    """Every option of ``configure()`` and ``Publisher()``, checked.
+
+    Times in seconds, sizes in bytes.
+    """
 
     max_workers: int = 10
     linger: float | Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_LINGER))
@@ -48,7 +51,7 @@ class Options:
 
     @property
     def grace(self) -> float:
-        """How long past its deadline a message may stay unresolved while a request carries it, seconds."""
+        """Seconds past its deadline for which a message may stay live while a request has it."""
         return self.connect_timeout + self.read_timeout
 
     def delivery(self, service: str, **changes: Any) -> Delivery:

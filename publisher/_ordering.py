@@ -139,7 +139,9 @@ class OrderedLane(Lane):
         return [self._group_of(message.entry) for message in messages]
 
     def free(self, keys: list[str], answer: Answer) -> None:
-        """The request that carried one entry of each of these groups has come back; after :meth:`take_back`.
+        """The request that carried one entry of each of these groups has come back.
+
+        Called after :meth:`take_back`.
 
         The groups of its pieces stay busy: their entries are on their way still.
         """
@@ -244,7 +246,10 @@ class OrderedLane(Lane):
             group.queue.append(message)
 
     def _head(self, group: _Group) -> Message | None:
-        """The group's next message to send; what was cancelled, dropped or expired meanwhile is passed over."""
+        """The group's next message to send.
+
+        What was cancelled, dropped or expired meanwhile is passed over.
+        """
         while group.queue:
             head = group.queue[0]
             if head._phase == PENDING or (head._phase == RUNNING and id(head) in self._resent):

@@ -109,7 +109,8 @@ class Publisher:
         for name in kwargs:
             if name not in _KNOWN:
                 raise TypeError(
-                    f"unknown argument {name!r}; client() takes boto3.client's own, session= and client="
+                    f"unknown argument {name!r}; client() takes boto3.client's own, session= and"
+                    " client="
                 )
         if client is not None:
             if session is not None or kwargs:
@@ -123,7 +124,8 @@ class Publisher:
                     f"client= is a client of {model.service_name!r}, not of {service_name!r}"
                 )
             warnings.warn(
-                "client= is used as it is: its own retries and time-outs apply on top of this publisher's",
+                "client= is used as it is: its own retries and time-outs apply on top of this"
+                " publisher's",
                 stacklevel=3,
             )
         if session is not None and not callable(getattr(session, "client", None)):
@@ -157,7 +159,8 @@ class Publisher:
         if not self._warned:
             self._warned = True
             warnings.warn(
-                f"more than {MAX_CLIENTS} clients with different arguments: each holds a boto3 client and its connections;"
+                f"more than {MAX_CLIENTS} clients with different arguments: each holds a boto3"
+                " client and its connections;"
                 " make few and share them. Idle ones are forgotten from here on.",
                 ResourceWarning,
                 stacklevel=4,
@@ -171,7 +174,9 @@ class Publisher:
     # -- lifetime
 
     def flush(self, timeout: float | None = None) -> int:
-        """Send what lingers and wait until what was accepted before the call has ended; backoffs are not shortened.
+        """Send what lingers and wait until what was accepted before the call has ended.
+
+        Backoffs are not shortened.
 
         Args:
             timeout: seconds; None: until the messages' own deadlines.
@@ -183,7 +188,9 @@ class Publisher:
         return 0 if core is None or core.pid != os.getpid() else core.flush(timeout)
 
     def close(self, timeout: float | None = None) -> Ledger:
-        """Refuse new messages, wait until every future has ended and callbacks have run, stop the threads. Idempotent.
+        """Refuse messages, wait until every future has ended and callbacks have run, stop.
+
+        It can be called again, and then only waits for what is left.
 
         Args:
             timeout: seconds; what is left then is abandoned with :class:`PublisherClosed`. None:
@@ -233,7 +240,10 @@ class Publisher:
         if core is None or core.pid != os.getpid():
             return "<Publisher, nothing published>"
         state = "closed" if core.flow.closed else "open"
-        return f"<Publisher {state}, {core.flow.messages} messages unresolved, {core.scheduler.busy} workers busy>"
+        return (
+            f"<Publisher {state}, {core.flow.messages} messages unresolved,"
+            f" {core.scheduler.busy} workers busy>"
+        )
 
     # -- details
 
@@ -259,7 +269,8 @@ class Publisher:
             return core
         if self._closed_in is not None:
             raise PublisherClosed(
-                "the publisher is closed; publisher.configure() or publisher.Publisher() makes a new one"
+                "the publisher is closed; publisher.configure() or publisher.Publisher() makes a"
+                " new one"
             )
         # No lock: another thread may have held it at the fork. One of several cores made at once is
         # used, the others never.
@@ -278,7 +289,10 @@ _publishers: weakref.WeakSet[Publisher] = weakref.WeakSet()
 
 
 def _key(session: Any, client: Any, kwargs: dict[str, Any]) -> tuple[Any, ...]:
-    """What makes two calls of client() equal: sessions and clients by identity, a Config by its options, secrets hashed."""
+    """What makes two calls of client() equal.
+
+    Sessions and clients count by identity, a Config by its options; secrets are hashed.
+    """
     parts: list[Any] = [id(session), id(client)]
     for name in sorted(kwargs):
         value = kwargs[name]

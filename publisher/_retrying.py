@@ -43,7 +43,7 @@ def retry_policy(*, stop: Any = None, wait: Any = None, retry: Any = None) -> te
 
 
 def check_policy(policy: Any) -> None:
-    """Raise for anything that is not a policy we can ask, or that asks for what only tenacity's loop does.
+    """Raise for what is not a policy, or asks for what only tenacity's own loop does.
 
     Raises:
         TypeError: not a ``tenacity.Retrying``.
@@ -53,13 +53,15 @@ def check_policy(policy: Any) -> None:
 
     if not isinstance(policy, tenacity.Retrying):
         raise TypeError(
-            f"retry must be a tenacity.Retrying (publisher.retry_policy() makes one), not {type(policy).__name__}"
+            "retry must be a tenacity.Retrying (publisher.retry_policy() makes one), not"
+            f" {type(policy).__name__}"
         )
     plain = tenacity.Retrying()
     for name in _LOOP_ONLY:
         if getattr(policy, name) is not getattr(plain, name):
             raise ValueError(
-                f"retry has a {name}: nothing here runs tenacity's loop; use hooks= to be told of retries"
+                f"retry has a {name}: nothing here runs tenacity's loop; use hooks= to be told of"
+                " retries"
             )
     if policy.sleep is not plain.sleep:
         raise ValueError(
@@ -68,7 +70,10 @@ def check_policy(policy: Any) -> None:
 
 
 class Policy:
-    """A tenacity policy, asked for a delay. The default one is made at the first failure, not before."""
+    """A tenacity policy, asked for a delay.
+
+    The default one is made at the first failure, not before.
+    """
 
     __slots__ = ("_retrying",)
 

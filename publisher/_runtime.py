@@ -1,4 +1,4 @@
-"""The only file with threads: dispatcher, shared executor, callbacks; and how they live through a fork and an exit.
+"""The only file with threads: dispatcher, executor, callbacks; through forks and exits too.
 
 Nothing starts before the first message. Then one daemon thread, ``publisher-dispatcher``, owns time
 and hands due requests to one bounded ``ThreadPoolExecutor``, whose workers it starts all together;
@@ -164,7 +164,10 @@ class Threads:
     # -- user code
 
     def call(self, calls: Sequence[tuple[Callable[[Any], object], Any]]) -> None:
-        """Hand user code to its thread, ``(function, argument)`` each; one wake-up for all of them. Never blocks."""
+        """Hand user code to its thread, ``(function, argument)`` each; one wake-up for all of them.
+
+        Never blocks.
+        """
         self._calls.extend(calls)
         if self._start_callbacks:
             self._start(self._start_callbacks, "publisher-callbacks")
@@ -201,11 +204,14 @@ class Threads:
     # -- waiting, and the end
 
     def is_own_thread(self) -> bool:
-        """True on the dispatcher, a worker and the callbacks' thread: nothing of ours may wait there for the others."""
+        """True on a thread of ours, where nothing may wait for the others."""
         return getattr(self._local, "own", False)
 
     def wait(self, gate: threading.Lock, timeout: float | None) -> None:
-        """Wait for ``gate`` to be released, at most ``timeout`` seconds; not at all on a thread of ours."""
+        """Wait for ``gate`` to be released, at most ``timeout`` seconds.
+
+        Not at all on a thread of ours.
+        """
         if self.is_own_thread():
             return
         deadline = NEVER if timeout is None else time.monotonic() + timeout
@@ -227,7 +233,10 @@ class Threads:
         threading.Thread(target=function, name="publisher-close", daemon=True).start()
 
     def stop(self, timeout: float | None) -> None:
-        """End the threads, callbacks first run; at most ``timeout`` seconds. A worker stuck in a request is left to it."""
+        """End the threads, callbacks first run; at most ``timeout`` seconds.
+
+        A worker stuck in a request is left to it.
+        """
         self._stopping = True
         _ring(self._alarm)
         if not self._start_callbacks and not self.is_own_thread():
@@ -321,7 +330,8 @@ def _close_at_exit() -> None:
         abandoned = core.close(left)
         if abandoned:
             logger.error(
-                "%d messages were abandoned at exit: close_timeout=%g s was not enough to deliver them",
+                "%d messages were abandoned at exit: close_timeout=%g s was not enough to deliver"
+                " them",
                 abandoned,
                 core.options.close_timeout,
                 extra={"event": "publisher.abandoned", "messages": abandoned},

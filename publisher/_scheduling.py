@@ -1,4 +1,6 @@
-"""What is sent next, and when to look again. Pure but for its lock: no thread, no clock, no network; time is an argument.
+"""What is sent next, and when to look again.
+
+Pure but for its lock: no thread, no clock, no network; time is an argument.
 
 The dispatcher calls :meth:`Scheduler.step`; a worker that comes back calls
 :meth:`Scheduler.complete` and takes the next due request with it, so that nothing queues in the
@@ -87,7 +89,10 @@ class Scheduler:
             return turn
 
     def complete(self, request: Request, answer: Answer, now: float) -> Turn:
-        """A request has really come back: the worker's turn. At most one request is returned, for that same worker."""
+        """A request has really come back: the worker's turn.
+
+        At most one request is returned, for that same worker.
+        """
         with self.lock:
             lane = request.lane
             del self.in_flight[request]
@@ -107,7 +112,10 @@ class Scheduler:
             return Turn([] if following is None else [following], self._take_expired(), [], wake)
 
     def settled(self, messages: list[Message]) -> None:
-        """The ``expired`` of a Turn, or what ``drain`` returned, have ended: a flush need not wait for them any more."""
+        """The ``expired`` of a Turn, or what ``drain`` returned, have ended.
+
+        A flush need not wait for them any more.
+        """
         if messages:
             with self.lock:
                 self._leaving = [batch for batch in self._leaving if batch is not messages]
@@ -142,7 +150,11 @@ class Scheduler:
             return None
 
     def drain(self, lanes: list[Lane] | None = None) -> tuple[list[Message], list[Message]]:
-        """Remove everything that waits; returns that, and the live messages that are in flight (which stay there)."""
+        """Remove everything that waits.
+
+        Returns:
+            that, and the live messages that are in flight (which stay there).
+        """
         with self.lock:
             waiting = [message for lane in lanes or self._all_lanes() for message in lane.drain()]
             carried = [
@@ -205,7 +217,10 @@ class Scheduler:
             self._review(self.touched.popleft(), now)
 
     def _review(self, lane: Lane, now: float) -> None:
-        """Look at one lane: what has expired, whether it is ready, when to look again, when callers are to wake us."""
+        """Look at one lane: what has expired, and whether it is ready.
+
+        Sets when to look again, and from which length of an inbox on callers are to wake us.
+        """
         self._expired += lane.expire(now)
         due = lane.due(now)
         while due > now:

@@ -39,14 +39,19 @@ class Target(Protocol):
     def send(
         self, entries: Sequence[Any]
     ) -> tuple[list[Mapping[str, Any] | EntryError], Mapping[str, Any]]:
-        """Make the blocking boto3 call; one outcome for each entry, and the response. Raises what boto3 raises.
+        """Make the blocking boto3 call; one outcome for each entry, and the response.
+
+        Raises what boto3 raises.
 
         ValueError: the answer does not say what became of the entries; its second argument is the
             response.
         """
 
     def change_to_single(self, code: str) -> bool:
-        """The batch twin was refused with ``code``: send single operations from here on; False if that is no help."""
+        """The batch twin was refused with ``code``: send single operations from here on.
+
+        False if that is no help.
+        """
 
     def error(self, failure: Failure) -> BaseException:
         """A new instance of what boto3 would have raised."""
@@ -92,7 +97,10 @@ class Outcome:
 
 
 class _Histories:
-    """Adds one attempt to many messages: those with the same past share the same tuple of attempts."""
+    """Adds one attempt to many messages.
+
+    Those with the same past share the same tuple of attempts.
+    """
 
     def __init__(self, started: float, duration: float) -> None:
         self._started = started
@@ -274,7 +282,8 @@ def _decide(
         delay = delays[same]
         unknown = any(attempt.outcome_unknown for attempt in message.history)
         if ordered and unknown and now + (delay or 0) - message.accepted > DEDUPLICATION_WINDOW:
-            delay = None  # the topic may have forgotten the deduplication id: a retry could be a duplicate
+            # The topic may have forgotten the deduplication id: a retry could be a duplicate.
+            delay = None
         if delay is None:
             value = (_build_exhausted, (target, tries, unknown), failure)
             outcome.failed.append((message, value))

@@ -1,4 +1,7 @@
-"""SIGTERM, for processes whose host leaves it at its default: end as at a normal exit, which drains."""
+"""SIGTERM, for processes whose host leaves it at its default.
+
+End as at a normal exit, which drains.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The account of every message: what was accepted and what became of it, per destination and in total."""
+"""The account of every message.
+
+What was accepted and what became of it, per destination and in total.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,9 @@ REASONS = ("buffer_full", "expired", "closed")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """Counts of messages since the publisher was made; ``accepted`` is always the sum of the five ends below it.
+    """Counts of messages since the publisher was made.
+
+    ``accepted`` is always the sum of the five ends below it.
 
     Attributes:
         accepted: calls that returned a future (entries, for ``put_records`` and ``publish_batch``).
@@ -67,7 +72,8 @@ class Ledger:
     def __str__(self) -> str:
         return (
             f"accepted {self.accepted:,} = delivered {self.delivered:,} + failed {self.failed:,}"
-            f" + dropped {self.dropped:,} + cancelled {self.cancelled:,} + outstanding {self.outstanding:,}"
+            f" + dropped {self.dropped:,} + cancelled {self.cancelled:,} + outstanding"
+            f" {self.outstanding:,}"
             f" ({self.requests:,} requests, {self.retries:,} retries)"
         )
 
@@ -122,7 +128,10 @@ class Counters:
         self.latency = [0] * (len(LATENCY_BOUNDS) + 1)
 
     def note_latency(self, now: float, accepted: list[float]) -> None:
-        """Count latencies; one look-up where they all fall into one bucket, as those of a batch mostly do."""
+        """Count latencies.
+
+        One look-up where they all fall into one bucket, as those of a batch mostly do.
+        """
         low = bisect_left(LATENCY_BOUNDS, now - max(accepted))
         high = bisect_left(LATENCY_BOUNDS, now - min(accepted))
         if low == high:
@@ -167,7 +176,10 @@ class Account:
         self._other = Counters(lambda: "other")
 
     def counters(self, identity: str, key: Callable[[], str]) -> Counters:
-        """The counters of the destination that ``identity`` stands for; beyond 1,000 of them those of ``other``."""
+        """The counters of the destination that ``identity`` stands for.
+
+        Beyond 1,000 of them those of ``other``.
+        """
         with self.lock:
             found = self._counters.get(identity)
             if found is None:
@@ -177,7 +189,10 @@ class Account:
             return found
 
     def stats(self, oldest: Mapping[Counters, float]) -> Stats:
-        """One balanced look; ``oldest`` has the age in seconds of the oldest message of those that have one."""
+        """One balanced look.
+
+        ``oldest`` has the age in seconds of the oldest message of those that have one.
+        """
         with self.lock:
             destinations: dict[str, Ledger] = {}
             counters = [*self._counters.values()]

@@ -1,4 +1,7 @@
-"""Foreign errors, translated in one place: what boto3 raises into what to do, and back into what the caller gets."""
+"""Foreign errors, translated in one place.
+
+What boto3 raises into what to do, and back into what the caller gets.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,10 @@ _MAX_TEXT = 500
 
 
 def printable(text: object) -> str:
-    """Text that a stranger sent, fit for a log line: control characters escaped, at most 500 characters."""
+    """Text that a stranger sent, fit for a log line.
+
+    Control characters escaped, at most 500 characters.
+    """
     shown = str(text)[: _MAX_TEXT + 1]
     shown = _CONTROL.sub(lambda match: repr(match.group())[1:-1], shown)
     return shown if len(shown) <= _MAX_TEXT else shown[:_MAX_TEXT] + "..."
@@ -57,7 +63,7 @@ def whole_failure(error: BaseException, service: Service, count: int) -> tuple[F
         # An exception that is not botocore's comes from an answer it could not read (HTML for SNS
         # ends in a bare KeyError) or from an event handler: unknown, within the policy.
         verdict, unknown = Verdict.RETRY, True
-    else:  # no credentials, no region, a parameter it refuses: nothing was sent, and nothing changes by itself
+    else:  # no credentials, no region, a bad parameter: not sent, and nothing changes by itself
         verdict, unknown = Verdict.FINAL, False
     if isinstance(error, boto.ParamValidationError) and count > 1:
         verdict = Verdict.SPLIT
@@ -91,7 +97,7 @@ def malformed(error: Exception, metadata: dict[str, Any]) -> Failure:
 
 
 def exception_for(failure: Failure, exceptions: Any, operation: str) -> BaseException:
-    """The exception boto3 would have raised, a new instance without a traceback, naming the operation the caller called.
+    """The exception boto3 would have raised: a new instance, naming the caller's operation.
 
     Args:
         failure: what happened.
@@ -113,7 +119,8 @@ def exception_for(failure: Failure, exceptions: Any, operation: str) -> BaseExce
         return made
     if isinstance(error, boto.ParamValidationError) and not isinstance(error, InvalidMessage):
         return InvalidMessage(
-            "botocore refuses the parameters; its own text is left out because it quotes their values"
+            "botocore refuses the parameters; its own text is left out because it quotes their"
+            " values"
         )
     if isinstance(error, boto.ClientError):
         response = copy.deepcopy(error.response)

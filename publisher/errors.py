@@ -87,7 +87,10 @@ class DeliveryTimeout(DeliveryError):
 
 
 class PublisherClosed(DeliveryError, RuntimeError):
-    """The publisher was closed: raised at the call, or on a future that ``close(timeout)`` had to abandon."""
+    """The publisher was closed.
+
+    Raised at the call, or on a future that ``close(timeout)`` had to abandon.
+    """
 
 
 class RetriesExhausted(DeliveryError):
@@ -99,12 +102,16 @@ class RetriesExhausted(DeliveryError):
 
 
 class ForkedProcess(PublisherError, RuntimeError):
-    """The message was accepted by the parent process, which keeps and delivers it; its outcome is known only there."""
+    """The message was accepted by the parent process, which keeps and delivers it.
+
+    Its outcome is known only there.
+    """
 
     def __init__(self, message: str = "") -> None:
         super().__init__(
             message
-            or "this future was accepted before a fork: the parent process delivers the message and knows its outcome"
+            or "this future was accepted before a fork: the parent process delivers the message"
+            " and knows its outcome"
         )
 
 
@@ -140,7 +147,7 @@ def _rebuild_exhausted(
 def retries_exhausted(
     error: BaseException, *, tries: int, outcome_unknown: bool, last_code: str | None
 ) -> RetriesExhausted:
-    """The exception for a message whose retry policy gave up after ``tries`` tries, the last of which met ``error``."""
+    """The exception where the policy gave up after ``tries`` tries, the last with ``error``."""
     maybe = "; the service may have stored the message" if outcome_unknown else ""
     message = (
         f"gave up after {tries} {'try' if tries == 1 else 'tries'}, last error: {error}{maybe}"

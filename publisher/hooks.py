@@ -26,7 +26,10 @@ class Hook:
         """A message was accepted; runs in the caller of ``publish()``, who waits for it."""
 
     def on_sent(self, event: Event) -> None:
-        """A request came back, with whatever outcome: its operation, size, number of messages and duration."""
+        """A request came back, with whatever outcome.
+
+        Its operation, size, number of messages and duration.
+        """
 
     def on_delivered(self, event: Event) -> None:
         """The service stored the message."""
@@ -84,7 +87,10 @@ class LoggingHook(Hook):
 
 
 def hook_methods(hooks: tuple[Any, ...], name: str) -> tuple[Any, ...]:
-    """The bound methods called ``name`` that the hooks define; what :class:`Hook` merely inherits is left out."""
+    """The bound methods called ``name`` that the hooks define.
+
+    What :class:`Hook` merely inherits is left out.
+    """
     found = []
     for hook in hooks:
         method = getattr(hook, name, None)
@@ -94,7 +100,7 @@ def hook_methods(hooks: tuple[Any, ...], name: str) -> tuple[Any, ...]:
 
 
 def check_hook(hook: Any) -> None:
-    """Raise TypeError for an object that has none of the hook methods, or one that cannot be called."""
+    """Raise TypeError for an object without hook methods, or with one that cannot be called."""
     if isinstance(hook, type):
         raise TypeError(
             f"a hook must be an object, not the class {hook.__name__}: pass {hook.__name__}()"

@@ -1,4 +1,6 @@
-"""What differs from one AWS service to the next: limits, entries, requests, and how an answer is read.
+"""What differs from one AWS service to the next.
+
+Limits, entries, requests, and how an answer is read.
 
 A service is one small file with one :class:`Service` of its own, and a line in ``_MODULES``.
 Nothing else in the package knows the name of a service.
@@ -105,7 +107,10 @@ ACCESS_CODES = frozenset(
 
 
 class Service:
-    """One AWS service. Subclasses fill in the class attributes and the methods; none of them has state."""
+    """One AWS service. Subclasses fill in the class attributes and the methods.
+
+    None of them has state.
+    """
 
     name: ClassVar[str]
     #: boto3's method names: the single operation that is coalesced, its batch twin, and the
@@ -126,11 +131,17 @@ class Service:
     # -- at the call; raises InvalidMessage
 
     def accept(self, params: Mapping[str, Any]) -> Accepted | None:
-        """The single operation's arguments as an entry; None if they are to be sent as they are, alone."""
+        """The single operation's arguments as an entry.
+
+        None if they are to be sent as they are, alone.
+        """
         raise NotImplementedError
 
     def accept_batch(self, params: Mapping[str, Any]) -> tuple[Any, Sequence[Accepted], Any] | None:
-        """The batch twin's arguments: the address, an entry each, and what ``batch_response`` needs; None as above."""
+        """The batch twin's arguments.
+
+        The address, an entry each, and what ``batch_response`` needs; None as above.
+        """
         raise NotImplementedError
 
     def check_address(self, address: Any) -> None:
@@ -182,7 +193,7 @@ class Service:
     def batch_response(
         self, context: Any, outcomes: Sequence[Any], metadata: Any
     ) -> dict[str, Any]:
-        """All entries' outcomes (a mapping, or an EntryError) in the shape of the batch twin, in the caller's order."""
+        """All entries' outcomes (mapping or EntryError), in order, in the batch twin's shape."""
         raise NotImplementedError
 
     def verdict(self, code: str, *, whole: bool) -> Verdict:
@@ -221,12 +232,16 @@ def check_str(parameter: str, value: Any) -> str:
 
 
 def utf8_size(text: str, parameter: str) -> int:
-    """Bytes of ``text`` in UTF-8. Raises InvalidMessage for lone surrogates, which have no UTF-8."""
+    """Bytes of ``text`` in UTF-8.
+
+    Raises InvalidMessage for lone surrogates, which have no UTF-8.
+    """
     if text.isascii():
         return len(text)
     try:
         return len(text.encode())
     except UnicodeEncodeError as error:
         raise InvalidMessage(
-            f"{parameter} (str of {len(text)} characters) has a lone surrogate at {error.start}: it cannot be sent as UTF-8"
+            f"{parameter} (str of {len(text)} characters) has a lone surrogate at {error.start}:"
+            " it cannot be sent as UTF-8"
         ) from None

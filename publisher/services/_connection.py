@@ -1,4 +1,7 @@
-"""The boto3 client behind a client of ours: made lazily, once per process, off the caller's thread."""
+"""The boto3 client behind a client of ours.
+
+Made lazily, once per process, off the caller's thread.
+"""
 
 from __future__ import annotations
 
@@ -123,7 +126,8 @@ class Connection:
             retries = user.retries or {}
             if any(retries.get(name, 1) != 1 for name in ("max_attempts", "total_max_attempts")):
                 warnings.warn(
-                    "config= has retries of its own: botocore's are switched off (total_max_attempts=1), because this package"
+                    "config= has retries of its own: botocore's are switched off"
+                    " (total_max_attempts=1), because this package"
                     " retries only what failed; use retry= instead",
                     stacklevel=2,
                 )
@@ -133,7 +137,8 @@ class Connection:
                 user, "_user_provided_options", {}
             ):
                 warnings.warn(
-                    f"config= has max_pool_connections={user.max_pool_connections}: raised to max_workers={self._max_workers},"
+                    f"config= has max_pool_connections={user.max_pool_connections}: raised to"
+                    f" max_workers={self._max_workers},"
                     " or bursts would open and drop connections",
                     stacklevel=2,
                 )
@@ -141,7 +146,7 @@ class Connection:
 
 
 def check_params(client: Any, operation: str, params: Mapping[str, Any]) -> None:
-    """Check a call's arguments against botocore's own model of the operation, with a text that quotes none of them.
+    """Check a call's arguments against botocore's own model, with a text that quotes none.
 
     Args:
         operation: boto3's method name.
@@ -172,11 +177,13 @@ def check_params(client: Any, operation: str, params: Mapping[str, Any]) -> None
             )
         elif reason == "invalid type":
             problems.append(
-                f"{place} must be {' or '.join(details.get('valid_types', ()))}, not {type(details.get('param')).__name__}"
+                f"{place} must be {' or '.join(details.get('valid_types', ()))}, not"
+                f" {type(details.get('param')).__name__}"
             )
         elif reason == "invalid length":
             problems.append(
-                f"{place} has length {details.get('param')}; at least {details.get('min_allowed')} is needed"
+                f"{place} has length {details.get('param')}; at least {details.get('min_allowed')}"
+                " is needed"
             )
         else:
             problems.append(f"{place}: {reason}")

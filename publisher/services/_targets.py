@@ -1,4 +1,7 @@
-"""Where a lane's messages go: a destination that takes batches, or a single operation of boto3's."""
+"""Where a lane's messages go.
+
+A destination that takes batches, or a single operation of boto3's.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,9 @@ class _Target:
 
 
 class BatchTarget(_Target):
-    """A topic or a stream: entries travel in the batch twin of the operation that the caller called.
+    """A topic or a stream.
+
+    Entries travel in the batch twin of the operation that the caller called.
 
     A role that may use the single operation but not its batch twin still works: when the twin is
     refused, entries travel one by one.
@@ -104,7 +109,10 @@ class BatchTarget(_Target):
         return True
 
     def _note_refused(self, error: Exception) -> None:
-        """The single operation is refused too: the role may do neither. Fewer requests say so when they are batches."""
+        """The single operation is refused too: the role may do neither.
+
+        Fewer requests say so when they are batches.
+        """
         code = getattr(error, "response", {}).get("Error", {}).get("Code")
         if code in ACCESS_CODES and not self._warned:
             self._singles_refused_until = time.monotonic() + _REFUSED_FOR
@@ -115,7 +123,8 @@ class BatchTarget(_Target):
         if not self._warned:
             self._warned = True
             logger.warning(
-                "%s: %s is refused, so messages go one by one with %s, at many times the requests; allow %s",
+                "%s: %s is refused, so messages go one by one with %s, at many times the requests;"
+                " allow %s",
                 self.key,
                 api_name(self.service.batch),
                 api_name(self.service.single),

@@ -70,7 +70,8 @@ class Kinesis(Service):
             check_str(parameter, value)
             if not value or len(value) > (2048 if parameter == "StreamARN" else 128):
                 raise InvalidMessage(
-                    f"{parameter} has {len(value)} characters; 1 to 128 are allowed, 2048 for an ARN ({_SOURCE})"
+                    f"{parameter} has {len(value)} characters; 1 to 128 are allowed, 2048 for an"
+                    f" ARN ({_SOURCE})"
                 )
             if parameter == "StreamARN" and (value.count(":") < 5 or not value.startswith("arn:")):
                 raise InvalidMessage(
@@ -165,13 +166,15 @@ class Kinesis(Service):
         size = len(data) + key_size
         if size > self.max_message:
             raise InvalidMessage(
-                f"Data and PartitionKey have {size:,} bytes together; at most {self.max_message:,} are allowed ({_SOURCE})"
+                f"Data and PartitionKey have {size:,} bytes together; at most {self.max_message:,}"
+                f" are allowed ({_SOURCE})"
             )
         if len(params) > 2 and "ExplicitHashKey" in params:
             hash_key = check_str("ExplicitHashKey", params["ExplicitHashKey"])
             if not (hash_key.isascii() and hash_key.isdigit() and len(hash_key) <= 39):
                 raise InvalidMessage(
-                    f"ExplicitHashKey (str of {len(hash_key)} characters) must be a decimal number of up to 39 digits ({_SOURCE})"
+                    f"ExplicitHashKey (str of {len(hash_key)} characters) must be a decimal number"
+                    f" of up to 39 digits ({_SOURCE})"
                 )
             return (data, key, hash_key), size
         return (data, key), size

@@ -1,4 +1,7 @@
-"""SNS: ``publish`` to a topic travels in ``PublishBatch``, matched by Id. An SMS or a mobile endpoint goes alone."""
+"""SNS: ``publish`` to a topic travels in ``PublishBatch``, matched by Id.
+
+An SMS or a mobile endpoint goes alone.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +97,8 @@ class SNS(Service):
                 raise wrong_type(where, entry, "a dict")
             if not entry.keys() <= _ENTRY:
                 raise InvalidMessage(
-                    f"{where} has unknown parameters: {', '.join(sorted(map(str, entry.keys() - _ENTRY)))}"
+                    f"{where} has unknown parameters:"
+                    f" {', '.join(sorted(map(str, entry.keys() - _ENTRY)))}"
                 )
             for parameter in ("Id", "Message"):
                 if parameter not in entry:
@@ -104,7 +108,8 @@ class SNS(Service):
                 raise wrong_type(f"{where}.Id", entry_id, "str")
             if not _BATCH_ID.fullmatch(entry_id):
                 raise InvalidMessage(
-                    f"{where}.Id (str of {len(entry_id)} characters) must be 1 to 80 letters, digits, hyphens or underscores ({_SOURCE})"
+                    f"{where}.Id (str of {len(entry_id)} characters) must be 1 to 80 letters,"
+                    f" digits, hyphens or underscores ({_SOURCE})"
                 )
             ids.append(entry_id)
             try:
@@ -114,7 +119,8 @@ class SNS(Service):
             accepted.append(Accepted(topic, built, size))
         if len(set(ids)) < len(ids):
             raise InvalidMessage(
-                f"the Ids of {len(ids)} entries are not distinct: {len(set(ids))} different ones ({_SOURCE})"
+                f"the Ids of {len(ids)} entries are not distinct: {len(set(ids))} different ones"
+                f" ({_SOURCE})"
             )
         return topic, accepted, ids
 
@@ -122,7 +128,8 @@ class SNS(Service):
         check_str("TopicArn", address)
         if not _TOPIC_ARN.fullmatch(address):
             raise InvalidMessage(
-                f"TopicArn (str of {len(address)} characters) is not of the form arn:aws:sns:region:account:name"
+                f"TopicArn (str of {len(address)} characters) is not of the form"
+                " arn:aws:sns:region:account:name"
                 " (https://docs.aws.amazon.com/sns/latest/api/API_Publish.html)"
             )
 
@@ -227,7 +234,8 @@ class SNS(Service):
 
     def _too_long(self, size: int) -> InvalidMessage:
         return InvalidMessage(
-            f"Message has {size:,} bytes with its attributes; at most {self.max_message:,} are allowed ({self.max_message_source})"
+            f"Message has {size:,} bytes with its attributes; at most {self.max_message:,} are"
+            f" allowed ({self.max_message_source})"
         )
 
 
