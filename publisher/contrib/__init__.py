@@ -1,0 +1,1 @@
+"""How publisher lives in frameworks; each module is imported only by those who use it."""

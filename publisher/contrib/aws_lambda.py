@@ -1,0 +1,76 @@
+"""AWS Lambda: deliver before the handler returns, where the sandbox and its threads are frozen."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
+
+from . import _everywhere
+
+logger = logging.getLogger("publisher")
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+
+@overload
+def flush_on_return(handler: Handler) -> Handler: ...
+@overload
+def flush_on_return(*, margin: float = ...) -> Callable[[Handler], Handler]: ...
+def flush_on_return(handler: Any = None, *, margin: float = 0.5) -> Any:
+    """Decorate a Lambda handler: what it published is delivered before it returns, or raises.
+
+    Used as ``@flush_on_return`` or ``@flush_on_return(margin=1.0)``; above or below other
+    decorators. Every publisher of the process is flushed, for at most the time that the invocation
+    has left, less the margin. What is not delivered by then is logged, stays accepted, and goes on
+    when the sandbox is thawed for the next invocation, if there is one. The handler's own result or
+    exception is never changed.
+
+    Args:
+        handler: called with the event and the context, as Lambda does.
+        margin: seconds of the remaining time that are left for the return itself.
+
+    Raises:
+        TypeError: the handler is none that Lambda can call, or the margin is not a number.
+        ValueError: the margin is negative.
+    """
+    if handler is None:
+        return functools.partial(flush_on_return, margin=_checked(margin))
+    _checked(margin)
+    if not callable(handler) or inspect.iscoroutinefunction(handler):
+        raise TypeError(
+            f"flush_on_return decorates a function of (event, context), not {handler!r}"
+        )
+
+    @functools.wraps(handler)
+    def flushing(event: Any, context: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return handler(event, context, *args, **kwargs)
+        finally:
+            _flush(context, margin)
+
+    return flushing
+
+
+def _flush(context: Any, margin: float) -> None:
+    remaining = getattr(context, "get_remaining_time_in_millis", None)
+    # Without a clock (a test that passes None) the messages' own deadlines bound it.
+    timeout = None if remaining is None else max(remaining() / 1000 - margin, 0.0)
+    unresolved = _everywhere.flush(timeout)
+    if unresolved:
+        logger.warning(
+            "%d messages were not delivered within the invocation; the next one goes on with them",
+            unresolved,
+            extra={"event": "publisher.unresolved", "messages": unresolved},
+        )
+
+
+def _checked(margin: Any) -> float:
+    if isinstance(margin, bool) or not isinstance(margin, (int, float)):
+        kind = type(margin).__name__
+        raise TypeError(f"margin must be a number of seconds, 0 or more, not {kind}")
+    if not 0 <= margin < float("inf"):
+        raise ValueError(f"margin must be a number of seconds, 0 or more, not {margin!r}")
+    return margin
