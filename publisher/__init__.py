@@ -85,7 +85,7 @@ def configure(**options: Any) -> None:
         RuntimeError: a message was accepted already.
         TypeError, ValueError: an unknown option or a value that is not allowed; nothing is changed.
     """
-    global _default
+    global _default  # noqa: PLW0603 - the process-wide publisher is replaced after close()
     if _default._closed_in is not None:
         _default = Publisher(**options)
     elif _default._started:

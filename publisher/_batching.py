@@ -297,7 +297,7 @@ class Lane:
                     oldest = min(oldest, head.accepted)
                     break
                 route.inbox.popleft()
-        resent = (message.accepted for message in self._resent() if is_live(message))
+        resent = (message.accepted for message in self._again() if is_live(message))
         return min(oldest, min(resent, default=NEVER))
 
     # -- details
@@ -314,7 +314,7 @@ class Lane:
             while route.inbox and route.inbox[0].deadline <= now:
                 yield route.inbox.popleft()
 
-    def _resent(self) -> Iterator[Message]:
+    def _again(self) -> Iterator[Message]:
         for _, _, message in self._retries:
             yield message
         for messages, _ in self._pieces:
@@ -322,7 +322,7 @@ class Lane:
 
     def _expire_resent(self, now: float) -> list[Message]:
         expired = [
-            message for message in self._resent() if message.deadline <= now and is_live(message)
+            message for message in self._again() if message.deadline <= now and is_live(message)
         ]
         if expired:
             gone = set(map(id, expired))
@@ -333,7 +333,7 @@ class Lane:
                 for messages, split in self._pieces
             ]
             self._pieces = deque((messages, split) for messages, split in kept if messages)
-        self._resent_deadline = min((message.deadline for message in self._resent()), default=NEVER)
+        self._resent_deadline = min((message.deadline for message in self._again()), default=NEVER)
         return expired
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ._batching import Lane
 from ._core import Core
-from ._future import CANCELLED
-from ._message import BatchFuture, Message, PublishFuture, Route
+from ._future import CANCELLED, PublishFuture
+from ._message import BatchFuture, Message, Route
 from ._options import Delivery
 from ._ordering import OrderedLane
 from ._sending import failure_of

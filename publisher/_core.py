@@ -192,13 +192,13 @@ class Core:
                 self._touch(lane)
 
     def _wait_for_room(self, size: int, timeout: float | None) -> bool:
-        if timeout is not None and timeout <= 0 or not _may_block():
+        if (timeout is not None and timeout <= 0) or not _may_block():
             return False
         self.scheduler.flush(
             self.clock()
         )  # with the buffer full there is no better company to wait for
         self.runtime.wake()
-        return self.runtime.wait_for_room(size, timeout)
+        return bool(self.runtime.wait_for_room(size, timeout))
 
     def _turn_away(self, message: Message, size: int) -> None:
         """End a message that never got a permit.
@@ -256,7 +256,7 @@ class Core:
 
     # -- the end of a message
 
-    def settle(
+    def settle(  # noqa: C901, PLR0912, PLR0915 - the one way a message ends, told in one go
         self,
         messages: Sequence[Message],
         values: Sequence[Any],
@@ -273,6 +273,7 @@ class Core:
         thread: exactly once each.
 
         Args:
+            messages: of one lane.
             values: what each future keeps.
             end: DELIVERED, FAILED, DROPPED or WITHDRAWN (which ends only what was never handed to a
                 worker).
@@ -340,7 +341,7 @@ class Core:
                 cancelled = all(entry._phase == CANCELLED for entry in batch.entries)
                 value = None if cancelled else (_build_batch, batch, None)
                 callbacks += finish_locked(batch, CANCELLED if cancelled else FINISHED, value)
-        calls: list[tuple[Callable[..., Any], Any]] = [callback for callback in callbacks]
+        calls: list[tuple[Callable[..., Any], Any]] = list(callbacks)
         if hooks:
             calls += [(self._tell, (hooks, *item, reason, now)) for item in told]
         if failed:

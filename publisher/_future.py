@@ -214,15 +214,15 @@ class PublishFuture(Future[Response]):
     # -- what the standard library's wait(), as_completed() and wrap_future() use
 
     @property
-    def _condition(self) -> threading.Condition:
+    def _condition(self) -> threading.Condition:  # type: ignore[override]
         return LOCK.condition
 
     @property
-    def _state(self) -> str:
+    def _state(self) -> str:  # type: ignore[override]
         return FINISHED if self._phase in _LIVE and self._is_foreign() else self._phase
 
     @property
-    def _waiters(self) -> list[Any]:
+    def _waiters(self) -> list[Any]:  # type: ignore[override]
         if self._watch is None:
             self._watch = _Watch()
         return self._watch.waiters

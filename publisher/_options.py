@@ -132,7 +132,7 @@ def _max_block(name: str, value: Any) -> float | None:
     return None if value is None else _seconds(name, value)
 
 
-def _retry(name: str, value: Any) -> Any:
+def _retry(_name: str, value: Any) -> Any:
     if value is not None:
         check_policy(value)
     return value

@@ -146,13 +146,14 @@ def perform(request: Request, clock: Callable[[], float], wall: Callable[[], flo
     """Send one request and decide; never raises but for what ends the process.
 
     Args:
+        request: taken from its lane, each message claimed.
         clock: the scheduler's clock, seconds.
         wall: seconds since the epoch.
     """
     target: Target = request.lane.target
     entries = [message.entry for message in request.messages]
     messages = request.messages
-    if not all([message._phase == RUNNING for message in messages]):  # abandoned since it was taken
+    if any(message._phase != RUNNING for message in messages):  # abandoned since it was taken
         pairs = [pair for pair in zip(messages, entries, strict=True) if is_live(pair[0])]
         messages, entries = [message for message, _ in pairs], [entry for _, entry in pairs]
     outcome = Outcome()
@@ -167,9 +168,8 @@ def perform(request: Request, clock: Callable[[], float], wall: Callable[[], flo
     error: BaseException | None = None
     try:
         results, reply = target.send(entries)
-    except (
-        BaseException
-    ) as caught:  # a worker survives whatever a call, a handler or a signal raises in it
+    # A worker survives whatever a call, a handler or a signal raises in it.
+    except BaseException as caught:  # noqa: BLE001
         error = caught
     now = clock()
     outcome.duration = now - began
@@ -285,11 +285,11 @@ def _decide(
             # The topic may have forgotten the deduplication id: a retry could be a duplicate.
             delay = None
         if delay is None:
-            value = (_build_exhausted, (target, tries, unknown), failure)
-            outcome.failed.append((message, value))
+            exhausted = (_build_exhausted, (target, tries, unknown), failure)
+            outcome.failed.append((message, exhausted))
         elif now + delay >= message.deadline:
-            value = (_build_timeout, (target, message.route.delivery.timeout, unknown), failure)
-            outcome.failed.append((message, value))
+            late = (_build_timeout, (target, message.route.delivery.timeout, unknown), failure)
+            outcome.failed.append((message, late))
         else:
             message._value = delay
             outcome.answer.retries.append((message, now + delay))
@@ -339,9 +339,5 @@ def timed_out(
 
 def failure_of(value: Any) -> Failure | None:
     """The failure behind what a future keeps, if a service or the network caused it."""
-    found = (
-        next((part for part in value if isinstance(part, Failure)), None)
-        if type(value) is tuple
-        else None
-    )
-    return found
+    parts = value if type(value) is tuple else ()
+    return next((part for part in parts if isinstance(part, Failure)), None)

@@ -12,7 +12,7 @@ from types import FrameType
 EXIT_CODE = 143
 
 
-def _exit(signum: int, frame: FrameType | None) -> None:
+def _exit(_signum: int, _frame: FrameType | None) -> None:
     # Nothing is drained here: a handler that waits would wait for locks of the very thread that it
     # interrupted.
     raise SystemExit(EXIT_CODE)

@@ -106,7 +106,7 @@ def exception_for(failure: Failure, exceptions: Any, operation: str) -> BaseExce
     """
     error = failure.error
     if error is None:
-        response = {
+        response: Any = {
             "Error": {
                 "Code": failure.code,
                 "Message": failure.text,
@@ -123,14 +123,14 @@ def exception_for(failure: Failure, exceptions: Any, operation: str) -> BaseExce
             " values"
         )
     if isinstance(error, boto.ClientError):
-        response = copy.deepcopy(error.response)
+        response = copy.deepcopy(dict(error.response))
         # botocore's text would say "(reached max retries: 0)": the attempts say how often it was
         # tried
         response.get("ResponseMetadata", {}).pop("MaxAttemptsReached", None)
         return type(error)(response, operation)
     try:
         own = copy.copy(error)
-    except Exception:  # a class that cannot be copied: shared is better than lost
+    except Exception:  # noqa: BLE001 - a class that cannot be copied: shared is better than lost
         own = error
     own.__cause__ = own.__context__ = None
     return own.with_traceback(None)

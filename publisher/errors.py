@@ -71,7 +71,7 @@ class DeliveryError(PublisherError):
         self.__cause__ = cause
 
     def __reduce__(self) -> tuple[Any, ...]:
-        keywords = {
+        keywords: dict[str, Any] = {
             "outcome_unknown": self.outcome_unknown,
             "last_code": self.last_code,
             "cause": self.__cause__,
@@ -132,7 +132,8 @@ def _reduce_exhausted(self: RetriesExhausted) -> tuple[Any, ...]:
 def _rebuild_exhausted(
     error: BaseException, message: str, outcome_unknown: bool, last_code: str | None
 ) -> RetriesExhausted:
-    kind = _exhausted_class(type(error))
+    cause: Any = type(error)
+    kind: type[RetriesExhausted] = _exhausted_class(cause)
     exhausted = kind.__new__(kind)
     # The attributes of the last error (response, operation_name, kwargs), then ours; its __init__
     # is not called, for botocore's classes each take arguments of their own.

@@ -218,14 +218,17 @@ def load(name: str) -> Service:
 
 
 def missing(parameter: str, operation: str) -> InvalidMessage:
+    """The error for a parameter that is not there."""
     return InvalidMessage(f"{operation}() needs the parameter {parameter}")
 
 
 def wrong_type(parameter: str, value: Any, expected: str) -> InvalidMessage:
+    """The error for a value that is not ``expected``; names its type, never the value."""
     return InvalidMessage(f"{parameter} must be {expected}, not {type(value).__name__}")
 
 
 def check_str(parameter: str, value: Any) -> str:
+    """``value``, if it is a str. Raises InvalidMessage otherwise."""
     if not isinstance(value, str):
         raise wrong_type(parameter, value, "str")
     return value

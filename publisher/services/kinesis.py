@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from .._batching import Limits
 from ..errors import InvalidMessage
@@ -17,8 +17,11 @@ _RECORD = frozenset({"Data", "PartitionKey", "ExplicitHashKey"})
 
 
 class Kinesis(Service):
-    """An entry is ``(data, key)`` or ``(data, key, explicit hash key)``; an address is the stream's
-    name or, where the stream is named another way, a tuple of ``(parameter, value)`` pairs."""
+    """Kinesis Data Streams.
+
+    An entry is ``(data, key)`` or ``(data, key, explicit hash key)``; an address is the stream's
+    name or, where the stream is named another way, a tuple of ``(parameter, value)`` pairs.
+    """
 
     name = "kinesis"
     single, batch, entries_parameter = "put_record", "put_records", "Records"
@@ -26,7 +29,7 @@ class Kinesis(Service):
     limits = Limits(entries=500, bytes=10 * 1024 * 1024)
     max_message = 10 * 1024 * 1024
     max_message_source = _SOURCE
-    verdicts = {
+    verdicts: ClassVar = {
         "ResourceNotFoundException": (Verdict.FINAL, Verdict.FINAL),
         "InvalidArgumentException": (Verdict.FINAL, Verdict.SPLIT),
         "DryRunOperationException": (Verdict.FINAL, Verdict.FINAL),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from .._batching import Limits
 from ..errors import InvalidMessage
@@ -42,7 +42,7 @@ class SNS(Service):
     limits = Limits(entries=10, bytes=256 * 1024)
     max_message = 1024 * 1024
     max_message_source = "https://docs.aws.amazon.com/sns/latest/dg/large-message-payloads.html"
-    verdicts = {
+    verdicts: ClassVar = {
         # (alone, in a request of many)
         "NotFound": (Verdict.FINAL, Verdict.FINAL),
         "EndpointDisabled": (Verdict.FINAL, Verdict.FINAL),
@@ -77,7 +77,9 @@ class SNS(Service):
             entry, size = self._entry(params)
         return Accepted(topic, entry, size)
 
-    def accept_batch(self, params: Mapping[str, Any]) -> tuple[Any, Sequence[Accepted], Any] | None:
+    def accept_batch(  # noqa: C901, PLR0912 - one check after the other
+        self, params: Mapping[str, Any]
+    ) -> tuple[Any, Sequence[Accepted], Any] | None:
         if not params.keys() <= {"TopicArn", "PublishBatchRequestEntries"}:
             return None
         for parameter in ("TopicArn", "PublishBatchRequestEntries"):
@@ -246,7 +248,9 @@ def _params(entry: Any) -> dict[str, Any]:
     return params
 
 
-def _attributes(attributes: Any) -> tuple[dict[str, dict[str, Any]], int]:
+def _attributes(  # noqa: C901 - one check after the other
+    attributes: Any,
+) -> tuple[dict[str, dict[str, Any]], int]:
     """A copy that the caller cannot change, and its bytes: names, types and values."""
     if not isinstance(attributes, Mapping):
         raise wrong_type("MessageAttributes", attributes, "a dict")
