@@ -18,7 +18,7 @@ from ._options import Options, check_options
 from ._runtime import Threads
 from ._stats import Ledger, Stats
 from .errors import PublisherClosed
-from .services._connection import Connection
+from .services._connection import Connection, check_config
 
 #: A warning beyond so many clients: each holds connections, and is meant to be shared.
 MAX_CLIENTS = 32
@@ -98,7 +98,7 @@ class Publisher:
             return found
         return self._make_client(service_name, session, client, kwargs)
 
-    def _make_client(
+    def _make_client(  # noqa: C901 - one check after the other
         self, service_name: str, session: Any, client: Any, kwargs: dict[str, Any]
     ) -> Client:
         if service_name not in services.names():
@@ -128,6 +128,8 @@ class Publisher:
                 " publisher's",
                 stacklevel=3,
             )
+        if kwargs.get("config") is not None:
+            check_config(kwargs["config"], self._options.max_workers)
         if session is not None and not callable(getattr(session, "client", None)):
             raise TypeError(f"session= must be a boto3.Session, not {type(session).__name__}")
         service = services.load(service_name)
@@ -212,7 +214,7 @@ class Publisher:
         core = self._core
         return Stats(Ledger(), {}) if core is None or core.pid != os.getpid() else core.stats()
 
-    def __enter__(self) -> Publisher:
+    def __enter__(self) -> Publisher:  # noqa: PYI034 - typing has no Self in Python 3.10
         return self
 
     def __exit__(

@@ -16,6 +16,7 @@ from .._sending import MalformedAnswer
 from .._translation import exception_for
 from . import ACCESS_CODES, EntryError, Service
 from ._connection import Connection
+from ._fast import encode
 
 logger = logging.getLogger("publisher")
 
@@ -93,8 +94,13 @@ class BatchTarget(_Target):
             return [
                 {key: value for key, value in response.items() if key != "ResponseMetadata"}
             ], response
-        response = getattr(client, service.batch)(**service.batch_request(self.address, entries))
+        params = encode(service.name, self.address, entries) if self.connection.fast else None
+        if params is None:
+            params = service.batch_request(self.address, entries)
+        response = getattr(client, service.batch)(**params)
         try:
+            # Of a client that retries nothing botocore says that it has reached its maximum.
+            response.get("ResponseMetadata", {}).pop("MaxAttemptsReached", None)
             return service.read(response, len(entries)), response
         except (ValueError, TypeError, AttributeError) as error:
             raise MalformedAnswer(
@@ -156,6 +162,7 @@ class CallTarget(_Target):
     ) -> tuple[list[Mapping[str, Any] | EntryError], Mapping[str, Any]]:
         client = self.connection.get()
         response = getattr(client, self.operation)(**entries[0].params)
+        response.get("ResponseMetadata", {}).pop("MaxAttemptsReached", None)
         return [response], response
 
     def change_to_single(self, code: str) -> bool:

@@ -1,0 +1,240 @@
+"""Hand-made request bodies and readers for the two batch operations, put in place through botocore's own events.
+
+botocore spends most of a large batch in its serialiser, its validation and its response parser, which are made for every
+operation there is. Here the body of a batch is made for that one operation, and its answer read for that one shape; credentials,
+endpoint, signing, transport, retries and modelled errors stay botocore's. Only on clients that this package makes: a client that
+the user passed in is not touched.
+
+What these do not know falls through to botocore's own path: another protocol than the one they were written for, an answer
+that is no success, or any body that looks unusual. ``BOTO3_PUBLISHER_FAST=0`` in the environment turns them off.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from binascii import b2a_base64
+from collections.abc import Mapping, Sequence
+from json.encoder import encode_basestring_ascii as json_string
+from typing import Any
+from urllib.parse import quote_plus
+
+from .sns import Rich
+
+#: Under this key the body waits in botocore's request context, between the two events.
+_CONTEXT = "boto3_publisher_body"
+
+
+class Body(list):  # type: ignore[type-arg]  # botocore passes on what it is given: nobody looks inside
+    """Stands in for the entries in boto3's parameters until our handler exchanges it."""
+
+    __slots__ = ("encoded",)
+
+    encoded: bytes
+
+
+def install(client: Any, service: str) -> bool:
+    """Put the fast path of ``service`` on a boto3 client; False where there is none for it, or it is turned off."""
+    made = _PATHS.get(service)
+    if made is None or os.environ.get("BOTO3_PUBLISHER_FAST", "1") == "0":
+        return False
+    protocol, operation, parameter, stub, reader = made
+    model = client.meta.service_model
+    if getattr(model, "resolved_protocol", model.metadata.get("protocol")) != protocol:
+        return False
+
+    def exchange(
+        params: dict[str, Any], context: dict[str, Any], **_: Any
+    ) -> dict[str, Any] | None:
+        entries = params.get(parameter)
+        if type(entries) is not Body:
+            return None
+        context[_CONTEXT] = entries.encoded
+        return {**params, parameter: stub}
+
+    def put_body(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        encoded = context.pop(_CONTEXT, None)
+        if encoded is not None:
+            params["body"] = encoded
+
+    events = client.meta.events
+    service_id = model.service_id.hyphenize()
+    events.register(f"provide-client-params.{service_id}.{operation}", exchange)
+    events.register(f"before-call.{service_id}.{operation}", put_body)
+    events.register(f"before-parse.{service_id}.{operation}", reader)
+    return True
+
+
+def encode(service: str, address: Any, entries: Sequence[Any]) -> dict[str, Any] | None:
+    """boto3's parameters with the body in place of the entries; None for what only botocore's own path knows."""
+    return _ENCODERS[service](address, entries)
+
+
+# -- Kinesis: JSON 1.1
+
+
+def kinesis_params(address: Any, entries: Sequence[Any]) -> dict[str, Any]:
+    """``PutRecords`` to a stream, as botocore's serialiser would write it."""
+    pairs = {"StreamName": address} if isinstance(address, str) else dict(address)
+    records = [
+        b'{"Data": "%b", "PartitionKey": %b}'
+        % (b2a_base64(entry[0], newline=False), json_string(entry[1]).encode())
+        if len(entry) == 2
+        else b'{"Data": "%b", "PartitionKey": %b, "ExplicitHashKey": %b}'
+        % (
+            b2a_base64(entry[0], newline=False),
+            json_string(entry[1]).encode(),
+            json_string(entry[2]).encode(),
+        )
+        for entry in entries
+    ]
+    rest = "".join(f", {json_string(name)}: {json_string(value)}" for name, value in pairs.items())
+    body = Body()
+    body.encoded = b'{"Records": [%b]%b}' % (b", ".join(records), rest.encode())
+    return {"Records": body, **pairs}
+
+
+def read_kinesis(
+    response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
+) -> None:
+    """The answer to ``PutRecords``: JSON's own objects are already what boto3 returns."""
+    if response_dict.get("status_code") != 200:
+        return
+    try:
+        answer = json.loads(response_dict["body"])
+        records = answer["Records"]
+        if type(records) is not list or not all([type(record) is dict for record in records]):
+            return
+        known = {
+            key: answer[key]
+            for key in ("FailedRecordCount", "Records", "EncryptionType")
+            if key in answer
+        }
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return
+    customized_response_dict.update(known)
+    response_dict["body"] = b"{}"
+
+
+# -- SNS: the query protocol, form-encoded
+
+#: The printable ASCII characters that a form escapes. The order matters: a plus before the space that becomes one.
+_ESCAPED = [(char, f"%{ord(char):02X}") for char in "%+\"#$&'()*,/:;<=>?@[\\]^`{|}!\n\r\t"] + [
+    (" ", "+")
+]
+_OTHER_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_SEPARATOR = "\x00"
+
+
+def form_quote(texts: Sequence[str]) -> list[str]:
+    """``quote_plus`` of each text. A few passes of ``str.replace`` over all of them take a third of its time."""
+    together = _SEPARATOR.join(texts)
+    if not together.isascii() or any(
+        not text.isprintable() and _OTHER_CONTROLS.search(text) for text in texts
+    ):
+        return [quote_plus(text) for text in texts]
+    for char, escaped in _ESCAPED:
+        if char in together:
+            together = together.replace(char, escaped)
+    return together.split(_SEPARATOR)
+
+
+def sns_params(address: Any, entries: Sequence[Any]) -> dict[str, Any] | None:
+    """``PublishBatch`` to a topic, as botocore's serialiser and form encoding would write it."""
+    names: list[str] = []
+    values: list[str] = []
+    for index, entry in enumerate(entries):
+        member = f"PublishBatchRequestEntries.member.{index + 1}."
+        params: Mapping[str, Any] = entry.params if type(entry) is Rich else {"Message": entry}
+        names.append(f"{member}Id")
+        values.append(str(index))
+        for name, value in params.items():
+            if name == "MessageAttributes":
+                _add_attributes(f"{member}MessageAttributes.entry.", value, names, values)
+            else:
+                names.append(member + name)
+                values.append(value.decode() if isinstance(value, bytes) else value)
+    quoted = form_quote([address, *values])
+    pairs = "&".join([f"{name}={value}" for name, value in zip(names, quoted[1:], strict=True)])
+    body = Body()
+    body.encoded = f"Action=PublishBatch&Version=2010-03-31&TopicArn={quoted[0]}&{pairs}".encode()
+    return {"TopicArn": address, "PublishBatchRequestEntries": body}
+
+
+def _add_attributes(
+    prefix: str, attributes: Mapping[str, Any], names: list[str], values: list[str]
+) -> None:
+    for index, (name, attribute) in enumerate(attributes.items(), 1):
+        names.append(f"{prefix}{index}.Name")
+        values.append(name)
+        for part, value in attribute.items():
+            names.append(f"{prefix}{index}.Value.{part}")
+            values.append(
+                b2a_base64(value, newline=False).decode() if isinstance(value, bytes) else value
+            )
+
+
+_MEMBER = re.compile(
+    r"\s*<member>\s*<MessageId>([0-9a-fA-F-]+)</MessageId>\s*<Id>(\d+)</Id>\s*"
+    r"(?:<SequenceNumber>(\d+)</SequenceNumber>\s*)?</member>\s*"
+)
+_MEMBER_ID_FIRST = re.compile(
+    r"\s*<member>\s*<Id>(\d+)</Id>\s*<MessageId>([0-9a-fA-F-]+)</MessageId>\s*"
+    r"(?:<SequenceNumber>(\d+)</SequenceNumber>\s*)?</member>\s*"
+)
+_ALL_DELIVERED = re.compile(
+    r"\s*(?:<\?xml[^>]*\?>\s*)?<PublishBatchResponse[^>]*>\s*<PublishBatchResult>\s*"
+    r"(?:<Failed\s*/>|<Failed>\s*</Failed>)?\s*<Successful>(?P<members>.*)</Successful>\s*"
+    r"(?:<Failed\s*/>|<Failed>\s*</Failed>)?\s*</PublishBatchResult>\s*"
+    r"<ResponseMetadata>\s*<RequestId>(?P<request>[^<&]*)</RequestId>\s*</ResponseMetadata>\s*</PublishBatchResponse>\s*",
+    re.DOTALL,
+)
+_EMPTY = (
+    b"<PublishBatchResponse><PublishBatchResult/><ResponseMetadata><RequestId>%b</RequestId></ResponseMetadata>"
+    b"</PublishBatchResponse>"
+)
+
+
+def read_sns(
+    response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
+) -> None:
+    """The answer to ``PublishBatch`` where every entry was accepted; botocore's parser reads any other."""
+    if response_dict.get("status_code") != 200:
+        return
+    try:
+        found = _ALL_DELIVERED.fullmatch(response_dict["body"].decode())
+    except (UnicodeDecodeError, AttributeError, KeyError):
+        return
+    if found is None:
+        return
+    members = found["members"]
+    successful, at = [], 0
+    while at < len(members):
+        member = _MEMBER.match(members, at)
+        if member is not None:
+            message_id, entry_id, sequence = member.groups()
+        else:
+            member = _MEMBER_ID_FIRST.match(members, at)
+            if member is None:
+                return
+            entry_id, message_id, sequence = member.groups()
+        entry = {"Id": entry_id, "MessageId": message_id}
+        if sequence is not None:
+            entry["SequenceNumber"] = sequence
+        successful.append(entry)
+        at = member.end()
+    customized_response_dict["Successful"] = successful
+    if "<Failed" in response_dict["body"].decode():
+        customized_response_dict["Failed"] = []
+    response_dict["body"] = _EMPTY % found["request"].encode()
+
+
+_STUB_RECORDS = [{"Data": b"", "PartitionKey": "0"}]
+_STUB_ENTRIES = [{"Id": "0", "Message": "0"}]
+#: service: protocol, operation, parameter of the entries, what stands for them, reader
+_PATHS: Mapping[str, tuple[str, str, str, Any, Any]] = {
+    "kinesis": ("json", "PutRecords", "Records", _STUB_RECORDS, read_kinesis),
+    "sns": ("query", "PublishBatch", "PublishBatchRequestEntries", _STUB_ENTRIES, read_sns),
+}
+_ENCODERS: Mapping[str, Any] = {"kinesis": kinesis_params, "sns": sns_params}
