@@ -73,18 +73,16 @@ def callers(tables: Tables, folder: Path) -> None:
 
 
 def views(tables: Tables, folder: Path) -> None:
-    """The view beside a load, each round a point, relative to the control's median."""
+    """The view beside a load, each round a point, relative to the same view beside none."""
     figure, axes = plt.subplots(figsize=(9, 4.5))
     labels: list[str] = []
     for name in ("view beside 500", "view beside 5,000"):
         found = tables.get(name, {})
         for each, results in found.items():
             kind, _, service = each.rpartition(" ")
-            control = found.get(f"control {service}")
-            if not results or not control:
+            if not results:
                 continue
-            base = median(control, "mean")
-            values = [(result["mean"] / base - 1) * 100 for result in results]
+            values = [(result["mean"] - 1) * 100 for result in results]
             color = {"publisher": OURS, "shared pool": POOL}.get(kind, GREY)
             axes.plot([len(labels)] * len(values), values, "o", color=color, alpha=0.6)
             labels.append(f"{kind}\n{service}\n{name.removeprefix('view beside ')}/s")

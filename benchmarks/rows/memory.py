@@ -6,6 +6,7 @@ import gc
 import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from benchmarks.harness import Bench, Goal, Rows, Variant
@@ -38,7 +39,7 @@ def waiting(kind: str, service: str, endpoint: str, count: int) -> dict[str, flo
     else:
         plain, pool = boto3_client(service, endpoint), ThreadPoolExecutor(WORKERS)
         single = plain.publish if service == "sns" else plain.put_record
-        call = lambda **arguments: pool.submit(single, **arguments)
+        call = partial(pool.submit, single)
 
     def hand_over(start: int, stop: int) -> None:
         # The caller keeps neither the message nor the future.

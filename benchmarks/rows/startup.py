@@ -24,10 +24,17 @@ from benchmarks.load import (
 
 IMPORT = "import time; a = time.perf_counter(); import {0}; print(time.perf_counter() - a)"
 FIRST = """
-import json, time import publisher clock = time.perf_counter a = clock() client =
-publisher.client({service!r}, endpoint_url={endpoint!r}, region_name={region!r}) b = clock() future
-= client.{call} c = clock() future.result(timeout=10) print(json.dumps({{"client_ms": (b - a) * 1e3,
-"publish_ms": (c - b) * 1e3, "result_ms": (clock() - b) * 1e3}}))
+import json, time
+import publisher
+clock = time.perf_counter
+a = clock()
+client = publisher.client({service!r}, endpoint_url={endpoint!r}, region_name={region!r})
+b = clock()
+future = client.{call}
+c = clock()
+future.result(timeout=10)
+names = ("client_ms", "publish_ms", "result_ms")
+print(json.dumps(dict(zip(names, ((b - a) * 1e3, (c - b) * 1e3, (clock() - b) * 1e3)))))
 """
 CALLS = {
     "sns": f"publish(TopicArn={TOPIC!r}, Message='x' * 1024)",
