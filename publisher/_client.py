@@ -12,7 +12,7 @@ from ._future import CANCELLED, PublishFuture
 from ._message import BatchFuture, Message, Route
 from ._options import Delivery
 from ._ordering import OrderedLane
-from ._sending import failure_of
+from ._sending import error_named, failure_of
 from .errors import InvalidMessage
 from .services import EntryError, Service
 from .services._connection import Connection, check_params
@@ -153,9 +153,9 @@ class Client:
         accepted = self._service.accept_batch(params)
         if accepted is None:
             return self._call(self._service.batch, params)
-        address, entries, context = accepted
+        address, entries, sizes, context = accepted
         route = self._routes.get(address) or self._route(address)
-        largest = max(entry.size for entry in entries)
+        largest = max(sizes)
         if largest > core.flow.max_bytes:
             raise self._too_large(largest, core)
         service = self._service
@@ -163,7 +163,7 @@ class Client:
         def build(batch: BatchFuture) -> Any:
             return _batch_response(service, context, batch)
 
-        return core.accept_batch(route, entries, build)
+        return core.accept_batch(route, entries, sizes, build)
 
     # -- every other operation
 
@@ -333,40 +333,34 @@ def _copied(params: Mapping[str, Any]) -> dict[str, Any]:
 def _batch_response(service: Service, context: Any, batch: BatchFuture) -> Any:
     """The whole call's response or, where nothing could be sent at all, its exception."""
     outcomes: list[Any] = []
-    metadata: Mapping[str, Any] = {}
-    sent = False
-    latest = -1.0
+    answered: dict[int, tuple[float, Mapping[str, Any]]] = {}  # by identity: each request's answer
     for entry in batch.entries:
         value = entry._value
+        if type(value) is tuple and type(value[1]) is dict:  # delivered: (build, answer, outcome)
+            outcomes.append(value[2])
+            if id(value[1]) not in answered:
+                answered[id(value[1])] = (entry.history[-1].started, value[1])
+            continue
         failure = failure_of(value)
         if entry._phase == CANCELLED:
             outcomes.append(
                 EntryError("Cancelled", "the entry was cancelled before it was sent", True)
             )
-            sent = True
-        elif failure is None and type(value) is tuple and type(value[1]) is dict:
-            _, reply, outcome = value
-            outcomes.append(outcome)
-            sent = True
-            started = entry.history[-1].started
-            if started >= latest:
-                latest, metadata = started, reply
-        elif failure is not None and failure.error is None:
-            outcomes.append(EntryError(failure.code, failure.text, failure.sender_fault))
-            sent = True
-            started = entry.history[-1].started
-            if started >= latest:
-                latest, metadata = started, {"ResponseMetadata": dict(failure.metadata)}
-        elif failure is not None:
-            outcomes.append(EntryError(failure.code, failure.text, False))
-        else:
+            answered.setdefault(0, (0.0, {}))
+        elif failure is None:
             error = entry._outcome(0)
             outcomes.append(EntryError(type(error).__name__, str(error), False))
-    if not sent:
-        return batch.entries[0]._outcome(0)
+        else:
+            outcomes.append(EntryError(failure.code, failure.text, failure.sender_fault))
+            if failure.error is None and id(failure) not in answered:
+                answer = {"ResponseMetadata": dict(failure.metadata)}
+                answered[id(failure)] = (entry.history[-1].started, answer)
+    if not answered:
+        return error_named(batch.entries[0]._value, service.batch)
+    _, latest = max(answered.values(), key=lambda item: item[0])
     kept = {
         key: value
-        for key, value in metadata.items()
+        for key, value in latest.items()
         if key not in ("Records", "FailedRecordCount", "Successful", "Failed")
     }
     return service.batch_response(context, outcomes, kept)

@@ -191,10 +191,18 @@ class BatchEntry(Message):
     Tells its batch when it ends.
     """
 
-    __slots__ = ("batch", "index")
+    __slots__ = ("batch",)
 
     batch: BatchFuture
-    index: int
+
+    def _outcome(self, timeout: float | None) -> BaseException | Response:
+        # Built anew for each hook that reads it and never kept: the batch's response is made
+        # from the parts.
+        value = self._value
+        if type(value) is tuple:
+            build, first, second = value
+            return build(first, second)  # type: ignore[no-any-return]  # as in PublishFuture
+        return super()._outcome(timeout)
 
 
 class BatchFuture(PublishFuture):

@@ -65,6 +65,9 @@ class Target(Protocol):
     def params(self, entry: Any) -> dict[str, Any]:
         """boto3's keyword arguments of the operation the caller called."""
 
+    def named(self, operation: str) -> Target:
+        """The same for errors that are to name another operation."""
+
 
 class MalformedAnswer(ValueError):
     """An answer that does not say what became of the entries."""
@@ -341,3 +344,15 @@ def failure_of(value: Any) -> Failure | None:
     """The failure behind what a future keeps, if a service or the network caused it."""
     parts = value if type(value) is tuple else ()
     return next((part for part in parts if isinstance(part, Failure)), None)
+
+
+def error_named(value: Any, operation: str) -> Any:
+    """The exception that a failed future keeps as ``value``; it names ``operation``."""
+    if type(value) is not tuple:
+        return value
+    build, context, rest = value
+    if build is _build_error:
+        context = context.named(operation)
+    elif build in (_build_exhausted, _build_timeout):
+        context = (context[0].named(operation), *context[1:])
+    return build(context, rest)

@@ -5,6 +5,7 @@ A destination that takes batches, or a single operation of boto3's.
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -58,6 +59,11 @@ class _Target:
 
     def error_of(self, attempt: Attempt) -> BaseException | None:
         return None if attempt.failure is None else self.error(attempt.failure)
+
+    def named(self, operation: str) -> Any:
+        other = copy.copy(self)
+        other.operation = operation
+        return other
 
 
 class BatchTarget(_Target):
