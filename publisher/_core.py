@@ -90,37 +90,35 @@ class Core:
         return message
 
     def accept_batch(
-        self, route: Route, entries: Sequence[Any], build: Callable[[BatchFuture], Any]
+        self,
+        route: Route,
+        entries: Sequence[Any],
+        sizes: Sequence[int],
+        build: Callable[[BatchFuture], Any],
     ) -> BatchFuture:
         """Accept the entries of one call, each a message, holding the caller until all are in.
 
-        Entries for which there is no room within delivery_timeout end with BufferFull; entries are
-        ``Accepted``.
+        Entries for which there is no room within delivery_timeout end with BufferFull.
         """
-        batch = BatchFuture(build)
-        batch.remaining = len(entries)
-        made = batch.entries
-        deadline = self.clock() + route.delivery.timeout
-        enter, clock = self._enter, self.clock
         if self.flow.closed:
             raise self._closed_error()
-        try:
-            for index, (_, entry, size) in enumerate(entries):
-                message = BatchEntry(route, entry, clock())
-                message.batch = batch
-                message.index = index
-                made.append(message)
-                if enter(message, size):
-                    continue
-                if self.flow.take(size) or self._wait_for_room(size, deadline - clock()):
-                    self._append_told(message, size)
-                else:
-                    self._turn_away(message, size)
-        except (
-            BaseException
-        ):  # Ctrl-C while it was held: what is in goes out, the caller has no future to ask
-            batch.remaining -= len(entries) - len(made)
-            raise
+        batch = BatchFuture(build)
+        batch.remaining = len(entries)
+        now = self.clock()
+        deadline = now + route.delivery.timeout
+        enter, keep = self._enter, batch.entries.append
+        for entry, size in zip(entries, sizes, strict=True):
+            message = BatchEntry(route, entry, now)
+            message.batch = batch
+            keep(message)
+            if enter(message, size):
+                continue
+            admitted = self.flow.take(size) or self._wait_for_room(size, deadline - self.clock())
+            now = message.accepted = self.clock()  # it may have been held
+            if admitted:
+                self._append_told(message, size)
+            else:
+                self._turn_away(message, size)
         return batch
 
     def _touch(self, lane: Lane) -> None:
@@ -145,13 +143,12 @@ class Core:
         route = message.route
         lane = route.lane
         counters = lane.counters
-        append = route.inbox.append
         if flow.messages < flow.limit and flow.bytes + size <= flow.max_bytes:
             flow.messages += 1
             flow.bytes += size
             counters.accepted += 1
             counters.accepted_bytes += size
-            append(message)
+            route.inbox.append(message)
             if len(route.inbox) >= lane.wake_at:
                 self._touch(lane)
             return True

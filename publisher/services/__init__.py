@@ -137,7 +137,7 @@ class Service:
         """
         raise NotImplementedError
 
-    def accept_batch(self, params: Mapping[str, Any]) -> tuple[Any, Sequence[Accepted], Any] | None:
+    def accept_batch(self, params: Mapping[str, Any]) -> tuple[Any, Sequence[Any], Sequence[int], Any] | None:
         """The batch twin's arguments.
 
         The address, an entry each, and what ``batch_response`` needs; None as above.

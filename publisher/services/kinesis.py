@@ -41,7 +41,7 @@ class Kinesis(Service):
         entry, size = self._entry(params, "put_record")
         return Accepted(self._address(params), entry, size)
 
-    def accept_batch(self, params: Mapping[str, Any]) -> tuple[Any, Sequence[Accepted], Any] | None:
+    def accept_batch(self, params: Mapping[str, Any]) -> tuple[Any, Sequence[Any], Sequence[int], Any] | None:
         if not params.keys() <= {"Records", *_ADDRESS}:
             return None
         if "Records" not in params:
@@ -54,8 +54,16 @@ class Kinesis(Service):
                 f"Records is empty; put_records needs at least 1 record ({_SOURCE})"
             )
         address = self._address(params)
-        accepted = []
+        entries, sizes = [], []
         for index, record in enumerate(records):
+            if type(record) is dict and len(record) == 2:  # the usual record, checked in one breath
+                data, key = record.get("Data"), record.get("PartitionKey")
+                if type(data) is bytes and type(key) is str and key.isascii():
+                    size = len(data) + len(key)
+                    if 0 < len(key) <= MAX_KEY and size <= self.max_message:
+                        entries.append((data, key))
+                        sizes.append(size)
+                        continue
             if not isinstance(record, Mapping):
                 raise wrong_type(f"Records[{index}]", record, "a dict")
             if not record.keys() <= _RECORD:
@@ -65,8 +73,9 @@ class Kinesis(Service):
                 entry, size = self._entry(record, "put_records")
             except InvalidMessage as error:
                 raise InvalidMessage(f"Records[{index}]: {error.kwargs['report']}") from None
-            accepted.append(Accepted(address, entry, size))
-        return address, accepted, None
+            entries.append(entry)
+            sizes.append(size)
+        return address, entries, sizes, None
 
     def check_address(self, address: Any) -> None:
         for parameter, value in self._pairs(address):
@@ -125,7 +134,7 @@ class Kinesis(Service):
         records = [
             {"ErrorCode": outcome.code, "ErrorMessage": outcome.message}
             if isinstance(outcome, EntryError)
-            else dict(outcome)
+            else outcome
             for outcome in outcomes
         ]
         failed = sum(1 for outcome in outcomes if isinstance(outcome, EntryError))

@@ -79,7 +79,7 @@ class SNS(Service):
 
     def accept_batch(  # noqa: C901, PLR0912 - one check after the other
         self, params: Mapping[str, Any]
-    ) -> tuple[Any, Sequence[Accepted], Any] | None:
+    ) -> tuple[Any, Sequence[Any], Sequence[int], Any] | None:
         if not params.keys() <= {"TopicArn", "PublishBatchRequestEntries"}:
             return None
         for parameter in ("TopicArn", "PublishBatchRequestEntries"):
@@ -92,7 +92,7 @@ class SNS(Service):
             raise InvalidMessage(
                 f"PublishBatchRequestEntries is empty; at least 1 entry is needed ({_SOURCE})"
             )
-        accepted, ids = [], []
+        built, sizes, ids = [], [], []
         for index, entry in enumerate(entries):
             where = f"PublishBatchRequestEntries[{index}]"
             if not isinstance(entry, Mapping):
@@ -115,16 +115,17 @@ class SNS(Service):
                 )
             ids.append(entry_id)
             try:
-                built, size = self._entry(entry)
+                made, size = self._entry(entry)
             except InvalidMessage as error:
                 raise InvalidMessage(f"{where}: {error.kwargs['report']}") from None
-            accepted.append(Accepted(topic, built, size))
+            built.append(made)
+            sizes.append(size)
         if len(set(ids)) < len(ids):
             raise InvalidMessage(
                 f"the Ids of {len(ids)} entries are not distinct: {len(set(ids))} different ones"
                 f" ({_SOURCE})"
             )
-        return topic, accepted, ids
+        return topic, built, sizes, ids
 
     def check_address(self, address: Any) -> None:
         check_str("TopicArn", address)
