@@ -5,16 +5,25 @@ What was accepted and what became of it, per destination and in total.
 
 from __future__ import annotations
 
+import re
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from typing import Any
+
+from . import _tables
 
 #: Upper bounds of the latency buckets, seconds; a last bucket holds what took longer.
 LATENCY_BOUNDS: tuple[float, ...] = tuple(0.001 * 2**power for power in range(18))
 #: Beyond so many destinations the rest is counted together as ``other``.
 MAX_DESTINATIONS = 1_000
 REASONS = ("buffer_full", "expired", "closed")
+#: Beyond so many error codes, or shards, of one destination the rest is counted as ``other``.
+MAX_CODES = 50
+MAX_SHARDS = 200
+_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
+_MAPPINGS = ("dropped_by_reason", "failed_by_code", "errors_by_code", "errors_by_shard")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +46,10 @@ class Ledger:
         oldest_age: seconds since the oldest outstanding message was accepted; 0.0 if there is none.
         latency: counts of resolved messages by seconds from acceptance to outcome; bucket i holds
             those up to ``LATENCY_BOUNDS[i]``, the last one the rest.
+        failed_by_code: the failed messages, by the error code of their last try.
+        errors_by_code: tries that failed, retried or not, by error code; a request of ten messages
+            that meets an error counts ten.
+        errors_by_shard: those of them whose error names a shard of the stream, by shard.
     """
 
     accepted: int = 0
@@ -52,19 +65,20 @@ class Ledger:
     outstanding_bytes: int = 0
     oldest_age: float = 0.0
     latency: tuple[int, ...] = (0,) * (len(LATENCY_BOUNDS) + 1)
+    failed_by_code: Mapping[str, int] = field(default_factory=dict)
+    errors_by_code: Mapping[str, int] = field(default_factory=dict)
+    errors_by_shard: Mapping[str, int] = field(default_factory=dict)
 
     def __add__(self, other: Ledger) -> Ledger:
-        sums = {
+        sums: dict[str, Any] = {
             item.name: getattr(self, item.name) + getattr(other, item.name)
             for item in fields(self)
-            if item.name not in ("dropped_by_reason", "oldest_age", "latency")
+            if item.name not in (*_MAPPINGS, "oldest_age", "latency")
         }
+        mappings = {name: _added(getattr(self, name), getattr(other, name)) for name in _MAPPINGS}
         return Ledger(
             **sums,
-            dropped_by_reason={
-                reason: self.dropped_by_reason[reason] + other.dropped_by_reason[reason]
-                for reason in REASONS
-            },
+            **mappings,
             oldest_age=max(self.oldest_age, other.oldest_age),
             latency=tuple(map(sum, zip(self.latency, other.latency, strict=True))),
         )
@@ -86,9 +100,20 @@ class Stats:
     destinations: Mapping[str, Ledger]
 
     def __str__(self) -> str:
-        lines = [f"total: {self.total}"]
-        lines += [f"  {name}: {ledger}" for name, ledger in self.destinations.items()]
-        return "\n".join(lines)
+        return _tables.text(self._rows(), LATENCY_BOUNDS)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return _tables.html(self._rows(), LATENCY_BOUNDS)
+
+    def _rows(self) -> list[tuple[str, Ledger]]:
+        return [*self.destinations.items(), ("total", self.total)]
+
+
+def _added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    if not other:
+        return dict(one)
+    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
 
 
 class Counters:
@@ -105,12 +130,15 @@ class Counters:
         "cancelled",
         "delivered",
         "dropped",
+        "errors",
         "failed",
+        "failed_by_code",
         "key",
         "latency",
         "requests",
         "resolved_bytes",
         "retries",
+        "shards",
     )
 
     def __init__(self, key: Callable[[], str]) -> None:
@@ -126,6 +154,21 @@ class Counters:
         self.requests = 0
         self.bytes_sent = 0
         self.latency = [0] * (len(LATENCY_BOUNDS) + 1)
+        self.failed_by_code: dict[str, int] = {}
+        self.errors: dict[str, int] = {}
+        self.shards: dict[str, int] = {}
+
+    def note_failed(self, codes: Mapping[str, int]) -> None:
+        """Messages failed, so many with each error code."""
+        for code, count in codes.items():
+            _count(self.failed_by_code, code, count, MAX_CODES)
+
+    def note_errors(self, codes: Mapping[str, int], shards: Mapping[str, int]) -> None:
+        """Tries failed, so many with each error code, and of so many the error names a shard."""
+        for code, count in codes.items():
+            _count(self.errors, code, count, MAX_CODES)
+        for shard, count in shards.items():
+            _count(self.shards, shard, count, MAX_SHARDS)
 
     def note_latency(self, now: float, accepted: list[float]) -> None:
         """Count latencies.
@@ -164,7 +207,17 @@ class Counters:
             outstanding_bytes=accepted_bytes - resolved_bytes,
             oldest_age=oldest_age,
             latency=latency,
+            failed_by_code=dict(self.failed_by_code),
+            errors_by_code=dict(self.errors),
+            errors_by_shard=dict(self.shards),
         )
+
+
+def _count(counts: dict[str, int], name: str, count: int, bound: int) -> None:
+    # A service may answer anything: names become labels of metrics, so they are short and few.
+    if name not in counts and (len(counts) >= bound or not _NAME.fullmatch(name)):
+        name = "other"
+    counts[name] = counts.get(name, 0) + count
 
 
 class Account:

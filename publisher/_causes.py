@@ -1,0 +1,134 @@
+"""What an error code means to the person on call: one line for each, for the logs and ``doctor``.
+
+Ours, not the service's own text: that may quote the message or a phone number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+ACCESS = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthorizationError",
+        "AuthorizationErrorException",
+        "NotAuthorized",
+        "UnauthorizedOperation",
+    }
+)
+CREDENTIALS = frozenset(
+    {
+        "CredentialRetrievalError",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "NoCredentialsError",
+        "PartialCredentialsError",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "TokenRetrievalError",
+        "UnrecognizedClientException",
+    }
+)
+MISSING = frozenset({"NotFound", "NotFoundException", "ResourceNotFoundException"})
+THROTTLED = frozenset(
+    {
+        "KMSThrottling",
+        "KMSThrottlingException",
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "SlowDown",
+        "Throttled",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+SHARD = "ProvisionedThroughputExceededException"
+SILENT = frozenset({"ReadTimeoutError", "DeliveryTimeout"})
+UNREACHABLE = frozenset(
+    {
+        "ConnectTimeoutError",
+        "ConnectionClosedError",
+        "ConnectionError",
+        "EndpointConnectionError",
+        "ProxyConnectionError",
+        "SSLError",
+    }
+)
+REFUSED_ARGUMENT = frozenset(
+    {"InvalidParameter", "InvalidParameterValue", "ParameterValueInvalid", "ValidationException"}
+)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is known about a destination when a cause is looked for.
+
+    Attributes:
+        permission: the IAM action that sending there needs; empty if unknown.
+        region: of the client; empty while it is not known.
+        home: the region that the destination's ARN names; empty where there is none.
+        shards: failed tries by shard.
+        bounds: of the buffer, as text.
+    """
+
+    permission: str = ""
+    region: str = ""
+    home: str = ""
+    shards: Mapping[str, int] = field(default_factory=dict)
+    bounds: str = ""
+
+
+_SIMPLE: tuple[tuple[frozenset[str], str], ...] = (
+    (CREDENTIALS, "the credentials are missing, wrong or expired"),
+    (frozenset({"NoRegionError"}), "no region is set"),
+    (SILENT, "the endpoint accepts requests and does not answer in time"),
+    (UNREACHABLE, "the endpoint cannot be reached"),
+    (THROTTLED, "throttled: more than the service takes for this account or destination"),
+    (REFUSED_ARGUMENT, "the service refuses an argument: a wrong destination or message"),
+    (
+        frozenset({"expired"}),
+        "waited for its turn until delivery_timeout: too much for what is sent",
+    ),
+    (frozenset({"closed", "PublisherClosed"}), "closed before everything was delivered"),
+)
+
+
+def cause(code: str, scene: Scene) -> str:
+    """What probably lies behind ``code``, in a few words; empty where only the code can tell."""
+    if code in ACCESS:
+        return f"the role lacks the permission {scene.permission or 'to send there'}"
+    if code in MISSING | REFUSED_ARGUMENT and scene.home and scene.region not in ("", scene.home):
+        return f"wrong region: the destination is in {scene.home}, the client in {scene.region}"
+    if code in MISSING:
+        where = f"in {scene.region}" if scene.region else "there"
+        return f"no such destination {where}: wrong region, name or account"
+    if code == "buffer_full":
+        return f"the buffer is too small, or nothing drains it{scene.bounds}"
+    if code == SHARD:
+        return hot_shard(scene.shards) or "the stream takes no more: 1,000 records, 1 MiB/s a shard"
+    return next((words for codes, words in _SIMPLE if code in codes), "")
+
+
+def hot_shard(shards: Mapping[str, int]) -> str:
+    """The one shard that nearly all refusals are about, as a text; empty if they are spread, or few.
+
+    Args:
+        shards: refused tries by shard.
+    """
+    total = sum(shards.values())
+    if total < 10:
+        return ""
+    shard, count = max(shards.items(), key=lambda pair: pair[1])
+    if count < 0.8 * total:
+        return ""
+    share = f"{count / total:.0%}"
+    return f"hot shard: {share} of the refusals are for {shard}; spread the keys or add shards"
