@@ -36,11 +36,16 @@ class Losses:
         # A logging handler may publish, and that message may be lost in turn: it is counted, not
         # logged, or there would be no end to it.
         self._logging = threading.local()
+        self._silent = False
+
+    def silence(self) -> None:
+        """Log nothing from here on: somebody else says it all at once."""
+        self._silent = True
 
     def note(self, item: tuple[str, str, Sequence[Any], str | None]) -> None:
         """Messages of one destination ended without being delivered."""
         destination, end, values, reason = item
-        if getattr(self._logging, "now", False):
+        if self._silent or getattr(self._logging, "now", False):
             return
         codes = Counter(reason or _code_of(value) for value in values)
         now = self._clock()

@@ -1,27 +1,25 @@
-"""The only file with threads: dispatcher, executor, callbacks; through forks and exits too.
+"""The only file with threads: the dispatcher, the executor's workers, and the callbacks' thread.
 
 Nothing starts before the first message. Then one daemon thread, ``publisher-dispatcher``, owns time
-and hands due requests to one bounded ``ThreadPoolExecutor``, whose workers it starts all together;
-``publisher-callbacks`` starts with the first callback. Being started from a daemon thread the
-workers are daemons themselves: a process can end while one is stuck in a request.
+and starts all workers of one bounded ``ThreadPoolExecutor`` together; each stays, and takes the due
+requests that the dispatcher hands out. ``publisher-callbacks`` starts with the first callback. The
+workers, started from a daemon thread, are daemons too: a process can end while one is stuck in a
+request.
 """
 
 from __future__ import annotations
 
-import atexit
-import concurrent.futures.thread as _pool
 import contextlib
 import logging
-import os
-import sys
+import queue
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from . import _exit
 from ._batching import NEVER, Request
 
 if TYPE_CHECKING:
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("publisher")
 
-WORKERS = "publisher-worker"
 _SLOW_CALLBACK = 1.0  # seconds
 
 
@@ -37,12 +34,13 @@ class Threads:
     """Runs one core's sender half in threads."""
 
     def __init__(self, core: Core) -> None:
-        self._core = core
-        self._executor: ThreadPoolExecutor | None = None
+        self.core = core
         # A lock used as an alarm clock: the dispatcher waits to acquire it, anybody may release it,
         # from a signal handler or a finaliser too. One token each, popped by whoever starts the
         # thread: list.pop is whole where a lock could block.
         self._alarm = _locked()
+        self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._workers = 0  # that serve; where there are none the dispatcher sends
         self._calls: deque[tuple[Callable[[Any], object], Any]] = deque()
         self._calls_alarm = _locked()
         self._start_dispatcher = [self._dispatch]
@@ -51,38 +49,46 @@ class Threads:
         self._local = threading.local()
         self._stopping = False
         self._ending = False  # the callbacks' thread may end
-        self._threadless = False  # no thread can be started any more: the callers do the work
+        self._threadless = False  # no thread can be started: the callers do the work
 
     # -- the dispatcher and the workers
 
     def wake(self) -> None:
-        """Have the dispatcher look now; starts it with the first message. Never blocks."""
+        """Have the dispatcher look now; starts it with the first message.
+
+        Never blocks, but where no thread can be started and at the very end of the process.
+        """
         if self._start_dispatcher:
             self._start(self._start_dispatcher, "publisher-dispatcher")
+        self._wake()
+        if not self.is_own_thread():
+            _exit.deliver_late(self.core)
+
+    def wake_if_started(self) -> None:
+        """The same, but where nothing has started there is nothing to look at."""
+        if self._threadless or not self._start_dispatcher:
+            self._wake()
+
+    def _wake(self) -> None:
         if self._threadless:
             self._pump()
         _ring(self._alarm)
 
-    def wake_if_started(self) -> None:
-        """The same, but where nothing has started there is nothing to look at."""
-        if not self._start_dispatcher:
-            self.wake()
-
     def _start(self, token: list[Callable[[], None]], name: str) -> None:
         try:
             run = token.pop()
-        except (
-            IndexError
-        ):  # another thread, or the code that this signal handler interrupted, is at it
+        except IndexError:  # another thread, or the code that this handler interrupted, is at it
             return
-        thread = threading.Thread(target=run, name=name, daemon=True)
         try:
-            _register_exit(self)
+            _exit.register(self)
+            thread = threading.Thread(target=run, name=name, daemon=True)
             thread.start()
-        except RuntimeError:  # the interpreter is on its way out, or the system has no threads left
-            self._threadless = True
+        except RuntimeError:  # the end of the interpreter, or the system has no threads left
+            token.append(run)  # there may be one the next time
+            self._threadless = bool(self._start_dispatcher)
         else:
             self._threads.append(thread)
+            self._threadless = bool(self._start_dispatcher)
 
     def _dispatch(self) -> None:
         # Whoever starts this thread rings when its message is in. To wait for that hands the GIL
@@ -90,11 +96,14 @@ class Threads:
         # milliseconds.
         self._alarm.acquire(timeout=1)
         self._local.own = True
-        core = self._core
-        self._executor = executor = ThreadPoolExecutor(
-            core.options.max_workers, thread_name_prefix=WORKERS
-        )
-        self._start_workers(executor)
+        core = self.core
+        executor = ThreadPoolExecutor(core.options.max_workers, thread_name_prefix=_exit.WORKERS)
+        # All together and now: at interpreter exit Python 3.12 refuses new threads just when the
+        # last batches need them, and every executor refuses work.
+        with contextlib.suppress(RuntimeError):
+            for _ in range(core.options.max_workers):
+                executor.submit(self._serve)
+                self._workers += 1
         while not self._stopping:
             try:
                 requests, alarm = core.step()
@@ -102,47 +111,36 @@ class Threads:
                 logger.critical("the dispatcher met an error and goes on", exc_info=True)
                 requests, alarm = [], core.clock() + 0.1
             for request in requests:
-                self._submit(executor, request)
+                if self._workers:
+                    self._requests.put(request)
+                else:
+                    self._work(request)
             wait = alarm - core.clock()
             if wait > 0:
                 self._alarm.acquire(timeout=min(wait, threading.TIMEOUT_MAX))
+        self.release_workers()
         executor.shutdown(wait=True)  # stop() does not wait for this longer than it may
 
-    @staticmethod
-    def _start_workers(executor: ThreadPoolExecutor) -> None:
-        # All together and now: at interpreter exit Python 3.12 refuses new threads just when the
-        # last batches need them. An executor starts a thread where no other is idle, so none may be
-        # until the last has started.
-        everybody = threading.Event()
-        with contextlib.suppress(RuntimeError):
-            for _ in range(executor._max_workers):
-                executor.submit(everybody.wait, 10)
-        everybody.set()
+    def release_workers(self) -> None:
+        """End the workers when they are idle; from here on the dispatcher sends by itself."""
+        workers, self._workers = self._workers, 0
+        for _ in range(workers):
+            self._requests.put(None)
 
-    def _submit(self, executor: ThreadPoolExecutor, request: Request) -> None:
-        once = [
-            request
-        ]  # a refused submit may leave its item in the queue: whoever pops the request sends it
-
-        def job() -> None:
-            with contextlib.suppress(IndexError):
-                self._work(once.pop())
-
-        try:
-            executor.submit(job)
-        except RuntimeError:
-            job()
+    def _serve(self) -> None:
+        self._local.own = True
+        while (request := self._requests.get()) is not None:
+            self._work(request)
+            del request
 
     def _work(self, request: Request) -> None:
-        self._local.own = True
         following: Request | None = request
         try:
             while following is not None:
-                following = self._core.work(following)
+                following = self.core.work(following)
         except BaseException:
-            self._core.scheduler.release_worker()
-            logger.critical("a worker met an error", exc_info=True)
-            raise
+            self.core.scheduler.release_worker()
+            logger.critical("a worker met an error and goes on", exc_info=True)
 
     def _pump(self) -> None:
         """Where no thread can be started: take the dispatcher's and the worker's turns here."""
@@ -151,8 +149,8 @@ class Threads:
         self._local.pumping = True
         try:
             while True:
-                self._core.scheduler.flush(self._core.clock())
-                requests, _ = self._core.step()
+                self.core.scheduler.flush(self.core.clock())
+                requests, _ = self.core.step()
                 if not requests:
                     return
                 for request in requests:
@@ -171,8 +169,8 @@ class Threads:
         self._calls.extend(calls)
         if self._start_callbacks:
             self._start(self._start_callbacks, "publisher-callbacks")
-        if self._threadless:
-            self._run_calls()
+            if self._start_callbacks:  # no thread can be started
+                self._run_calls()
         _ring(self._calls_alarm)
 
     def _run_callbacks(self) -> None:
@@ -219,14 +217,21 @@ class Threads:
             left = deadline - time.monotonic()
             if self._threadless:
                 self._pump()
-                left = min(left, max(self._core.scheduler.alarm - self._core.clock(), 0.001))
+                left = min(left, max(self.core.scheduler.alarm - self.core.clock(), 0.001))
             patience = -1 if left == NEVER else min(max(left, 0), threading.TIMEOUT_MAX)
             if gate.acquire(timeout=patience) or time.monotonic() >= deadline:
                 return
 
     def wait_for_room(self, size: int, timeout: float | None) -> bool:
         """Wait for flow control's permit."""
-        return self._core.flow.wait(size, timeout)
+        return self.core.flow.wait(size, timeout)
+
+    def wait_for_calls(self, timeout: float | None) -> None:
+        """Wait until the user code handed over so far has run; not at all on a thread of ours."""
+        if not self._start_callbacks and not self.is_own_thread():
+            done = _locked()
+            self.call([(lambda _: _ring(done), None)])
+            self.wait(done, timeout)
 
     def spawn(self, function: Callable[[], object]) -> None:
         """Run ``function`` on a thread of its own."""
@@ -239,17 +244,14 @@ class Threads:
         """
         self._stopping = True
         _ring(self._alarm)
-        if not self._start_callbacks and not self.is_own_thread():
-            done = _locked()
-            self.call([(lambda _: _ring(done), None)])
-            self.wait(done, timeout)
+        self.wait_for_calls(timeout)
         self._ending = True
         _ring(self._calls_alarm)
         deadline = time.monotonic() + (5.0 if timeout is None else timeout)
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(max(deadline - time.monotonic(), 0))
-        _live.discard(self)
+        _exit.forget(self)
 
     def __repr__(self) -> str:
         alive = sum(thread.is_alive() for thread in self._threads)
@@ -270,80 +272,3 @@ def _ring(lock: threading.Lock) -> None:
 
 def _name(function: Any) -> str:
     return getattr(function, "__qualname__", None) or type(function).__qualname__
-
-
-# -- the end of the process
-#
-# At exit Python runs threading._shutdown (its own callbacks, last registered first, among them the
-# executor's endless join of its workers), then atexit. We drain in a callback that runs before that
-# join, and take our workers out of the register of threads to join, for one of them may be stuck in
-# a request. Both names are private; without them atexit does it all.
-
-_live: weakref.WeakSet[Threads] = weakref.WeakSet()
-_registered: list[int] = []  # the pid for which the exit is arranged
-_spent: list[float] = []  # seconds that the drain before atexit took
-
-
-def _register_exit(threads: Threads) -> None:
-    _live.add(threads)
-    if _registered == [os.getpid()]:
-        return
-    forked = bool(_registered)
-    _registered[:] = [os.getpid()]
-    if not forked:
-        register = getattr(threading, "_register_atexit", None)
-        if register is not None:
-            with contextlib.suppress(RuntimeError):  # the shutdown has begun
-                register(_drain_at_exit)
-        atexit.register(_close_at_exit)
-    # The children of multiprocessing leave through os._exit: only its own finalizers run there. Not
-    # imported for this: 10 ms.
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        util.Finalize(None, _close_at_exit, exitpriority=100)
-
-
-def _drain_at_exit() -> None:
-    began = time.monotonic()
-    cores = [threads._core for threads in list(_live) if threads._core.pid == os.getpid()]
-    try:
-        for core in cores:
-            core.scheduler.flush(core.clock())
-        for core in cores:
-            core.flush(max(began + core.options.close_timeout - time.monotonic(), 0))
-    finally:
-        _spent[:] = [time.monotonic() - began]
-        queues = getattr(_pool, "_threads_queues", {})
-        for thread in list(queues):
-            if thread.name.startswith(WORKERS):
-                queues.pop(thread, None)
-
-
-def _close_at_exit() -> None:
-    began = time.monotonic()
-    spent = _spent[0] if _spent else 0.0
-    for threads in list(_live):
-        core = threads._core
-        if core.pid != os.getpid():
-            continue
-        left = max(core.options.close_timeout - spent - (time.monotonic() - began), 0)
-        abandoned = core.close(left)
-        if abandoned:
-            logger.error(
-                "%d messages were abandoned at exit: close_timeout=%g s was not enough to deliver"
-                " them",
-                abandoned,
-                core.options.close_timeout,
-                extra={"event": "publisher.abandoned", "messages": abandoned},
-            )
-        _live.discard(threads)
-
-
-def _after_fork_in_child() -> None:
-    # The parent's threads do not exist here, and what they had accepted is the parent's to deliver.
-    _live.clear()
-    _spent.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

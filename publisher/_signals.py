@@ -8,14 +8,17 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
+from . import _exit
+
 #: 128 + SIGTERM: what a shell reports for a process that SIGTERM ended.
 EXIT_CODE = 143
 
 
-def _exit(_signum: int, _frame: FrameType | None) -> None:
+def _end(_signum: int, _frame: FrameType | None) -> None:
     # Nothing is drained here: a handler that waits would wait for locks of the very thread that it
     # interrupted.
-    raise SystemExit(EXIT_CODE)
+    if not _exit.is_draining():  # it is what the process is doing already, and bounded
+        raise SystemExit(EXIT_CODE)
 
 
 def install_signal_handlers() -> bool:
@@ -31,9 +34,9 @@ def install_signal_handlers() -> bool:
         ValueError: called from another thread than the main one; Python allows handlers only there.
     """
     current = signal.getsignal(signal.SIGTERM)
-    if current is _exit:
+    if current is _end:
         return True
     if current is not signal.SIG_DFL:
         return False
-    signal.signal(signal.SIGTERM, _exit)
+    signal.signal(signal.SIGTERM, _end)
     return True
