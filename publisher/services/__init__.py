@@ -244,7 +244,9 @@ def utf8_size(text: str, parameter: str) -> int:
     try:
         return len(text.encode())
     except UnicodeEncodeError as error:
-        raise InvalidMessage(
-            f"{parameter} (str of {len(text)} characters) has a lone surrogate at {error.start}:"
-            " it cannot be sent as UTF-8"
-        ) from None
+        place = error.start
+    # raised out here, for the other exception carries the text
+    raise InvalidMessage(
+        f"{parameter} (str of {len(text)} characters) has a lone surrogate at {place}: it cannot be"
+        " sent as UTF-8"
+    )

@@ -205,11 +205,10 @@ def check_params(client: Any, operation: str, params: Mapping[str, Any]) -> None
             problems.append(
                 f"unknown parameter {details.get('unknown_param')!r} in {place}; known are {known}"
             )
-        elif reason == "invalid type":
-            problems.append(
-                f"{place} must be {' or '.join(details.get('valid_types', ()))}, not"
-                f" {type(details.get('param')).__name__}"
-            )
+        elif reason == "invalid type":  # botocore names the types as repr() does: <class 'str'>
+            wanted = " or ".join(details.get("valid_types", ())).replace("<class '", "")
+            found = type(details.get("param")).__name__
+            problems.append(f"{place} must be {wanted.replace(chr(39) + '>', '')}, not {found}")
         elif reason == "invalid length":
             problems.append(
                 f"{place} has length {details.get('param')}; at least {details.get('min_allowed')}"

@@ -66,6 +66,8 @@ class SNS(Service):
                 return None
         elif "TargetArn" in params:
             return None
+        elif type(topic) is not str:
+            check_str("TopicArn", topic)
         if "Message" not in params:
             raise missing("Message", "publish")
         message = params["Message"]
@@ -85,7 +87,8 @@ class SNS(Service):
         for parameter in ("TopicArn", "PublishBatchRequestEntries"):
             if parameter not in params:
                 raise missing(parameter, "publish_batch")
-        topic, entries = params["TopicArn"], params["PublishBatchRequestEntries"]
+        topic = check_str("TopicArn", params["TopicArn"])
+        entries = params["PublishBatchRequestEntries"]
         if not isinstance(entries, (list, tuple)):
             raise wrong_type("PublishBatchRequestEntries", entries, "a list of dicts")
         if not entries:
