@@ -150,6 +150,7 @@ class Client:
 
     def _publish_many(self, **params: Any) -> PublishFuture:
         core = self._bind()
+        params = core.teller.prepare(self._service.batch, params)
         accepted = self._service.accept_batch(params)
         if accepted is None:
             return self._call(self._service.batch, params)
@@ -164,6 +165,23 @@ class Client:
             return _batch_response(service, context, batch)
 
         return core.accept_batch(route, entries, sizes, build)
+
+    def _check(self, operation: str, params: Mapping[str, Any]) -> None:
+        """Raise what this call would raise for its arguments, and accept nothing."""
+        core = self._bind()
+        service = self._service
+        sizes: tuple[int, ...] | None = None
+        if operation == service.single and (one := service.accept(dict(params))) is not None:
+            sizes = (one[2],)
+        elif operation == service.batch:
+            many = service.accept_batch(dict(params))
+            sizes = None if many is None else tuple(many[2])
+        if sizes is None:
+            assert self._line is not None
+            check_params(self._line.connection.get(), operation, params)
+            sizes = (call_size(params),)
+        if max(sizes) > core.flow.max_bytes:
+            raise self._too_large(max(sizes), core)
 
     # -- every other operation
 
@@ -211,6 +229,7 @@ class Client:
 
         operation.__name__ = operation.__qualname__ = name
         operation.__doc__ = attribute.__doc__
+        operation.__self__ = self  # type: ignore[attr-defined]  # as a bound method has it
         self.__dict__[name] = operation
         return operation
 
@@ -291,6 +310,7 @@ class Client:
                 owner._line = line
             self._line = line
             self._routes = {}
+            self._accept = core.teller.accept(self._service)
             self._core = core
         return core
 
