@@ -59,6 +59,11 @@ class Connection:
         self.fast = False
         self._failure: BaseException | None = None
         self._retry_at = 0.0
+        self._guard: Any = None
+        if "moto" in sys.modules:  # what is accepted inside a mock must not reach the network later
+            from ..testing import MockGuard
+
+            self._guard = MockGuard()
 
     @property
     def region(self) -> str:
@@ -101,10 +106,6 @@ class Connection:
         finally:
             making.release()
 
-    def forget(self) -> None:
-        """Make a new client at the next request."""
-        self._client = None
-
     def _make(self) -> Any:
         import boto3
 
@@ -117,10 +118,8 @@ class Connection:
             maker = boto3.DEFAULT_SESSION or boto3.Session()
         client = maker.client(self.service, **kwargs)
         self.fast = install(client, self.service)
-        if "moto" in sys.modules:  # a client made inside a mock must not reach the network after it
-            from ..testing import guard_mocked_client
-
-            guard_mocked_client(client, self.forget)
+        if self._guard is not None:
+            self._guard.protect(client)
         return client
 
     def _config(self, user: Any) -> Any:

@@ -1,0 +1,3 @@
+"""For users' tests."""
+from ._capture import Capture, capture
+from ._moto import MockEnded, MockGuard

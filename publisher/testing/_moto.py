@@ -1,0 +1,113 @@
+"""moto's in-process mock: what is accepted inside it must not reach the network after it.
+
+``mock_aws`` ends in the middle of everything: a message that lingers, backs off or sits in a worker
+would go to AWS a moment later. So the end of the outermost mock is made to wait: what was accepted
+is delivered into it, the rest is given up with ``PublisherClosed``, and every boto3 client, thread
+and queue of that time is thrown away. The next message finds everything new.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import weakref
+from typing import Any
+
+from botocore.exceptions import BotoCoreError
+
+from .. import _publisher
+from .._core import Core
+
+_WATCHED = "_publisher_testing_watched"
+_lock = threading.Lock()  # guards the wrapping of moto's class
+_guards: weakref.WeakSet[MockGuard] = weakref.WeakSet()
+_ended = 0
+
+
+class MockEnded(BotoCoreError):
+    """A request of the time inside moto's mock; the mock has ended, and it was not sent."""
+
+    fmt = (
+        "the message was accepted inside moto's mock_aws, which has ended since: it was not sent,"
+        " because the request would have gone to the network"
+    )
+
+
+class MockGuard:
+    """Keeps one connection's requests inside the mock, if there is one, in which it was set up."""
+
+    def __init__(self) -> None:
+        _watch()
+        self.inside = is_active()
+        self.ended = False
+        _guards.add(self)
+
+    def protect(self, client: Any) -> None:
+        """Have ``client`` refuse requests once the mock has ended."""
+        # The first makes the message fail for good; the second is for a request that had passed the
+        # first when the mock ended.
+        client.meta.events.register_first("before-call", self._refuse)
+        client.meta.events.register_first("before-send", self._refuse)
+
+    def _refuse(self, **_: Any) -> None:
+        if self.is_over():
+            raise MockEnded
+
+    def is_over(self) -> bool:
+        """Whether the mock, and this connection with it, has ended."""
+        return self.ended or (self.inside and not is_active())
+
+
+def is_active() -> bool:
+    """True inside moto's in-process mock."""
+    models = sys.modules.get("moto.core.models")
+    return bool(getattr(getattr(models, "botocore_stubber", None), "enabled", False))
+
+
+def mocks_ended() -> int:
+    """How many (outermost) mocks have ended since they are watched."""
+    return _ended
+
+
+def _watch() -> None:
+    """Have every mock wait for what was accepted in it."""
+    models = sys.modules.get("moto.core.models")
+    mock: Any = getattr(models, "MockAWS", None)
+    with _lock:
+        if mock is None or hasattr(mock, _WATCHED):
+            return
+        stop = mock.stop
+
+        def stop_after_delivery(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if type(self)._nested_count != 1 or not is_active():
+                return stop(self, *args, **kwargs)
+            leave_mock()
+            try:
+                return stop(self, *args, **kwargs)
+            finally:
+                if any(guard.is_over() and not guard.ended for guard in list(_guards)):
+                    leave_mock()  # another thread published between the two
+
+        mock.stop = stop_after_delivery
+        setattr(mock, _WATCHED, True)
+
+
+def leave_mock() -> None:
+    """Deliver into the mock what was accepted, give up the rest, and start from scratch."""
+    global _ended  # noqa: PLW0603 - a count of what happened in the process
+    publishers = [one for one in list(_publisher._publishers) if type(one._core) is Core]
+    for publisher in publishers:
+        discard_core(publisher)
+    for guard in list(_guards):
+        guard.ended = True
+    _ended += 1
+
+
+def discard_core(publisher: _publisher.Publisher) -> None:
+    """Deliver what it holds, in the time of a process exit, and have it start anew."""
+    core = publisher._core
+    publisher._core = None
+    publisher._cores = {}
+    if core is not None and core.pid == os.getpid() and not core.stopped:
+        core.close_quietly()

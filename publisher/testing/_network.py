@@ -1,0 +1,213 @@
+"""What an inline core connects to: nothing, moto's mock, or one local server; never AWS.
+
+Out of the box an in-process client answers. It is botocore's own client with the transport cut off:
+parameters are validated and serialised, and errors are raised, by the code that does it for AWS.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import threading
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import botocore.config
+import botocore.session
+from botocore.awsrequest import AWSResponse
+
+from ..services._connection import Connection
+from . import _moto
+
+if TYPE_CHECKING:
+    from ._faults import Faults
+    from ._inline import InlineCore
+
+DEFAULT_REGION = "us-east-1"
+_PARAMS = "publisher_testing_params"  # in botocore's request context
+_session = threading.Lock()  # a botocore session is not thread-safe while it makes a client
+_sessions: list[Any] = []
+_idle: dict[tuple[Any, ...], list[Any]] = {}  # clients cost tens of milliseconds: used again
+_sequence = itertools.count(1)
+
+
+class InlineConnection:
+    """Stands in for a :class:`Connection`, deciding anew for each request where it may go.
+
+    Args:
+        core: whose messages go this way.
+        original: what they would connect to outside of the capture.
+        renew: makes another such, with a new boto3 client.
+        faults: put on every client that is used.
+        endpoint_url: the local server they go to, or None.
+    """
+
+    def __init__(
+        self,
+        core: InlineCore,
+        original: Connection,
+        renew: Callable[[], Connection],
+        faults: Faults,
+        endpoint_url: str | None,
+    ) -> None:
+        self.core = core
+        self.service = original.service
+        self.fast = False
+        self._original = original
+        self._renew = renew
+        self._faults = faults
+        self._endpoint_url = endpoint_url
+        self._mocked: tuple[int, Connection] | None = None
+        self._inside: Any = None
+        self._lock = threading.Lock()  # guards what stands above
+
+    @property
+    def region(self) -> str:
+        """The client's region, or the one that the environment would give it."""
+        return (
+            self._original.region
+            or os.environ.get("AWS_REGION")
+            or os.environ.get("AWS_DEFAULT_REGION")
+            or DEFAULT_REGION
+        )
+
+    @property
+    def made(self) -> Any:
+        """The client of the next request."""
+        return self.get()
+
+    def get(self) -> Any:
+        """The client of the next request: moto's while a mock is active."""
+        with self._lock:
+            if self._endpoint_url is None and _moto.is_active():
+                return self._inside_mock()
+            if self._inside is None:
+                options = self.core.options
+                timeouts = (options.connect_timeout, options.read_timeout)
+                self._inside = borrow(self.service, self.region, timeouts, self._endpoint_url)
+                self._faults.attach(self._inside)
+            return self._inside
+
+    def _inside_mock(self) -> Any:
+        if self._mocked is None or self._mocked[0] != _moto.mocks_ended():
+            self._mocked = _moto.mocks_ended(), self._renew()
+            self._faults.attach(self._mocked[1].get())
+        return self._mocked[1].get()
+
+    def close(self) -> None:
+        """Give back what was borrowed."""
+        with self._lock:
+            if self._inside is not None:
+                self._faults.detach(self._inside)
+                give_back(self._inside)
+                self._inside = None
+            if self._mocked is not None:
+                self._faults.detach(self._mocked[1].get())
+                self._mocked = None
+
+
+def borrow(
+    service: str, region: str, timeouts: tuple[float, float], endpoint_url: str | None
+) -> Any:
+    """A client of nobody else: offline, or of a local server; reads neither profile nor keys."""
+    key = (service, region, timeouts, endpoint_url)
+    with _session:
+        if _idle.get(key):
+            return _idle[key].pop()
+        if not _sessions:
+            _sessions.append(botocore.session.Session())
+        client = _sessions[0].create_client(
+            service,
+            region_name=region,
+            endpoint_url=endpoint_url,
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",  # noqa: S106 - never checked by anybody
+            config=botocore.config.Config(
+                retries={"total_max_attempts": 1},
+                connect_timeout=timeouts[0],
+                read_timeout=timeouts[1],
+            ),
+        )
+        client.publisher_testing_key = key
+    if endpoint_url is None:
+        events = client.meta.events
+        events.register("provide-client-params", _keep_params)
+        events.register_last("before-call", _answer)
+        events.register_first("before-send", _refuse)
+    return client
+
+
+def give_back(client: Any) -> None:
+    """For the next who asks for one like it."""
+    with _session:
+        _idle.setdefault(client.publisher_testing_key, []).append(client)
+
+
+def _keep_params(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+    context[_PARAMS] = params
+
+
+def _refuse(**_: Any) -> None:
+    raise RuntimeError("nothing leaves the process inside publisher.testing.capture()")
+
+
+def _answer(model: Any, params: dict[str, Any], context: dict[str, Any], **_: Any) -> Any:
+    """What AWS would answer to a request in which nothing is wrong."""
+    make = _ANSWERS.get(model.name)
+    answer = {} if make is None else make(context.get(_PARAMS, {}))
+    return answered(params, 200, answer)
+
+
+def answered(request: dict[str, Any], status: int, answer: dict[str, Any]) -> Any:
+    """A parsed answer, in the form in which botocore takes one from its ``before-call`` event."""
+    metadata = {
+        "RequestId": str(uuid.uuid4()),
+        "HTTPStatusCode": status,
+        "HTTPHeaders": {},
+        "RetryAttempts": 0,
+    }
+    http = AWSResponse(request.get("url", ""), status, {}, None)
+    return http, {**answer, "ResponseMetadata": metadata}
+
+
+def _stored_message(params: Any, topic: str) -> dict[str, Any]:
+    stored = {"MessageId": str(uuid.uuid4())}
+    if topic.endswith(".fifo"):
+        stored["SequenceNumber"] = f"1{next(_sequence):019}"
+    return stored
+
+
+def _stored_record(record: Any) -> dict[str, Any]:
+    number = int(hashlib.md5(record["PartitionKey"].encode(), usedforsecurity=False).hexdigest(), 16)
+    return {
+        "SequenceNumber": f"49{next(_sequence):054}",
+        "ShardId": f"shardId-{number >> 126:012}",  # of four shards
+    }
+
+
+def _publish(params: Any) -> dict[str, Any]:
+    return _stored_message(params, params.get("TopicArn", ""))
+
+
+def _publish_batch(params: Any) -> dict[str, Any]:
+    entries = params["PublishBatchRequestEntries"]
+    topic = params["TopicArn"]
+    return {
+        "Successful": [{"Id": entry["Id"], **_stored_message(entry, topic)} for entry in entries],
+        "Failed": [],
+    }
+
+
+def _put_records(params: Any) -> dict[str, Any]:
+    records = [_stored_record(record) for record in params["Records"]]
+    return {"FailedRecordCount": 0, "Records": records}
+
+
+_ANSWERS: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "Publish": _publish,
+    "PublishBatch": _publish_batch,
+    "PutRecord": _stored_record,
+    "PutRecords": _put_records,
+}
