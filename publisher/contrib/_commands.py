@@ -1,0 +1,133 @@
+"""What the command lines of the frameworks share: ``check``, ``stats`` and ``send``."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from .._client import Client
+from .._future import PublishFuture
+
+#: Answers that say nothing of a destination but that this role may not read it.
+_DENIED = ("AccessDenied", "AccessDeniedException", "AuthorizationError")
+
+MakeClient = Callable[[str], Client]
+
+
+class CommandFailedError(Exception):
+    """The text is for the person at the terminal."""
+
+
+def check(
+    client: MakeClient, topics: Sequence[str], streams: Sequence[str], timeout: float
+) -> Iterator[str]:
+    """Ask AWS for each topic and stream, without sending anything; a line on each.
+
+    Args:
+        client: makes a client of a service.
+        topics: ARNs.
+        streams: names.
+        timeout: seconds for each.
+
+    Raises:
+        CommandFailedError: at the end, if one of them cannot be published to.
+    """
+    failed = 0
+    asked = [
+        *(("sns", "get_topic_attributes", {"TopicArn": arn}) for arn in topics),
+        *(("kinesis", "describe_stream_summary", {"StreamName": name}) for name in streams),
+    ]
+    for service, operation, params in asked:
+        (name,) = params.values()
+        patient = client(service).with_options(delivery_timeout=timeout)
+        try:
+            _outcome(getattr(patient, operation)(**params))
+        except CommandFailedError as error:
+            if any(code in str(error) for code in _DENIED):
+                yield f"{name}: not known, this role may not read it"
+            else:
+                failed += 1
+                yield f"{name}: {error}"
+        else:
+            yield f"{name}: ok"
+    if failed:
+        raise CommandFailedError(f"{failed} of {len(asked)} destinations cannot be published to")
+
+
+def send(
+    client: MakeClient,
+    *,
+    topic: str | None,
+    stream: str | None,
+    text: str,
+    key: str,
+    timeout: float,
+) -> str:
+    """Send one message and wait; returns a line that says where it is stored.
+
+    Args:
+        client: makes a client of a service.
+        topic: an ARN, or None.
+        stream: a name, or None.
+        text: the message.
+        key: Kinesis's partition key.
+        timeout: seconds.
+
+    Raises:
+        CommandFailedError: not delivered, or not exactly one destination.
+    """
+    if (topic is None) == (stream is None):
+        raise CommandFailedError("give either a topic or a stream")
+    service = "sns" if topic is not None else "kinesis"
+    patient = client(service).with_options(delivery_timeout=timeout, linger=0)
+    try:
+        if topic is not None:
+            future = patient.publish(TopicArn=topic, Message=text)
+        else:
+            future = patient.put_record(StreamName=stream, Data=text.encode(), PartitionKey=key)
+    except ValueError as error:  # InvalidMessage: it quotes no message
+        raise CommandFailedError(str(error)) from error
+    response = _outcome(future)
+    if topic is not None:
+        return f"delivered: MessageId {response['MessageId']}"
+    return f"delivered: {response['ShardId']}, SequenceNumber {response['SequenceNumber']}"
+
+
+def _outcome(future: PublishFuture) -> Mapping[str, Any]:
+    try:
+        # Bounded by delivery_timeout, and by the time-outs of a request that is out by then.
+        return future.result()
+    except Exception as error:
+        raise CommandFailedError(f"{type(error).__name__}: {error}") from error
+
+
+def fetched(url: str, timeout: float = 10.0) -> Iterator[str]:
+    """The account of a running server, read from its health view: a line for each destination.
+
+    Raises:
+        CommandFailedError: there is no such view.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise CommandFailedError("the address of the health view begins with http:// or https://")
+    try:
+        with urllib.request.urlopen(url, timeout=timeout) as response:  # noqa: S310  # see above
+            body = response.read()
+    except urllib.error.HTTPError as error:
+        body = error.read()  # 503 is how the view says that something is wrong
+    except OSError as error:
+        raise CommandFailedError(f"{url} cannot be read: {error}") from error
+    try:
+        yield from _lines(json.loads(body))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CommandFailedError(f"{url} is not a publisher's health view") from error
+
+
+def _lines(views: Mapping[str, Any]) -> Iterator[str]:
+    for alias, view in views.items():
+        yield f"{alias}: {'healthy' if view['healthy'] else '; '.join(view['problems'])}"
+        for name, ledger in {"total": view["total"], **view["destinations"]}.items():
+            ends = ("accepted", "delivered", "failed", "dropped", "cancelled", "outstanding")
+            yield f"  {name}: " + ", ".join(f"{end} {ledger[end]:,}" for end in ends)

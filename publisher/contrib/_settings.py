@@ -1,0 +1,168 @@
+"""Settings of frameworks: ``configure()``'s options in upper case, and what is wrong with them."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from .._options import Options, check_options
+from .._publisher import _KNOWN
+
+#: The settings' names, and the options that they stand for.
+OPTIONS = {option.name.upper(): option.name for option in fields(Options)}
+CLIENT = "CLIENT"
+NAMES = (*OPTIONS, CLIENT)
+
+UNKNOWN, VALUE, HOOK, CONNECTIONS = "unknown", "value", "hook", "connections"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a setting, and how to put it right.
+
+    Attributes:
+        kind: UNKNOWN, VALUE, HOOK or, a warning only, CONNECTIONS.
+        text: names the setting and says the rule.
+        hint: what to do.
+    """
+
+    kind: str
+    text: str
+    hint: str
+
+
+class Settings:
+    """The settings of one publisher.
+
+    Attributes:
+        options: keyword arguments of ``configure()``, those that are in order.
+        client: keyword arguments of ``client()``.
+        problems: what is not in order.
+
+    Args:
+        values: by setting's name, without the prefix.
+        prefix: how the framework's own names begin, for the problems' texts.
+    """
+
+    def __init__(self, values: Mapping[str, Any], prefix: str) -> None:
+        self.options: dict[str, Any] = {}
+        self.client: dict[str, Any] = {}
+        self.problems: list[Problem] = []
+        for name, value in values.items():
+            self.problems += self._read(name, value, prefix)
+        self.problems += self._compare(prefix)
+
+    @property
+    def errors(self) -> list[Problem]:
+        """The problems that are no mere warnings."""
+        return [problem for problem in self.problems if problem.kind != CONNECTIONS]
+
+    def _read(self, name: Any, value: Any, prefix: str) -> Iterator[Problem]:
+        if name == CLIENT:
+            yield from self._read_client(value, prefix)
+        elif name not in OPTIONS:
+            close = difflib.get_close_matches(str(name).upper(), NAMES, n=1)
+            meant = f"Did you mean {prefix}{close[0]}? " if close else ""
+            known = ", ".join(NAMES)
+            yield Problem(
+                UNKNOWN,
+                f"{prefix}{name} is not a known setting.",
+                f"{meant}The names are {known}, each after {prefix!r}." if prefix else meant,
+            )
+        else:
+            try:
+                if name == "HOOKS":
+                    value = _loaded(value)
+                check_options(Options(), {OPTIONS[name]: value})
+            except (TypeError, ValueError) as error:
+                yield Problem(VALUE, f"{prefix}{name}: {error}.", "Correct or remove the setting.")
+            except ImportError as error:
+                yield Problem(
+                    HOOK,
+                    f"{prefix}{name}: {error}.",
+                    "Each hook is an object, or the dotted path of one or of its class.",
+                )
+            else:
+                self.options[OPTIONS[name]] = value
+
+    def _read_client(self, value: Any, prefix: str) -> Iterator[Problem]:
+        if not isinstance(value, Mapping):
+            kind = type(value).__name__
+            yield Problem(
+                VALUE,
+                f"{prefix}{CLIENT} must be a dict of boto3.client's arguments, not {kind}.",
+                'For example {"region_name": "eu-west-1"}.',
+            )
+            return
+        for name in value:
+            if name not in _KNOWN:
+                yield Problem(
+                    UNKNOWN,
+                    f"{prefix}{CLIENT} has the unknown argument {name!r}.",
+                    f"boto3.client takes {', '.join(sorted(_KNOWN))}.",
+                )
+            else:
+                self.client[name] = value[name]
+
+    def _compare(self, prefix: str) -> Iterator[Problem]:
+        given = getattr(self.client.get("config"), "_user_provided_options", {})
+        connections = given.get("max_pool_connections")
+        workers = self.options.get("max_workers", Options().max_workers)
+        if isinstance(connections, int) and connections < workers:
+            yield Problem(
+                CONNECTIONS,
+                f"{prefix}{CLIENT}: max_pool_connections={connections} is below"
+                f" max_workers={workers}, and will be raised to it.",
+                "Set it to max_workers at least, or leave it out: bursts would open and drop"
+                " connections.",
+            )
+
+
+def _loaded(hooks: Any) -> Any:
+    """The hooks themselves, where dotted paths or classes stand for them."""
+    if not isinstance(hooks, (list, tuple)):
+        return hooks  # whatever is wrong with it is said by the option's own check
+    found = [_imported(hook) if isinstance(hook, str) else hook for hook in hooks]
+    return [hook() if isinstance(hook, type) else hook for hook in found]
+
+
+def _imported(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    if not module:
+        raise ImportError(f"{path!r} is not a dotted path")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except AttributeError as error:
+        raise ImportError(f"module {module!r} has no {name!r}") from error
+
+
+def server_problems() -> list[Problem]:
+    """Flags of the server that this process runs in, known to break threads or their end."""
+    try:
+        import uwsgi  # type: ignore[import-not-found,import-untyped,unused-ignore]  # there inside it only
+    except ImportError:
+        return []
+    flags = {key.decode() if isinstance(key, bytes) else key: uwsgi.opt[key] for key in uwsgi.opt}
+    problems = []
+    threads = flags.get("threads", b"1")
+    if "enable-threads" not in flags and threads in (b"1", "1", True):
+        problems.append(
+            Problem(
+                "server",
+                "uWSGI runs without enable-threads: messages are sent only while a request is"
+                " being handled, if at all.",
+                "Add enable-threads = true to uWSGI's configuration.",
+            )
+        )
+    if "skip-atexit" in flags:
+        problems.append(
+            Problem(
+                "server",
+                "uWSGI runs with skip-atexit: what is not sent when a worker ends is lost.",
+                "Remove skip-atexit from uWSGI's configuration.",
+            )
+        )
+    return problems

@@ -1,0 +1,67 @@
+"""Hooks in Django: signals, and no database connection left open on the thread that runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import close_old_connections
+from django.dispatch import Signal
+
+from ..._message import Event
+from ..._publisher import Publisher
+from ...hooks import HOOK_METHODS, hook_methods
+from . import signals
+
+
+class SignalsHook:
+    """Sends the signals of one alias."""
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+
+    def on_delivered(self, event: Event) -> None:
+        """Send ``delivered``."""
+        self._send(signals.delivered, event)
+
+    def on_failed(self, event: Event) -> None:
+        """Send ``failed``."""
+        self._send(signals.failed, event)
+
+    def on_dropped(self, event: Event) -> None:
+        """Send ``dropped``."""
+        self._send(signals.dropped, event)
+
+    def _send(self, signal: Signal, event: Event) -> None:
+        if signal.receivers:
+            _with_connections(
+                lambda told: signal.send_robust(Publisher, event=told, using=self._alias)
+            )(event)
+
+
+class ConnectionsHook:
+    """One of the user's hooks, treated as a request is: stale connections are closed around it.
+
+    Its thread lives as long as the process and serves no requests, so nobody else would close them.
+    """
+
+    def __init__(self, hook: Any) -> None:
+        self.hook = hook
+        for name in HOOK_METHODS:
+            for method in hook_methods((hook,), name):
+                # on_accepted runs in the caller, where the connections are the caller's.
+                wrapped = method if name == "on_accepted" else _with_connections(method)
+                setattr(self, name, wrapped)
+
+
+def _with_connections(function: Callable[[Event], object]) -> Callable[[Event], None]:
+    def call(event: Event) -> None:
+        close_old_connections()
+        try:
+            function(event)
+        finally:
+            close_old_connections()
+
+    # What the core logs of a slow or failing hook.
+    call.__qualname__ = getattr(function, "__qualname__", type(function).__qualname__)
+    return call

@@ -1,0 +1,158 @@
+"""Flask: an extension that gives each application a publisher of its own.
+
+::
+
+    publisher = FlaskPublisher()
+    publisher.init_app(app)  # reads PUBLISHER_*, starts nothing, raises for settings that are wrong
+
+    @app.post("/orders")
+    def order():
+        publisher.client("sns").publish(TopicArn=ARN, Message="paid")
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, cast
+
+import click
+from flask import Flask, Response, current_app, jsonify
+from flask.cli import AppGroup
+
+from .._client import Client
+from .._publisher import Publisher
+from . import _commands, _health
+from ._settings import Settings, server_problems
+
+logger = logging.getLogger("publisher")
+
+_PREFIX = "PUBLISHER_"
+_EXTENSION = "publisher"
+
+
+class FlaskPublisher:
+    """The extension; one object may serve several applications.
+
+    The settings are the options of :func:`publisher.configure` in upper case after ``PUBLISHER_``
+    (``PUBLISHER_MAX_WORKERS``), and ``PUBLISHER_CLIENT``, a dict of ``boto3.client``'s arguments.
+    Nothing is closed when an application context ends: the exit of the process delivers the rest.
+
+    Args:
+        app: the same as calling :meth:`init_app` with it.
+    """
+
+    def __init__(self, app: Flask | None = None) -> None:
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Read the settings of ``app``, give it a publisher and the command ``flask publisher``.
+
+        Raises:
+            ValueError: a setting is unknown or its value not allowed; the text has all of them.
+            RuntimeError: it was called for this application before.
+        """
+        if _EXTENSION in app.extensions:
+            raise RuntimeError("this application has a publisher already: call init_app() once")
+        values = {
+            name.removeprefix(_PREFIX): value
+            for name, value in app.config.items()
+            if name.startswith(_PREFIX)
+        }
+        settings = Settings(values, _PREFIX)
+        if settings.errors:
+            raise ValueError(" ".join(f"{each.text} {each.hint}" for each in settings.errors))
+        for problem in [*settings.problems, *server_problems()]:
+            logger.warning("%s %s", problem.text, problem.hint)
+        app.extensions[_EXTENSION] = (Publisher(**settings.options), settings.client)
+        app.cli.add_command(_group)
+
+    @property
+    def publisher(self) -> Publisher:
+        """The current application's publisher. Raises RuntimeError outside of its context."""
+        return _current()[0]
+
+    def client(self, service_name: str, **kwargs: Any) -> Client:
+        """A client of the current application's publisher; the same object for equal arguments.
+
+        Args:
+            service_name: ``"sns"`` or ``"kinesis"``.
+            **kwargs: as in :func:`publisher.client`; they win over ``PUBLISHER_CLIENT``.
+
+        Raises:
+            RuntimeError: outside of an application context.
+        """
+        return _client(service_name, **kwargs)
+
+    def health(self) -> tuple[Response, int]:
+        """A view: the account as JSON, and 503 where messages do not get through."""
+        report = _health.report(self.publisher)
+        return jsonify({"default": report}), 200 if report["healthy"] else 503
+
+
+def _current() -> tuple[Publisher, dict[str, Any]]:
+    try:
+        found = current_app.extensions[_EXTENSION]
+    except KeyError:
+        raise RuntimeError("this application has no publisher: call init_app(app)") from None
+    return cast("tuple[Publisher, dict[str, Any]]", found)
+
+
+def _client(service_name: str, **kwargs: Any) -> Client:
+    publisher, defaults = _current()
+    if "client" not in kwargs:  # a ready client is used as it is
+        kwargs = {**defaults, **kwargs}
+    return publisher.client(service_name, **kwargs)
+
+
+# -- flask publisher
+
+_group = AppGroup("publisher", help="Look at and try this application's publisher.")
+_timeout = click.option("--timeout", default=10.0, show_default=True, help="Seconds to wait.")
+
+
+@_group.command("check")
+@click.option("--topic", "topics", multiple=True, help="ARN of an SNS topic.")
+@click.option("--stream", "streams", multiple=True, help="Name of a Kinesis stream.")
+@_timeout
+def _check(topics: tuple[str, ...], streams: tuple[str, ...], timeout: float) -> None:
+    """Ask AWS for topics and streams, without sending anything."""
+    click.echo("settings: ok")  # or init_app had raised
+    try:
+        for line in _commands.check(_client, topics, streams, timeout):
+            click.echo(line)
+    except _commands.CommandFailedError as error:
+        raise click.ClickException(str(error)) from error
+    finally:
+        _current()[0].close(timeout)
+
+
+@_group.command("stats")
+@click.argument("url")
+def _stats(url: str) -> None:
+    """Print the account of a running server, from the URL of its health view."""
+    try:
+        for line in _commands.fetched(url):
+            click.echo(line)
+    except _commands.CommandFailedError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@_group.command("send")
+@click.argument("message")
+@click.option("--topic", help="ARN of an SNS topic.")
+@click.option("--stream", help="Name of a Kinesis stream.")
+@click.option("--key", default="test", show_default=True, help="Kinesis's partition key.")
+@_timeout
+def _send(message: str, topic: str | None, stream: str | None, key: str, timeout: float) -> None:
+    """Send one message and wait until it is stored."""
+    try:
+        click.echo(
+            _commands.send(
+                _client, topic=topic, stream=stream, text=message, key=key, timeout=timeout
+            )
+        )
+    except _commands.CommandFailedError as error:
+        raise click.ClickException(str(error)) from error
+    finally:
+        _current()[0].close(timeout)
