@@ -14,6 +14,8 @@ from urllib.request import ProxyHandler, build_opener
 
 import boto3
 
+from . import COUNT_PATH
+
 START_TIMEOUT = 60.0
 """Seconds that the server may take to start, on a cold and busy machine."""
 
@@ -83,7 +85,7 @@ class Sink:
         self.sns: Any = boto3.client("sns", endpoint_url=url)
         self.kinesis: Any = boto3.client("kinesis", endpoint_url=url)
         self._sqs: Any = boto3.client("sqs", endpoint_url=url)
-        self._count_url = f"{url}/demo/requests"
+        self._count_url = f"{url}{COUNT_PATH}"
         self.topic = self.sns.create_topic(Name="demo")["TopicArn"]
         self._queue = self._sqs.create_queue(QueueName="demo")["QueueUrl"]
         attributes = self._sqs.get_queue_attributes(

@@ -54,6 +54,10 @@ def bars(console: Console) -> Iterator[Bars]:
         yield Bars(progress)
 
 
+BALANCE = ("delivered", "failed", "dropped", "cancelled", "outstanding")  # they add up to accepted
+LEDGER = ("accepted", *BALANCE, "retries", "requests")
+
+
 @dataclass(frozen=True)
 class Arrival:
     """What came out at the end, compared with what was sent."""
@@ -94,61 +98,51 @@ class Arrival:
 
 def comparison(runs: dict[tuple[str, str], Run]) -> Table:
     """The table of what each way cost, for runs by (destination, way)."""
-    table = Table(title="The same lines, two ways", title_justify="left")
-    for column in ("", "sent with"):
-        table.add_column(column, no_wrap=True)
-    for column in (
+    table = _table("The same lines, two ways")
+    headings = (
         "lines",
-        "caller held",
-        "delivered in",
-        "a second",
-        "requests",
+        "caller\nheld, s",
+        "all\ndone, s",
+        "lines a\nsecond",
+        "faster",
+        "calls",
         "retries",
-        "CPU",
-    ):
-        table.add_column(column, justify="right")
+        "CPU, s",
+    )
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
     for destination in dict.fromkeys(destination for destination, _ in runs):
+        table.add_row(destination)
         ways = {way: run for (place, way), run in runs.items() if place == destination}
         base = next(iter(ways.values()))
         for way, run in ways.items():
-            faster = "" if run is base else f" ({run.per_second / base.per_second:,.0f}x)"
             table.add_row(
-                destination if run is base else "",
-                way,
+                f"  {way}",
                 f"{run.messages:,}",
-                _seconds(run.held),
-                _seconds(run.total),
-                f"{run.per_second:,.0f}{faster}",
+                f"{run.held:.3f}",
+                f"{run.total:.3f}",
+                f"{run.per_second:,.0f}",
+                "" if run is base else f"{run.per_second / base.per_second:,.1f}x",
                 f"{run.requests:,}",
                 f"{run.retries:,}",
-                _seconds(run.cpu),
+                f"{run.cpu:.3f}",
             )
-        table.add_section()
     return table
-
-
-LEDGER = (
-    "accepted",
-    "delivered",
-    "failed",
-    "dropped",
-    "cancelled",
-    "outstanding",
-    "retries",
-    "requests",
-)
 
 
 def ledger(stats: Any) -> Table:
     """The publisher's own account, destination by destination."""
-    table = Table(title="The ledger: publisher.stats()", title_justify="left")
-    table.add_column("")
-    for column in LEDGER:
-        table.add_column(column, justify="right")
-    for name, account in (*stats.destinations.items(), ("total", stats.total)):
-        table.add_row(name, *(f"{getattr(account, column):,}" for column in LEDGER))
+    accounts = {**stats.destinations, "total": stats.total}
+    table = _table("The ledger, from publisher.stats()")
+    for name in accounts:
+        table.add_column(name, justify="right")
+    for entry in LEDGER:
+        counts = (f"{getattr(account, entry):,}" for account in accounts.values())
+        table.add_row(entry, *counts)
     return table
 
 
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds >= 0.1 else f"{seconds * 1000:.1f} ms"
+def _table(title: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table.add_column("", no_wrap=True)
+    return table

@@ -9,9 +9,9 @@ from rich.console import Console
 
 import publisher
 
-from .aws import Sink, running_server
+from . import FAULT_EVERY, LATENCY
+from .aws import SHARDS, Sink, running_server
 from .report import Arrival, bars, comparison, ledger
-from .server import FAULT_EVERY, LATENCY
 from .ways import Run, Send, Step, one_by_one, to_stream, to_topic, with_futures
 
 PLAIN_AT_MOST = 300
@@ -26,9 +26,10 @@ def run(lines: Sequence[str], console: Console) -> bool:
     Raises `aws.DemoError` if the local server does not start.
     """
     console.print(
-        f"{len(lines):,} lines to a topic (with a queue behind it) and a stream of 4 shards, on a "
-        f"local server:\na round trip of {LATENCY * 1000:.0f} ms, and one entry in {FAULT_EVERY} "
-        "fails on the way.\n"
+        f"{len(lines):,} lines to a topic with a queue behind it and a stream of {SHARDS} shards,\n"
+        f"on this machine. A round trip takes {LATENCY * 1000:.0f} ms, and one entry in "
+        f"{FAULT_EVERY} fails on the way.\n",
+        highlight=False,
     )
     runs: dict[tuple[str, str], Run] = {}
     arrivals: dict[tuple[str, str], Arrival] = {}
