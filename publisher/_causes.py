@@ -119,7 +119,7 @@ def cause(code: str, scene: Scene) -> str:
 
 
 def hot_shard(shards: Mapping[str, int]) -> str:
-    """The one shard that nearly all refusals are about, as a text; empty if they are spread, or few.
+    """The shard that nearly all refusals are about, as a text; empty if they are spread or few.
 
     Args:
         shards: refused tries by shard.

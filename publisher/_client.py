@@ -12,6 +12,7 @@ from ._future import CANCELLED, PublishFuture
 from ._message import BatchFuture, Message, Route
 from ._options import Delivery
 from ._ordering import OrderedLane
+from ._process import HERE
 from ._sending import error_named, failure_of
 from .errors import InvalidMessage
 from .services import EntryError, Service
@@ -127,7 +128,7 @@ class Client:
         self._line: Line | None = None
         self._routes = {}
         self._core: Core | None = None
-        self._accept = service.accept
+        self._accept: Callable[[Mapping[str, Any]], Any] = service.accept
         setattr(self, service.single, self._publish_one)
         setattr(self, service.batch, self._publish_many)
 
@@ -135,7 +136,7 @@ class Client:
 
     def _publish_one(self, **params: Any) -> PublishFuture:
         core = self._core
-        if core is None or core is not self._publisher._core or core.pid != os.getpid():
+        if core is None or core is not self._publisher._core or not HERE[0]:
             core = self._bind()
         accepted = self._accept(params)
         if accepted is None:
@@ -144,14 +145,11 @@ class Client:
         route = self._routes.get(address)
         if route is None:
             route = self._route(address)
-        if size > core.flow.max_bytes:
-            raise self._too_large(size, core)
         return core.accept(route, entry, size)
 
     def _publish_many(self, **params: Any) -> PublishFuture:
         core = self._bind()
-        params = core.teller.prepare(self._service.batch, params)
-        accepted = self._service.accept_batch(params)
+        accepted = self._service.accept_batch(core.teller.prepare(self._service.batch, params))
         if accepted is None:
             return self._call(self._service.batch, params)
         address, entries, sizes, context = accepted

@@ -11,20 +11,22 @@ import os
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ._batching import NEVER, Lane, Request
 from ._flow import FlowControl
 from ._future import CANCELLED, FINISHED, LOCK, PENDING, Callback, finish_locked, is_live
-from ._losses import Losses
-from ._message import BatchEntry, BatchFuture, Event, Message, Route
+from ._losses import Losses, code_of
+from ._message import BatchEntry, BatchFuture, Message, Route
 from ._options import Delivery, Options
 from ._scheduling import Scheduler, Turn
 from ._sending import Outcome, Target, perform, timed_out
 from ._stats import Account, Stats
+from ._telling import Teller, errors_of
 from .errors import BufferFull, PublisherClosed
-from .hooks import HOOK_METHODS, hook_methods
 
 logger = logging.getLogger("publisher")
 
@@ -49,21 +51,17 @@ class Core:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        if (
-            LOCK.pid != os.getpid()
-        ):  # a host that forks without telling Python (uWSGI): no at-fork handler ran
-            LOCK.renew()
         self.options = options
         self.pid = os.getpid()
         self.clock = clock
         self.wall = wall
-        self.hooks = {name: hook_methods(options.hooks, name) for name in HOOK_METHODS}
+        self.teller = Teller(options.hooks)
         self.flow = FlowControl(
-            options.max_messages, options.max_bytes, always_lock=bool(self.hooks["on_accepted"])
+            options.max_messages, options.max_bytes, always_lock=self.teller.watches
         )
         self.account = Account()
         self.scheduler = Scheduler(options.max_workers, options.grace)
-        self.losses = Losses(clock)
+        self.losses = Losses(clock, self._bounds_text())
         self.lines: dict[Any, Any] = {}  # the clients' lanes, by client
         self._deliveries: dict[Any, Delivery] = {}
         self.runtime = runtime(self)
@@ -75,7 +73,7 @@ class Core:
 
     # -- the caller's half
 
-    def accept(self, route: Route, entry: Any, size: int, kind: type[Message] = Message) -> Message:
+    def accept(self, route: Route, entry: Any, size: int) -> Message:
         """Accept one message.
 
         Returns its future, which has ended already if there was no room for it.
@@ -84,7 +82,7 @@ class Core:
             PublisherClosed: after close().
             BufferFull: at the bound, with on_full="raise".
         """
-        message = kind(route, entry, self.clock())
+        message = Message(route, entry, self.clock())
         if not self._enter(message, size):
             self._accept_slowly(message, size)
         return message
@@ -178,8 +176,8 @@ class Core:
         """Tell, count and append a message that has its permit, also where Ctrl-C hits a hook."""
         lane = message.route.lane
         try:
-            if self.hooks["on_accepted"]:
-                self._tell_accepted(message, size)
+            if self.teller.watches:
+                self.teller.accepted(message, size)
         finally:
             with self.account.lock:  # without a GIL every message comes this way
                 lane.counters.accepted += 1
@@ -206,6 +204,8 @@ class Core:
         with self.account.lock:
             counters.accepted += 1
             counters.accepted_bytes += size
+        if self.teller.watches:
+            self.teller.accepted(message, size, entered=False)
         self.settle(
             [message],
             [(_build_full, self._full_text(), None)],
@@ -227,29 +227,17 @@ class Core:
         flow = self.flow
         return (
             f"{flow.messages:,} messages and {flow.bytes:,} bytes are waiting; the bounds are"
-            f" max_messages={flow.max_messages:,} and max_bytes={flow.max_bytes:,}"
+            f" {self._bounds_text()}"
         )
+
+    def _bounds_text(self) -> str:
+        return f"max_messages={self.flow.max_messages:,} and max_bytes={self.flow.max_bytes:,}"
 
     def _closed_error(self) -> PublisherClosed:
         return PublisherClosed(
             "the publisher is closed; publisher.configure() or publisher.Publisher() makes a new"
             " one"
         )
-
-    def _tell_accepted(self, message: Message, size: int) -> None:
-        target: Target = message.route.lane.target
-        event = Event(
-            service=target.service.name,
-            operation=target.operation,
-            destination=target.key,
-            params=target.params(message.entry),
-            size=size,
-        )
-        for hook in self.hooks["on_accepted"]:
-            try:
-                hook(event)
-            except Exception:
-                logger.exception("the hook on_accepted raised")
 
     # -- the end of a message
 
@@ -284,7 +272,7 @@ class Core:
             return 0
         lane = messages[0].route.lane
         measure, counters = lane.measure, lane.counters
-        hooks = self.hooks[_HOOK_OF[end]] if end in _HOOK_OF else ()
+        hook = _HOOK_OF.get(end)
         phase = CANCELLED if end == WITHDRAWN else FINISHED
         failed = end in (FAILED, DROPPED)
         callbacks: list[Callback] = []
@@ -316,7 +304,7 @@ class Core:
                     counters.dropped[reason or "closed"] += count
                 accepted = [message.accepted for message, _ in pairs]
                 counters.note_latency(now, accepted)
-            if hooks:
+            if self.teller.wants(hook):
                 told = [
                     (message, message.entry, size)
                     for (message, _), size in zip(pairs, sizes, strict=True)
@@ -339,12 +327,14 @@ class Core:
                 value = None if cancelled else (_build_batch, batch, None)
                 callbacks += finish_locked(batch, CANCELLED if cancelled else FINISHED, value)
         calls: list[tuple[Callable[..., Any], Any]] = list(callbacks)
-        if hooks:
-            calls += [(self._tell, (hooks, *item, reason, now)) for item in told]
+        if told:
+            calls += self.teller.ended(hook, told, reason, now)
         if failed:
-            calls.append(
-                (self.losses.note, (lane.target.key, end, [value for _, value in pairs], reason))
-            )
+            codes = Counter(reason or code_of(value) for _, value in pairs)
+            if end == FAILED:
+                with self.account.lock:
+                    counters.note_failed(codes)
+            calls.append((self.losses.note, (lane.target, counters, end, codes)))
         if calls:
             self.runtime.call(calls)
         if self._flushes:
@@ -370,27 +360,6 @@ class Core:
         """What ``future.cancel()`` does."""
         return bool(self.settle([message], [None], WITHDRAWN))
 
-    def _tell(self, item: tuple[Any, ...]) -> None:
-        """Run on the callbacks' thread: tell hooks of a message's end."""
-        hooks, message, entry, size, reason, now = item
-        target: Target = message.route.lane.target
-        value = message._outcome(0)
-        failed = isinstance(value, BaseException)
-        event = Event(
-            service=target.service.name,
-            operation=target.operation,
-            destination=target.key,
-            params=target.params(entry),
-            size=size,
-            attempts=message.attempts,
-            response=None if failed else value,
-            exception=value if failed else None,
-            duration=now - message.accepted,
-            reason=reason,
-        )
-        for hook in hooks:
-            hook(event)
-
     # -- the sender's half
 
     def step(self) -> tuple[list[Request], float]:
@@ -410,7 +379,10 @@ class Core:
         """
         outcome = Outcome()
         try:
-            outcome = perform(request, self.clock, self.wall)
+            if self.teller.brackets:
+                outcome = self.teller.bracket(request, partial(self._perform, request))
+            else:
+                outcome = self._perform(request)
             self._count(request, outcome)
             late = len(outcome.delivered) - self.settle(
                 outcome.delivered, outcome.values, DELIVERED
@@ -442,6 +414,9 @@ class Core:
             self.runtime.wake()
         return turn.requests[0] if turn.requests else None
 
+    def _perform(self, request: Request) -> Outcome:
+        return perform(request, self.clock, self.wall)
+
     def _count(self, request: Request, outcome: Outcome) -> None:
         counters = request.lane.counters
         resent = sum(1 for message in request.messages if len(message.history) > 1)
@@ -449,42 +424,10 @@ class Core:
             counters.requests += 1
             counters.bytes_sent += outcome.size
             counters.retries += resent
-        target: Target = request.lane.target
-        calls: list[tuple[Callable[..., Any], Any]] = []
-        if hooks := self.hooks["on_sent"]:
-            event = Event(
-                service=target.service.name,
-                operation=target.sends,
-                destination=target.key,
-                size=outcome.size,
-                messages=len(request.messages),
-                duration=outcome.duration,
-                attempts=request.messages[0].history[-1:],
-            )
-            calls += [(hook, event) for hook in hooks]
-        if hooks := self.hooks["on_retry"]:
-            calls += [
-                (self._tell_retry, (hooks, message, message.entry, *rest))
-                for message, *rest in outcome.retried
-            ]
-        if calls:
+            if outcome.failed or outcome.retried:
+                counters.note_errors(*errors_of(outcome))
+        if calls := self.teller.sent(request, outcome):
             self.runtime.call(calls)
-
-    def _tell_retry(self, item: tuple[Any, ...]) -> None:
-        hooks, message, entry, delay, failure = item
-        target: Target = message.route.lane.target
-        event = Event(
-            service=target.service.name,
-            operation=target.operation,
-            destination=target.key,
-            params=target.params(entry) if entry is not None else {},
-            size=message.route.lane.measure(entry) if entry is not None else 0,
-            attempts=message.attempts,
-            exception=target.error(failure),
-            delay=delay,
-        )
-        for hook in hooks:
-            hook(event)
 
     def _end_late(self, turn: Turn) -> None:
         """End what ran out of time."""

@@ -1,6 +1,6 @@
 """One log line when messages are lost, not one for each.
 
-Rate-limited per (destination, error code).
+Rate-limited per (destination, error code), and one line with the totals at the end.
 """
 
 from __future__ import annotations
@@ -8,16 +8,48 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from ._message import Failure
+from ._causes import Scene, cause
+from ._message import Failure, Message
+
+if TYPE_CHECKING:
+    from ._sending import Target
+    from ._stats import Counters, Ledger
 
 logger = logging.getLogger("publisher")
 
 #: Seconds between two lines about the same destination and code.
 INTERVAL = 10.0
 _MAX_KEYS = 1_000
+
+
+class Limiter:
+    """Says which lines to write: one per key and interval; the rest is counted.
+
+    Args:
+        clock: seconds, never going back.
+        interval: seconds between two lines of the same key.
+    """
+
+    def __init__(self, clock: Callable[[], float], interval: float = INTERVAL) -> None:
+        self._clock = clock
+        self._interval = interval
+        self._quiet_until: dict[Any, float] = {}
+        self._suppressed: Counter[Any] = Counter()
+
+    def suppressed(self, key: Any, count: int) -> int | None:
+        """How many events were not written since the last line; None: do not write this either."""
+        now = self._clock()
+        if now < self._quiet_until.get(key, 0.0):
+            self._suppressed[key] += count
+            return None
+        if len(self._quiet_until) >= _MAX_KEYS:
+            self._quiet_until.clear()
+            self._suppressed.clear()
+        self._quiet_until[key] = now + self._interval
+        return self._suppressed.pop(key, 0)
 
 
 class Losses:
@@ -27,12 +59,12 @@ class Losses:
 
     Args:
         clock: seconds, never going back.
+        bounds: of the buffer, for people.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._quiet_until: dict[tuple[str, str], float] = {}
-        self._suppressed: Counter[tuple[str, str]] = Counter()
+    def __init__(self, clock: Callable[[], float], bounds: str) -> None:
+        self._limiter = Limiter(clock)
+        self._bounds = bounds
         # A logging handler may publish, and that message may be lost in turn: it is counted, not
         # logged, or there would be no end to it.
         self._logging = threading.local()
@@ -42,35 +74,35 @@ class Losses:
         """Log nothing from here on: somebody else says it all at once."""
         self._silent = True
 
-    def note(self, item: tuple[str, str, Sequence[Any], str | None]) -> None:
-        """Messages of one destination ended without being delivered."""
-        destination, end, values, reason = item
+    def note(self, item: tuple[Target, Counters, str, Mapping[str, int]]) -> None:
+        """Messages of one destination ended without being delivered, so many with each code."""
+        target, counters, end, codes = item
         if self._silent or getattr(self._logging, "now", False):
             return
-        codes = Counter(reason or _code_of(value) for value in values)
-        now = self._clock()
+        destination = target.key
         for code, count in codes.items():
-            key = (destination, code)
-            if now < self._quiet_until.get(key, 0.0):
-                self._suppressed[key] += count
+            suppressed = self._limiter.suppressed((destination, end, code), count)
+            if suppressed is None:
                 continue
-            if len(self._quiet_until) >= _MAX_KEYS:
-                self._quiet_until.clear()
-            self._quiet_until[key] = now + INTERVAL
-            suppressed = self._suppressed.pop(key, 0)
+            region = destination.split(":")[1]
+            scene = Scene(target.permission, region, target.home, counters.shards, self._bounds)
+            why = cause(code, scene)
             self._logging.now = True
             try:
                 logger.error(
-                    "%d messages to %s %s: %s (suppressed %d)",
+                    "%d message%s to %s %s: %s%s (suppressed %d)",
                     count,
+                    "" if count == 1 else "s",
                     destination,
                     end,
                     code,
+                    f", {why}" if why else "",
                     suppressed,
                     extra={
                         "event": f"publisher.{end}",
                         "destination": destination,
                         "error_code": code,
+                        "cause": why,
                         "messages": count,
                         "suppressed": suppressed,
                     },
@@ -79,10 +111,27 @@ class Losses:
                 self._logging.now = False
 
 
-def _code_of(value: Any) -> str:
+def lost_text(total: Ledger) -> str:
+    """What was lost, in one line; empty if nothing was."""
+    lost = total.failed + total.dropped
+    if not lost:
+        return ""
+    counts = {
+        **{f"failed with {code}": count for code, count in total.failed_by_code.items()},
+        **{f"dropped, {reason}": count for reason, count in total.dropped_by_reason.items()},
+    }
+    parts = sorted(((count, text) for text, count in counts.items() if count), reverse=True)
+    listed = ", ".join(f"{count:,} {text}" for count, text in parts[:5])
+    return f"{lost:,} of {total.accepted:,} messages were lost: {listed}"
+
+
+def code_of(value: Any) -> str:
+    """The error code behind what a failed future keeps; else its exception's name."""
     parts = value if type(value) is tuple else (value,)
-    failure = next((part for part in parts if isinstance(part, Failure)), None)
-    if failure is not None:
-        return failure.code
+    for part in parts:
+        if isinstance(part, Failure):
+            return part.code
+        if isinstance(part, Message) and part.history and part.history[-1].error_code:
+            return part.history[-1].error_code
     made = parts[0](*parts[1:]) if type(value) is tuple else value
     return type(made).__name__

@@ -101,6 +101,7 @@ class Event:
             ``on_failed``, ``on_dropped``.
         delay: seconds until the next try, in ``on_retry``.
         reason: ``"buffer_full"``, ``"expired"`` or ``"closed"``, in ``on_dropped``.
+        errors: how many of the request's messages failed this time, by error code; in ``on_sent``.
     """
 
     service: str
@@ -115,6 +116,7 @@ class Event:
     duration: float | None = None
     delay: float | None = None
     reason: str | None = None
+    errors: Mapping[str, int] = field(default_factory=dict)
 
 
 class Route:

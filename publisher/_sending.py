@@ -28,6 +28,8 @@ class Target(Protocol):
     """Where a lane's messages go: one destination of one boto3 client."""
 
     service: Service
+    permission: str  # the IAM action that sending needs
+    home: str  # the region that the destination's ARN names; empty where there is none
     operation: str  # boto3's method name that the caller called
     sends: str  # and the one that goes out
     limits: Limits  # of one request
@@ -88,6 +90,7 @@ class Outcome:
         answer: what goes back to the lane.
         duration: seconds the request took.
         size: bytes of the entries that went out.
+        sent_as: boto3's method name of the operation that went out.
     """
 
     delivered: list[Message] = field(default_factory=list)
@@ -97,6 +100,7 @@ class Outcome:
     answer: Answer = field(default_factory=Answer)
     duration: float = 0.0
     size: int = 0
+    sent_as: str = ""
 
 
 class _Histories:
@@ -164,7 +168,7 @@ def perform(request: Request, clock: Callable[[], float], wall: Callable[[], flo
         return outcome
     measure = request.lane.measure
     outcome.size = sum([measure(entry) for entry in entries])
-    sent_as = target.sends
+    sent_as = outcome.sent_as = target.sends
     started, began = wall(), clock()
     results: Sequence[Any] | None = None
     reply: Mapping[str, Any] = {}

@@ -75,10 +75,10 @@ class Ledger:
             for item in fields(self)
             if item.name not in (*_MAPPINGS, "oldest_age", "latency")
         }
-        mappings = {name: _added(getattr(self, name), getattr(other, name)) for name in _MAPPINGS}
+        for name in _MAPPINGS:
+            sums[name] = _added(getattr(self, name), getattr(other, name))
         return Ledger(
             **sums,
-            **mappings,
             oldest_age=max(self.oldest_age, other.oldest_age),
             latency=tuple(map(sum, zip(self.latency, other.latency, strict=True))),
         )

@@ -3,14 +3,19 @@
 A hook is any object with one or more of the methods of :class:`Hook`; each takes one frozen
 :class:`publisher.Event`. They run on the thread ``publisher-callbacks``, except ``on_accepted``,
 which runs in the caller. A hook that raises is logged and contained; a slow one delays only other
-hooks and callbacks.
+hooks and callbacks. What concerns one message runs in the context variables of whoever published
+it: a request's id bound there, or a tracer's span, is at hand. To capture them costs the caller time
+and keeps what they hold alive as long as the message: a hook that has no use for them says
+``caller_context = False``.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
+from ._losses import INTERVAL, Limiter
 from ._message import Event
 
 HOOK_METHODS = ("on_accepted", "on_sent", "on_delivered", "on_retry", "on_failed", "on_dropped")
@@ -20,7 +25,13 @@ class Hook:
     """A base to inherit from where that reads well; inheriting is not needed.
 
     Only the methods that a class overrides are called.
+
+    Attributes:
+        caller_context: whether the methods about one message run in the context variables of
+            whoever published it.
     """
+
+    caller_context: bool = True
 
     def on_accepted(self, event: Event) -> None:
         """A message was accepted; runs in the caller of ``publish()``, who waits for it."""
@@ -28,7 +39,7 @@ class Hook:
     def on_sent(self, event: Event) -> None:
         """A request came back, with whatever outcome.
 
-        Its operation, size, number of messages and duration.
+        Its operation, size, number of messages, how many of them failed by error code, duration.
         """
 
     def on_delivered(self, event: Event) -> None:
@@ -47,43 +58,70 @@ class Hook:
 class LoggingHook(Hook):
     """Logs retries, failures and drops to one logger; never a message's content.
 
+    One line per (event, destination, error code) and interval; the next line says how many were
+    left out.
+
     Args:
         logger: a ``logging.Logger``; default: ``publisher.events``.
         level: of the lines for failed and dropped messages; retries are logged one step (10) below
             it.
+        interval: seconds between two lines of the same kind; 0 writes them all.
     """
 
-    def __init__(self, logger: logging.Logger | None = None, level: int = logging.WARNING) -> None:
+    def __init__(
+        self,
+        logger: logging.Logger | None = None,
+        level: int = logging.WARNING,
+        interval: float = INTERVAL,
+    ) -> None:
         self._logger = logger or logging.getLogger("publisher.events")
         self._level = level
+        self._limiter = Limiter(time.monotonic, interval)
 
     def on_retry(self, event: Event) -> None:
+        """Log one step below the level."""
         self._log(self._level - 10, "retry", event)
 
     def on_failed(self, event: Event) -> None:
+        """Log at the level."""
         self._log(self._level, "failed", event)
 
     def on_dropped(self, event: Event) -> None:
+        """Log at the level."""
         self._log(self._level, "dropped", event)
 
     def _log(self, level: int, name: str, event: Event) -> None:
+        if not self._logger.isEnabledFor(level):
+            return
         last = event.attempts[-1] if event.attempts else None
         code = (last.error_code if last else None) or event.reason
+        suppressed = self._limiter.suppressed((name, event.destination, code), 1)
+        if suppressed is None:
+            return
         self._logger.log(
             level,
-            "%s %s: %s after %d tries (%d bytes)",
+            "%s %s: %s after %d tries, %d bytes (suppressed %d)",
             name,
             event.destination,
             code,
             len(event.attempts),
             event.size,
+            suppressed,
             extra={
                 "event": f"publisher.{name}",
                 "destination": event.destination,
                 "error_code": code,
                 "attempts": len(event.attempts),
+                "suppressed": suppressed,
             },
         )
+
+
+def wants_context(hook: Any) -> bool:
+    """Whether a hook's methods are to run in the context variables of whoever published."""
+    if not getattr(hook, "caller_context", True):
+        return False
+    return any(hook_methods((hook,), name) for name in HOOK_METHODS if name != "on_sent")
 
 
 def hook_methods(hooks: tuple[Any, ...], name: str) -> tuple[Any, ...]:

@@ -165,6 +165,10 @@ class Service:
         """The destination's name, for people and metrics."""
         raise NotImplementedError
 
+    def shard_in(self, text: str) -> str:
+        """The part of a destination that an error's text names, where a service has such parts."""
+        return ""
+
     def single_request(self, address: Any, entry: Any) -> dict[str, Any]:
         """boto3's keyword arguments of the single operation."""
         raise NotImplementedError

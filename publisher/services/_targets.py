@@ -45,6 +45,7 @@ class _Target:
         self.service = service
         self.connection = connection
         self.operation = operation
+        self.home = ""
         self._label = label
 
     @property
@@ -78,6 +79,8 @@ class BatchTarget(_Target):
     def __init__(self, service: Service, connection: Connection, address: Any) -> None:
         super().__init__(service, connection, service.single, service.label(address))
         self.address = address
+        self.home = _region_in(address)
+        self.permission = service.permission
         self.sends = service.batch
         self.limits = service.limits
         self._singles_refused_until = 0.0
@@ -160,6 +163,7 @@ class CallTarget(_Target):
 
     def __init__(self, service: Service, connection: Connection, operation: str) -> None:
         super().__init__(service, connection, operation, api_name(operation))
+        self.permission = f"{service.name}:{api_name(operation)}"
         self.sends = operation
         self.limits = Limits(1, 2**63)
 
@@ -179,6 +183,13 @@ class CallTarget(_Target):
 
     def params(self, entry: Any) -> dict[str, Any]:
         return dict(entry.params)
+
+
+def _region_in(address: Any) -> str:
+    """The region of an ARN, or of one among ``(parameter, value)`` pairs."""
+    values = [address] if isinstance(address, str) else [value for _, value in address]
+    arn = next((value for value in values if value.startswith("arn:")), "")
+    return arn.split(":")[3] if arn.count(":") >= 5 else ""
 
 
 def call_size(params: Any) -> int:

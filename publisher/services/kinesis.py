@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -12,6 +13,7 @@ from . import Accepted, EntryError, Service, Verdict, check_str, missing, utf8_s
 MAX_KEY = 256  # characters
 _SOURCE = "https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html"
 _ADDRESS = ("StreamName", "StreamARN", "StreamId")
+_SHARD = re.compile(r"shardId-\d{1,20}")
 _TABLE = frozenset({"Data", "PartitionKey", "ExplicitHashKey", *_ADDRESS})
 _RECORD = frozenset({"Data", "PartitionKey", "ExplicitHashKey"})
 
@@ -34,6 +36,10 @@ class Kinesis(Service):
         "InvalidArgumentException": (Verdict.FINAL, Verdict.SPLIT),
         "DryRunOperationException": (Verdict.FINAL, Verdict.FINAL),
     }
+
+    def shard_in(self, text: str) -> str:
+        found = _SHARD.search(text)
+        return found.group() if found else ""
 
     def accept(self, params: Mapping[str, Any]) -> Accepted | None:
         if not params.keys() <= _TABLE or "PartitionKey" not in params:

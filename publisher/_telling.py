@@ -1,0 +1,267 @@
+"""Telling hooks: what they are told is built when the first one asks, and each call is contained.
+
+Whoever publishes waits for ``on_accepted`` alone; the rest runs on the thread of callbacks, in the
+context variables of whoever published the message (``structlog``'s, a tracer's), which are captured
+at acceptance, and only where a hook wants them.
+
+Two methods that a tracer may have beside those of :class:`publisher.Hook`:
+
+``prepare(operation, params) -> params``
+    in the caller, before a call is checked: what it returns is checked, measured and sent.
+``sending(event, contexts) -> finish(event)``
+    on a worker, around a request: the event, and the contexts of its messages.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ._message import Event, Failure, Message
+from .hooks import HOOK_METHODS, hook_methods, wants_context
+
+if TYPE_CHECKING:
+    from ._batching import Request
+    from ._sending import Outcome, Target
+    from .services import Service
+
+logger = logging.getLogger("publisher")
+
+Call = tuple[Callable[[Any], object], Any]
+
+
+class Telling:
+    """One event, for all hooks that are told of it."""
+
+    __slots__ = ("_build", "_event", "context")
+
+    def __init__(self, build: Callable[[], Event], context: contextvars.Context | None) -> None:
+        self._build = build
+        self._event: Event | None = None
+        self.context = context
+
+    @property
+    def event(self) -> Event:
+        if self._event is None:
+            self._event = self._build()
+        return self._event
+
+
+class HookCall:
+    """One method of one hook; it bears the method's name, for the log."""
+
+    __slots__ = ("__qualname__", "_in_context", "_method")
+
+    def __init__(self, method: Callable[[Event], object], in_context: bool) -> None:
+        self._method = method
+        self._in_context = in_context
+        self.__qualname__ = getattr(method, "__qualname__", type(method).__qualname__)
+
+    def __call__(self, telling: Telling) -> None:
+        if telling.context is None or not self._in_context:
+            self._method(telling.event)
+        else:
+            telling.context.run(self._method, telling.event)
+
+
+class Teller:
+    """The hooks of one core.
+
+    Args:
+        hooks: of the options, checked.
+    """
+
+    def __init__(self, hooks: Sequence[Any]) -> None:
+        self._calls: dict[str, list[HookCall]] = {name: [] for name in HOOK_METHODS}
+        for hook in hooks:
+            for name in HOOK_METHODS:
+                for method in hook_methods((hook,), name):
+                    self._calls[name].append(HookCall(method, wants_context(hook)))
+        self._sending = [hook.sending for hook in hooks if hasattr(hook, "sending")]
+        self._prepare = [hook.prepare for hook in hooks if hasattr(hook, "prepare")]
+        #: The contexts of the messages that live; None where no hook wants them.
+        self._contexts: dict[Message, contextvars.Context] | None = None
+        if any(map(wants_context, hooks)):
+            self._contexts = {}
+        self.on_accepted = self._calls["on_accepted"]
+        #: Every message has to be shown to :meth:`accepted`.
+        self.watches = bool(self.on_accepted) or self._contexts is not None
+        self.brackets = bool(self._sending)
+
+    # -- in the caller
+
+    def accept(self, service: Service) -> Callable[[Mapping[str, Any]], Any]:
+        """``service.accept``, behind what the hooks make of the arguments."""
+        if not self._prepare:
+            return service.accept
+        return lambda params: service.accept(self.prepare(service.single, params))
+
+    def prepare(self, operation: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The arguments as the hooks would have them."""
+        for prepare in self._prepare:
+            try:
+                params = prepare(operation, params)
+            except Exception:
+                logger.exception("%s raised", getattr(prepare, "__qualname__", "prepare"))
+        return params
+
+    def accepted(self, message: Message, size: int, *, entered: bool = True) -> None:
+        """A message was accepted: keep its caller's context and, if it got in, tell the hooks."""
+        context = None
+        if self._contexts is not None:
+            context = self._contexts[message] = contextvars.copy_context()
+        if not entered or not self.on_accepted:
+            return
+        telling = Telling(functools.partial(_described, message, message.entry, size), context)
+        for call in self.on_accepted:
+            try:
+                call(telling)
+            except Exception:
+                logger.exception("%s raised", call.__qualname__)
+
+    # -- on the sender's side; what is returned is run on the thread of callbacks
+
+    def ended(
+        self,
+        name: str | None,
+        told: Sequence[tuple[Message, Any, int]],
+        reason: str | None,
+        now: float,
+    ) -> list[Call]:
+        """Messages ended: told has each one's entry and size, for they have none any more."""
+        contexts = self._contexts
+        calls = self._calls[name] if name else []
+        if contexts is None and not calls:
+            return []
+        made: list[Call] = []
+        for message, entry, size in told:
+            context = None if contexts is None else contexts.pop(message, None)
+            if calls:
+                build = functools.partial(_ended, message, entry, size, reason, now)
+                telling = Telling(build, context)
+                made += [(call, telling) for call in calls]
+        return made
+
+    @property
+    def wants_ends(self) -> bool:
+        """Whether :meth:`ended` has to be told of every end."""
+        return self._contexts is not None
+
+    def wants(self, name: str | None) -> bool:
+        """Whether there is something to do at an end that hooks know as ``name``."""
+        return self._contexts is not None or bool(name and self._calls[name])
+
+    def sent(self, request: Request, outcome: Outcome) -> list[Call]:
+        """A request came back."""
+        made: list[Call] = []
+        if calls := self._calls["on_sent"]:
+            telling = Telling(functools.partial(_sent, request, outcome), None)
+            made += [(call, telling) for call in calls]
+        if calls := self._calls["on_retry"]:
+            for message, delay, failure in outcome.retried:
+                context = None if self._contexts is None else self._contexts.get(message)
+                build = functools.partial(_retried, message, message.entry, delay, failure)
+                telling = Telling(build, context)
+                made += [(call, telling) for call in calls]
+        return made
+
+    def bracket(self, request: Request, send: Callable[[], Outcome]) -> Outcome:
+        """Send a request with the tracers around it."""
+        contexts = self._contexts or {}
+        found = [contexts[message] for message in request.messages if message in contexts]
+        before = _about_to_send(request)
+        finishers = []
+        for sending in self._sending:
+            try:
+                finishers.append(sending(before, found))
+            except Exception:
+                logger.exception("%s raised", getattr(sending, "__qualname__", "sending"))
+        outcome = send()
+        after = _sent(request, outcome)
+        for finish in reversed(finishers):
+            try:
+                finish(after)
+            except Exception:
+                logger.exception("%s raised", getattr(finish, "__qualname__", "sending"))
+        return outcome
+
+
+def errors_of(outcome: Outcome) -> tuple[Counter[str], Counter[str]]:
+    """A request's failed tries by error code, and by shard where the error names one."""
+    codes: Counter[str] = Counter()
+    shards: Counter[str] = Counter()
+    lost = [message for message, _ in outcome.failed]
+    for message in [*lost, *(message for message, *_ in outcome.retried)]:
+        attempt = message.history[-1]
+        codes[attempt.error_code or "unknown"] += 1
+        target: Target = message.route.lane.target
+        if shard := target.service.shard_in(attempt.error_message or ""):
+            shards[shard] += 1
+    return codes, shards
+
+
+def _described(message: Message, entry: Any, size: int, **more: Any) -> Event:
+    target: Target = message.route.lane.target
+    return Event(
+        service=target.service.name,
+        operation=target.operation,
+        destination=target.key,
+        params=target.params(entry) if entry is not None else {},
+        size=size,
+        **more,
+    )
+
+
+def _ended(message: Message, entry: Any, size: int, reason: str | None, now: float) -> Event:
+    value = message._outcome(0)
+    failed = isinstance(value, BaseException)
+    return _described(
+        message,
+        entry,
+        size,
+        attempts=message.attempts,
+        response=None if failed else value,
+        exception=value if failed else None,
+        duration=now - message.accepted,
+        reason=reason,
+    )
+
+
+def _retried(message: Message, entry: Any, delay: float, failure: Failure) -> Event:
+    target: Target = message.route.lane.target
+    return _described(
+        message,
+        entry,
+        message.route.lane.measure(entry) if entry is not None else 0,
+        attempts=message.attempts,
+        exception=target.error(failure),
+        delay=delay,
+    )
+
+
+def _about_to_send(request: Request) -> Event:
+    target: Target = request.lane.target
+    return Event(
+        service=target.service.name,
+        operation=target.sends,
+        destination=target.key,
+        messages=len(request.messages),
+    )
+
+
+def _sent(request: Request, outcome: Outcome) -> Event:
+    target: Target = request.lane.target
+    return Event(
+        service=target.service.name,
+        operation=outcome.sent_as or target.sends,
+        destination=target.key,
+        size=outcome.size,
+        messages=len(request.messages),
+        duration=outcome.duration,
+        attempts=request.messages[0].history[-1:],
+        errors=dict(errors_of(outcome)[0]),
+    )
