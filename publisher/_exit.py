@@ -2,8 +2,8 @@
 
 At a normal exit Python runs ``threading._shutdown`` (its own callbacks, last registered first,
 among them the executors' endless join of their workers), waits for threads that are no daemons, and
-then runs ``atexit``. We drain in a callback that runs before that join, and take our workers out of the
-register of threads to join, for one of them may be stuck in a request. Both names are private;
+then runs ``atexit``. We drain in a callback that runs before that join, and take our workers out of
+the register of threads to join, for one of them may be stuck in a request. Both names are private;
 without them ``atexit`` does it all. Threads that live on may publish after that: ``atexit`` drains
 again, and whoever publishes later still (another ``atexit`` handler) waits for its own message.
 """
@@ -20,6 +20,8 @@ import threading
 import time
 import weakref
 from typing import TYPE_CHECKING
+
+from ._process import on_fork
 
 if TYPE_CHECKING:
     from ._core import Core
@@ -54,18 +56,16 @@ _process = _Process()
 
 def _after_fork_in_child() -> None:
     # The parent's threads do not exist here; what they had accepted is the parent's to deliver.
-    _process.inherited = _process.inherited or _process.registered
-    _process.begin()
+    if _process.pid != os.getpid():
+        _process.inherited = _process.inherited or _process.registered
+        _process.begin()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+on_fork(_after_fork_in_child)
 
 
 def register(threads: Threads) -> None:
     """Have the end of this process drain ``threads``. Called before the first thread starts."""
-    if _process.pid != os.getpid():  # a fork that Python was not told of
-        _after_fork_in_child()
     process = _process
     process.live.add(threads)
     if process.registered:

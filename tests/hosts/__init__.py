@@ -1,0 +1,1 @@
+"""The processes that a publisher lives in, started as their users start them."""

@@ -1,0 +1,123 @@
+"""A script ends: what it published is delivered, or given up in time, and its exit code is its own."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from tests.hosts.process import Process, assert_stored, expected
+from tests.servers import Answer, Endpoint
+
+Start = Callable[..., Process]
+
+END = "configure()\npublish('m', 120)\n"
+# After a delivered message: while boto3 loads its models, code from strings is run, and Python then
+# forgets that Ctrl-C was the reason, and ends with 1.
+INTERRUPTED = "publish('n')[0].result(); publish('o', 99); os.kill(os.getpid(), signal.SIGINT)"
+
+
+@pytest.mark.parametrize(
+    ("ends", "code"),
+    [
+        ("", 0),
+        ("sys.exit(7)", 7),
+        ("raise ZeroDivisionError", 1),
+        (INTERRUPTED, -signal.SIGINT),
+    ],
+    ids=["end", "sys.exit", "uncaught", "Ctrl-C"],
+)
+def test_everything_is_delivered(endpoint: Endpoint, start: Start, ends: str, code: int) -> None:
+    prelude = "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    process = start(prelude + END + ends, endpoint.url)
+    assert process.end() == code, process.log
+    more = {"n": 1, "o": 99} if ends is INTERRUPTED else {}
+    assert_stored(endpoint, expected(m=120, **more))
+    assert "abandoned" not in process.log
+
+
+def _refusing() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("network", ["never answers", "refuses", "no such host"])
+def test_the_end_comes_in_time_and_says_what_was_abandoned(
+    endpoint: Endpoint, start: Start, network: str
+) -> None:
+    endpoint.script(Answer(hold=threading.Event(), store=False))
+    url = {
+        "never answers": endpoint.url,
+        "refuses": _refusing(),
+        "no such host": "http://publisher.invalid",
+    }[network]
+    process = start(END + "ending()\nsys.exit(7)", url, CLOSE_TIMEOUT="1.5")
+    began = float(process.read_until("ending").split()[1])
+    assert process.end() == 7, process.log
+    assert process.ended - began < 1.5 + 1, process.log
+    lines = [line for line in process.log.splitlines() if line.startswith("ERROR publisher")]
+    assert lines == [
+        "ERROR publisher: 120 messages were abandoned at exit, close_timeout=1.5 s was not enough:"
+        " 120 to sns:us-east-1:hosts"
+    ], process.log
+
+
+def test_a_second_ctrl_c_ends_at_once(endpoint: Endpoint, start: Start) -> None:
+    endpoint.script(Answer(hold=threading.Event(), store=False))
+    code = END + "signal.signal(signal.SIGINT, signal.default_int_handler)\nending()"
+    process = start(code, endpoint.url, CLOSE_TIMEOUT="60")
+    process.read_until("ending")
+    endpoint.wait_for(lambda: endpoint.request_count)
+    process.signal(signal.SIGINT)
+    process.end(10)
+    assert "120 messages were abandoned" in process.log
+
+
+LATE = """
+configure()
+def first():  # registered before the first message: runs after the publisher's own handler
+    say("first", [future.result(0)["MessageId"] != "" for future in publish("first", 2)])
+def second():
+    publish("second", 60)
+atexit.register(first)
+publish("early", 15)
+def work():
+    threading.main_thread().join()
+    for future in publish("thread", 60):
+        future.result(20)
+    publish("last", 60)
+threading.Thread(target=work).start()
+atexit.register(second)
+"""
+
+
+def test_late_messages_are_delivered(endpoint: Endpoint, start: Start) -> None:
+    process = start("import atexit, threading\n" + LATE, endpoint.url)
+    assert process.read_until("first") == "first [True, True]"
+    assert process.end() == 0, process.log
+    assert_stored(endpoint, expected(early=15, thread=60, last=60, first=2, second=60))
+
+
+@pytest.mark.parametrize("where", ["atexit", "thread", "atexit with nobody there"])
+def test_the_first_message_may_be_a_late_one(endpoint: Endpoint, start: Start, where: str) -> None:
+    if where == "thread":
+        code = "threading.Thread(target=work).start()"
+    else:
+        code = "atexit.register(lambda: publish('m', 25))"
+    prelude = """
+import atexit, threading
+configure()
+def work():
+    threading.main_thread().join()
+    publish('m', 25)
+"""
+    url = _refusing() if where == "atexit with nobody there" else endpoint.url
+    process = start(prelude + code, url, CLOSE_TIMEOUT="1.5")
+    assert process.end() == 0, process.log
+    if url == endpoint.url:
+        assert_stored(endpoint, expected(m=25))
+    else:
+        assert "abandoned at exit" in process.log
