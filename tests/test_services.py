@@ -1,0 +1,436 @@
+"""One contract for every service: limits, entry, request, extractor, batch twin, verdicts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import boto3
+import botocore.validate
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import publisher
+from publisher import services
+from publisher.services import EntryError, Service, Verdict
+from tests.servers import Answer, Endpoint, Entry
+from tests.support import SESSION, SOON, STREAM, TOPIC, client
+
+ACCESS = ("AccessDenied", "AccessDeniedException", "ExpiredToken", "SignatureDoesNotMatch")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """What the contract needs to know of a service to try it: calls, and how they arrive."""
+
+    address: Mapping[str, str]
+    singles: Sequence[Mapping[str, Any]]  # arguments of the single operation beside the address
+    id: str | None  # the parameter that names an entry, where entries are matched by it
+    by_hand: Sequence[int]  # the bytes of each of `singles`, counted by hand
+    final: str  # a code of the service's own that ends a message
+    split: str  # one that splits a request
+    throttled: str
+
+
+SAMPLES = {
+    "sns": Sample(
+        {"TopicArn": TOPIC},
+        [
+            {"Message": "plain"},
+            {"Message": "\u00e9\U0001f600"},
+            {
+                "Message": "m",
+                "Subject": "s\u00e9",
+                "MessageAttributes": {
+                    "n\u00e9": {"DataType": "String", "StringValue": "v\u00e9"},
+                    "b": {"DataType": "Binary", "BinaryValue": b"\x00\xff"},
+                },
+            },
+            {"Message": "m", "MessageGroupId": "g", "MessageDeduplicationId": "d"},
+        ],
+        "Id",
+        [5, 6, 1 + 3 + (3 + 6 + 3) + (1 + 6 + 2), 1],
+        "NotFound",
+        "InvalidParameter",
+        "Throttled",
+    ),
+    "kinesis": Sample(
+        {"StreamName": STREAM},
+        [
+            {"Data": b"plain", "PartitionKey": "key"},
+            {"Data": b"", "PartitionKey": "\u00e9\U0001f600"},
+            {"Data": "\u00e9", "PartitionKey": "k", "ExplicitHashKey": "123"},
+        ],
+        None,
+        [8, 6, 3],
+        "ResourceNotFoundException",
+        "InvalidArgumentException",
+        "ProvisionedThroughputExceededException",
+    ),
+}
+
+
+@pytest.fixture(params=services.names())
+def service(request: pytest.FixtureRequest) -> Service:
+    return services.load(request.param)
+
+
+@pytest.fixture
+def sample(service: Service) -> Sample:
+    return SAMPLES[service.name]  # a new service brings a sample of its own
+
+
+def boto_client(service: Service) -> Any:
+    return SESSION.client(service.name, region_name="us-east-1")
+
+
+def input_shape(service: Service, operation: str) -> Any:
+    boto = boto_client(service)
+    name = boto.meta.method_to_api_mapping[operation]
+    return boto.meta.service_model.operation_model(name).input_shape
+
+
+def accepted(service: Service, sample: Sample) -> tuple[Any, list[Any]]:
+    """The address and the entries of the sample's single calls."""
+    made = [service.accept({**sample.address, **single}) for single in sample.singles]
+    assert None not in made
+    (address,) = {one.address for one in made if one}
+    return address, [one.entry for one in made if one]
+
+
+def named(service: Service, sample: Sample, single: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {**single, **({sample.id: name} if sample.id else {})}
+
+
+def test_the_services_are_those_that_are_named() -> None:
+    assert services.names() == tuple(SAMPLES)
+    assert set(services.DEFAULT_LINGER) == set(SAMPLES)
+    for name in services.names():
+        assert name in boto3.Session().get_available_services()
+        assert services.load(name).name == name
+
+
+# The batch twin
+
+
+def test_operations_and_their_parameters_are_boto3s(service: Service, sample: Sample) -> None:
+    single, batch = (input_shape(service, name) for name in (service.single, service.batch))
+    entries = batch.members[service.entries_parameter]
+    assert entries.type_name == "list"
+    members = entries.member.members
+    for each in sample.singles:
+        assert set(each) <= set(members)
+        assert set(each) <= set(single.members)
+    for parameter in sample.address:
+        assert parameter in single.members
+        assert parameter in batch.members
+    assert (
+        service.permission.partition(":")[0] == boto_client(service).meta.service_model.signing_name
+    )
+    if sample.id:
+        assert sample.id in members
+
+
+def test_limits_are_those_of_botocores_model(service: Service) -> None:
+    shape = input_shape(service, service.batch)
+    most = shape.members[service.entries_parameter].metadata.get("max")
+    assert most in (None, service.limits.entries)
+    assert service.limits.entries > 0
+    assert 0 < service.limits.bytes <= max(service.max_message, service.limits.bytes)
+    assert service.max_message_source.startswith("https://docs.aws.amazon.com/")
+
+
+# The entry
+
+
+def test_an_entry_is_measured_as_the_service_counts(service: Service, sample: Sample) -> None:
+    for single, size in zip(sample.singles, sample.by_hand, strict=True):
+        made = service.accept({**sample.address, **single})
+        assert made is not None
+        assert made.size == service.measure(made.entry) == size
+        hash(made.address)
+
+
+def test_an_entry_goes_out_as_the_caller_gave_it(service: Service, sample: Sample) -> None:
+    address, entries = accepted(service, sample)
+    for single, entry in zip(sample.singles, entries, strict=True):
+        request = service.single_request(address, entry)
+        validate(service, service.single, request)
+        found = {key: value for key, value in request.items() if key not in sample.address}
+        assert as_bytes(found) == as_bytes(single)
+
+
+def test_what_the_table_does_not_know_goes_as_it_is(service: Service, sample: Sample) -> None:
+    unknown = {**sample.address, **sample.singles[0], "SomethingNew": 1}
+    assert service.accept(unknown) is None
+    entries = [named(service, sample, sample.singles[0], "a")]
+    batch = {**sample.address, service.entries_parameter: entries, "SomethingNew": 1}
+    assert service.accept_batch(batch) is None
+
+
+def test_an_address_is_required_and_checked(service: Service, sample: Sample) -> None:
+    with pytest.raises(publisher.InvalidMessage):
+        service.accept(dict(sample.singles[0]))
+    address, _ = accepted(service, sample)
+    service.check_address(address)
+    for parameter, value in sample.address.items():
+        with pytest.raises(publisher.InvalidMessage, match=parameter):
+            service.check_address("")
+        for wrong in (7, b"bytes", ["list"], None, {"a": 1}):
+            with pytest.raises(publisher.InvalidMessage):
+                service.accept({**sample.singles[0], parameter: wrong})
+        assert value.endswith(service.label(address))
+        assert ":" not in service.label(address)
+
+
+def test_the_highest_limit_holds_to_the_byte(service: Service, sample: Sample) -> None:
+    (text,) = [key for key in ("Message", "Data") if key in sample.singles[0]]
+    rest = service.accept({**sample.address, **sample.singles[0]})
+    assert rest is not None
+    room = service.max_message - (rest.size - len(sample.singles[0][text]))
+    fill = sample.singles[0][text][:1]
+    largest = {**sample.address, **sample.singles[0], text: fill * room}
+    made = service.accept(largest)
+    assert made is not None
+    assert made.size == service.max_message
+    with pytest.raises(publisher.InvalidMessage, match=f"{service.max_message:,}"):
+        service.accept({**largest, text: fill * (room + 1)})
+
+
+# The request
+
+
+def test_a_batch_request_satisfies_botocores_model(service: Service, sample: Sample) -> None:
+    address, entries = accepted(service, sample)
+    many = (entries * service.limits.entries)[: service.limits.entries]
+    request = service.batch_request(address, many)
+    validate(service, service.batch, request)
+    sent = request[service.entries_parameter]
+    assert len(sent) == len(many)
+    for index, one in enumerate(sent):
+        wanted = sample.singles[index % len(sample.singles)]
+        found = {key: value for key, value in one.items() if key != sample.id}
+        assert as_bytes(found) == as_bytes(wanted)
+    if sample.id:
+        assert len({one[sample.id] for one in sent}) == len(sent)
+
+
+def test_the_callers_own_batch_makes_the_same_entries(service: Service, sample: Sample) -> None:
+    address, entries = accepted(service, sample)
+    given_entries = [
+        named(service, sample, single, f"mine-{i}") for i, single in enumerate(sample.singles)
+    ]
+    made = service.accept_batch({**sample.address, service.entries_parameter: given_entries})
+    assert made is not None
+    assert made[0] == address
+    assert list(made[1]) == entries
+    assert list(made[2]) == list(sample.by_hand)
+
+
+# The extractor
+
+
+def answers(service: Service, endpoint: Endpoint, count: int) -> Any:
+    """A real answer of the endpoint to a batch of `count`, through boto3."""
+    sample = SAMPLES[service.name]
+    address, entries = accepted(service, sample)
+    many = (entries * count)[:count]
+    boto = endpoint.client(service.name)
+    return getattr(boto, service.batch)(**service.batch_request(address, many))
+
+
+def test_each_entry_has_its_own_outcome(service: Service, endpoint: Endpoint) -> None:
+    endpoint.script(Answer(failures={0: "InternalFailure", 4: "Odd"}))
+    response = answers(service, endpoint, 6)
+    outcomes = service.read(response, 6)
+    failed = {i: one.code for i, one in enumerate(outcomes) if isinstance(one, EntryError)}
+    assert failed == {0: "InternalFailure", 4: "Odd"}
+    for outcome in outcomes:
+        if not isinstance(outcome, EntryError):
+            single = service.single_response(response, outcome)
+            assert single["ResponseMetadata"] == response["ResponseMetadata"]
+            assert "Id" not in single
+            assert "ErrorCode" not in single
+
+
+def test_matching_is_by_position_or_by_id(service: Service, endpoint: Endpoint) -> None:
+    response = answers(service, endpoint, 5)
+    outcomes = service.read(response, 5)
+    if SAMPLES[service.name].id is None:
+        records = next(value for value in response.values() if isinstance(value, list))
+        records.reverse()
+        assert service.read(response, 5) == outcomes[::-1]
+    else:
+        response["Successful"].reverse()
+        assert service.read(response, 5) == outcomes
+
+
+def test_an_answer_of_the_wrong_length_says_nothing_or_marks_the_missing(
+    service: Service, endpoint: Endpoint
+) -> None:
+    response = answers(service, endpoint, 5)
+    if SAMPLES[service.name].id is None:
+        for count in (4, 6):
+            with pytest.raises(ValueError, match=f"5 records for {count}"):
+                service.read(response, count)
+    else:
+        outcomes = service.read(response, 6)
+        assert [isinstance(one, EntryError) for one in outcomes] == [False] * 5 + [True]
+        assert len(service.read(response, 4)) == 4
+    with pytest.raises(ValueError, match="answer has n"):
+        service.read({"ResponseMetadata": {}}, 5)
+
+
+def test_batch_responses_are_in_the_callers_order(service: Service, endpoint: Endpoint) -> None:
+    endpoint.script(Answer(failures={1: "Odd"}))
+    response = answers(service, endpoint, 3)
+    outcomes = service.read(response, 3)
+    sample = SAMPLES[service.name]
+    given_entries = [named(service, sample, sample.singles[0], name) for name in "xyz"]
+    made = service.accept_batch({**sample.address, service.entries_parameter: given_entries})
+    assert made is not None
+    metadata = {"ResponseMetadata": response["ResponseMetadata"]}
+    found = service.batch_response(made[3], outcomes, metadata)
+    assert set(found) == set(response) | {"ResponseMetadata"}
+    if sample.id:
+        assert [one["Id"] for one in found["Successful"]] == ["x", "z"]
+        assert [(one["Id"], one["Code"]) for one in found["Failed"]] == [("y", "Odd")]
+    else:
+        assert found["FailedRecordCount"] == 1
+        assert [one.get("ErrorCode") for one in found["Records"]] == [None, "Odd", None]
+
+
+ODDITIES = st.sampled_from(
+    [None, True, 0, 1, 2.5, "0", "1", "2", "01", "", "x", [], [1], {}, {"Id": "0"}, [{"Id": "1"}]]
+)
+FIELDS = st.sampled_from(
+    ["Id", "MessageId", "SequenceNumber", "ShardId", "ErrorCode", "Code", "Message", "SenderFault"]
+)
+MEMBERS = st.lists(st.dictionaries(FIELDS, ODDITIES, max_size=4) | ODDITIES, max_size=4)
+RESPONSES = st.dictionaries(
+    st.sampled_from(["Records", "FailedRecordCount", "Successful", "Failed"]), MEMBERS | ODDITIES
+)
+
+
+@pytest.mark.parametrize("name", services.names())
+@settings(max_examples=150, deadline=None)
+@given(response=RESPONSES, count=st.integers(1, 4))
+def test_whatever_a_service_answers_each_entry_gets_one_outcome(
+    name: str, response: dict[str, Any], count: int
+) -> None:
+    service = services.load(name)
+    try:
+        outcomes = service.read(response, count)
+    except (ValueError, TypeError, AttributeError):  # "the answer does not say"
+        return
+    assert len(outcomes) == count
+    for outcome in outcomes:
+        if isinstance(outcome, EntryError):
+            assert isinstance(outcome.code, str)
+            assert outcome.code
+            hash(outcome)
+        else:
+            single = service.single_response({}, outcome)
+            assert single.get("MessageId") or single.get("SequenceNumber")
+
+
+# The verdicts
+
+
+def test_verdicts(service: Service, sample: Sample) -> None:
+    for code in (sample.final, *ACCESS):
+        assert service.verdict(code, whole=False) is Verdict.FINAL
+        assert service.verdict(code, whole=True) is Verdict.FINAL
+    for code in (sample.split, "ValidationException"):
+        assert service.verdict(code, whole=False) is Verdict.FINAL
+        assert service.verdict(code, whole=True) is Verdict.SPLIT
+    for code in (sample.throttled, "InternalFailure", "ServiceUnavailable", "NeverHeardOf", ""):
+        for whole in (False, True):
+            assert service.verdict(code, whole=whole) is Verdict.RETRY
+
+
+def test_no_verdict_is_both_final_for_many_and_retried_alone(service: Service) -> None:
+    for alone, many in {**services.COMMON_VERDICTS, **service.verdicts}.values():
+        assert alone in (Verdict.FINAL, Verdict.RETRY)
+        if alone is Verdict.RETRY:
+            assert many is Verdict.RETRY
+
+
+def test_kms_codes(service: Service) -> None:
+    """Disabled, NotFound, AccessDenied and OptInRequired are final, throttling passes."""
+    for name in ("Disabled", "NotFound", "AccessDenied"):
+        for code in (f"KMS{name}", f"KMS{name}Exception"):
+            assert service.verdict(code, whole=True) is Verdict.FINAL
+    assert service.verdict("KMSOptInRequired", whole=True) is Verdict.FINAL
+    for code in ("KMSThrottling", "KMSThrottlingException"):
+        assert service.verdict(code, whole=True) is Verdict.RETRY
+
+
+def test_every_code_of_the_model_has_been_thought_of(service: Service) -> None:
+    """What botocore's model says these operations may raise, and what is done about it."""
+    boto = boto_client(service)
+    found = {}
+    for operation in (service.single, service.batch):
+        model = boto.meta.service_model.operation_model(boto.meta.method_to_api_mapping[operation])
+        for shape in model.error_shapes:
+            code = shape.metadata.get("error", {}).get("code", shape.name)
+            found[code] = service.verdict(code, whole=True)
+    assert {code for code, verdict in found.items() if verdict is Verdict.RETRY} <= {
+        *("InternalError", "Throttled", "KMSThrottling", "KMSThrottlingException"),
+        *("ProvisionedThroughputExceededException", "InternalFailureException"),
+        "EmptyBatchRequest",  # nothing sends one
+        *("KMSInvalidState", "KMSInvalidStateException"),  # it passes when the key is back
+    }
+
+
+# All of it together
+
+
+def test_the_way_through_a_client(service: Service, sample: Sample, endpoint: Endpoint) -> None:
+    with client(service.name, endpoint.url) as ours:
+        singles = [
+            getattr(ours, service.single)(**sample.address, **single) for single in sample.singles
+        ]
+        entries = [
+            named(service, sample, single, f"mine-{i}") for i, single in enumerate(sample.singles)
+        ]
+        whole = getattr(ours, service.batch)(
+            **sample.address, **{service.entries_parameter: entries}
+        )
+        for future in (*singles, whole):
+            assert future.result(SOON)["ResponseMetadata"]["HTTPStatusCode"] == 200
+    seen = sorted(map(content, endpoint.stored()))
+    assert seen[::2] == seen[1::2]  # each twice: once by either operation
+    assert len(seen) == 2 * len(sample.singles)
+    assert sorted(entry.size for entry in endpoint.stored()) == sorted(
+        [
+            size - subject(single)
+            for single, size in zip(sample.singles, sample.by_hand, strict=True)
+        ]
+        * 2
+    )
+
+
+def subject(single: Mapping[str, Any]) -> int:
+    """Our count includes the subject, which the endpoint does not count."""
+    return len(single.get("Subject", "").encode())
+
+
+def content(entry: Entry) -> Any:
+    return entry.data, entry.partition_key or "", sorted(entry.attributes.items())
+
+
+def as_bytes(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, Mapping):
+        return {key: as_bytes(item) for key, item in value.items()}
+    return value
+
+
+def validate(service: Service, operation: str, params: Mapping[str, Any]) -> None:
+    validator = botocore.validate.ParamValidator()
+    report = validator.validate(dict(params), input_shape(service, operation))
+    assert not report.has_errors(), report.generate_report()
