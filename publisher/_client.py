@@ -154,9 +154,7 @@ class Client:
             return self._call(self._service.batch, params)
         address, entries, sizes, context = accepted
         route = self._routes.get(address) or self._route(address)
-        largest = max(sizes)
-        if largest > core.flow.max_bytes:
-            raise self._too_large(largest, core)
+        core.check_size(max(sizes))
         service = self._service
 
         def build(batch: BatchFuture) -> Any:
@@ -178,8 +176,7 @@ class Client:
             assert self._line is not None
             check_params(self._line.connection.get(), operation, params)
             sizes = (call_size(params),)
-        if max(sizes) > core.flow.max_bytes:
-            raise self._too_large(max(sizes), core)
+        core.check_size(max(sizes))
 
     # -- every other operation
 
@@ -189,8 +186,7 @@ class Client:
         assert line is not None
         check_params(line.connection.get(), operation, params)
         size = call_size(params)
-        if size > core.flow.max_bytes:
-            raise self._too_large(size, core)
+        core.check_size(size)
         route = self._routes.get((operation,))
         if route is None:
             # A call has nothing to wait for: it can share a request with no other.
@@ -325,12 +321,6 @@ class Client:
 
     def _delivery(self, core: Core) -> Delivery:
         return core.delivery(self._service.name, self._changes)
-
-    def _too_large(self, size: int, core: Core) -> InvalidMessage:
-        return InvalidMessage(
-            f"the message has {size:,} bytes; the buffer's bound max_bytes={core.flow.max_bytes:,}"
-            " could never hold it"
-        )
 
 
 def _copied(params: Mapping[str, Any]) -> dict[str, Any]:

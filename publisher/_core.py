@@ -18,7 +18,7 @@ from typing import Any
 
 from ._batching import NEVER, Lane, Request
 from ._flow import FlowControl
-from ._future import CANCELLED, FINISHED, LOCK, PENDING, Callback, finish_locked, is_live
+from ._future import CANCELLED, FINISHED, LOCK, PENDING, RUNNING, Callback, finish_locked
 from ._losses import Losses, code_of
 from ._message import BatchEntry, BatchFuture, Message, Route
 from ._options import Delivery, Options
@@ -26,7 +26,7 @@ from ._scheduling import Scheduler, Turn
 from ._sending import Outcome, Target, perform, timed_out
 from ._stats import Account, Stats
 from ._telling import Teller, errors_of
-from .errors import BufferFull, PublisherClosed
+from .errors import BufferFull, InvalidMessage, PublisherClosed
 
 logger = logging.getLogger("publisher")
 
@@ -155,6 +155,7 @@ class Core:
     def _accept_slowly(self, message: Message, size: int) -> None:
         """Full, closed, or a hook wants to know: what ``on_full`` says."""
         flow = self.flow
+        self.check_size(size)
         admitted = flow.take(size)
         if not admitted and not flow.closed:
             on_full = self.options.on_full
@@ -171,6 +172,14 @@ class Core:
             raise self._closed_error()
         else:
             self._turn_away(message, size)
+
+    def check_size(self, size: int) -> None:
+        """Raise InvalidMessage for a message that the buffer could never hold."""
+        if size > self.flow.max_bytes:
+            raise InvalidMessage(
+                f"the message has {size:,} bytes; the buffer's bound"
+                f" max_bytes={self.flow.max_bytes:,} could never hold it"
+            )
 
     def _append_told(self, message: Message, size: int) -> None:
         """Tell, count and append a message that has its permit, also where Ctrl-C hits a hook."""
@@ -280,16 +289,19 @@ class Core:
         batches: list[BatchFuture] = []
         now = self.clock()
         with LOCK.rlock:
-            if end == WITHDRAWN:
-                pairs = [
-                    pair for pair in zip(messages, values, strict=True) if pair[0]._phase == PENDING
-                ]
-            else:
-                pairs = [pair for pair in zip(messages, values, strict=True) if is_live(pair[0])]
-            if not pairs:
+            phases = (PENDING,) if end == WITHDRAWN else (PENDING, RUNNING)
+            live = [message for message in messages if message._phase in phases]
+            if not live:
                 return 0
-            sizes = [measure(message.entry) for message, _ in pairs]
-            size, count = sum(sizes), len(pairs)
+            if len(live) < len(messages):
+                kept = set(map(id, live))
+                values = [
+                    value
+                    for message, value in zip(messages, values, strict=True)
+                    if id(message) in kept
+                ]
+            sizes = [measure(message.entry) for message in live]
+            size, count = sum(sizes), len(live)
             if permits:
                 self.flow.release(count, size)
             with self.account.lock:
@@ -302,20 +314,20 @@ class Core:
                     counters.cancelled += count
                 else:
                     counters.dropped[reason or "closed"] += count
-                accepted = [message.accepted for message, _ in pairs]
-                counters.note_latency(now, accepted)
+                counters.note_latency(now, [message.accepted for message in live])
             if self.teller.wants(hook):
                 told = [
                     (message, message.entry, size)
-                    for (message, _), size in zip(pairs, sizes, strict=True)
+                    for message, size in zip(live, sizes, strict=True)
                 ]
-            for message, value in pairs:
+            release = not lane.keeps_entries
+            for message, value in zip(live, values, strict=True):
                 if message._watch is None:  # nobody waits: nothing to tell
                     message._value = value
                     message._phase = phase
                 else:
                     callbacks += finish_locked(message, phase, value, failed=failed)
-                if not lane.keeps_entries:
+                if release:
                     message.entry = None
                 if type(message) is BatchEntry:
                     batch = message.batch
@@ -330,7 +342,7 @@ class Core:
         if told:
             calls += self.teller.ended(hook, told, reason, now)
         if failed:
-            codes = Counter(reason or code_of(value) for _, value in pairs)
+            codes = Counter(reason or code_of(value) for value in values)
             if end == FAILED:
                 with self.account.lock:
                     counters.note_failed(codes)

@@ -17,6 +17,7 @@ from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, TypeAlias
 
+from ._process import on_fork
 from .errors import ForkedProcess
 
 logger = logging.getLogger("publisher")
@@ -48,6 +49,7 @@ class _Lock:
     """
 
     def __init__(self) -> None:
+        self.pid = 0
         self.renew()
 
     def renew(self) -> None:
@@ -55,6 +57,8 @@ class _Lock:
 
         Another thread of the parent may have held the old one.
         """
+        if self.pid == os.getpid():
+            return
         self.pid = os.getpid()
         self.rlock = threading.RLock()
         # wait() and as_completed() use a future's condition as a lock, many of them at once:
@@ -63,8 +67,7 @@ class _Lock:
 
 
 LOCK = _Lock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=LOCK.renew)
+on_fork(LOCK.renew)
 
 
 class _Watch:

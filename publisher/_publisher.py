@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 import warnings
 import weakref
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from . import services
 from ._client import Client
 from ._core import Core
 from ._options import Options, check_options
+from ._process import on_fork, take_note
 from ._runtime import Threads
 from ._stats import Ledger, Stats
 from .errors import PublisherClosed
@@ -58,9 +58,6 @@ class Publisher:
         self._clients: dict[Any, Client] = {}
         self._warned = False
         self._closed_in: int | None = None
-        self._lock = (
-            threading.Lock()
-        )  # guards _clients' eviction and _options; by process, see _current()
         self._make_core: Callable[[Options], Core] = core_factory
         self._cores: dict[int, Core] = {}
         self._core: Core | None = None
@@ -186,8 +183,8 @@ class Publisher:
         Returns:
             how many of those messages are still unresolved.
         """
-        core = self._core
-        return 0 if core is None or core.pid != os.getpid() else core.flush(timeout)
+        core = self._mine()
+        return 0 if core is None else core.flush(timeout)
 
     def close(self, timeout: float | None = None) -> Ledger:
         """Refuse messages, wait until every future has ended and callbacks have run, stop.
@@ -203,16 +200,16 @@ class Publisher:
             it is not final.
         """
         self._closed_in = os.getpid()
-        core = self._core
-        if core is None or core.pid != os.getpid():
+        core = self._mine()
+        if core is None:
             return Ledger()
         core.close(timeout)
         return core.stats().total
 
     def stats(self) -> Stats:
         """The account of every message accepted in this process."""
-        core = self._core
-        return Stats(Ledger(), {}) if core is None or core.pid != os.getpid() else core.stats()
+        core = self._mine()
+        return Stats(Ledger(), {}) if core is None else core.stats()
 
     def __enter__(self) -> Publisher:  # noqa: PYI034 - typing has no Self in Python 3.10
         return self
@@ -226,8 +223,8 @@ class Publisher:
         self.close()
 
     def __del__(self) -> None:
-        core = getattr(self, "_core", None)
-        if core is not None and core.started and not core.flow.closed and core.pid == os.getpid():
+        core = self._mine() if "_core" in self.__dict__ else None
+        if core is not None and core.started and not core.flow.closed:
             warnings.warn(
                 f"unclosed {self!r}: use close() or with",
                 ResourceWarning,
@@ -238,8 +235,8 @@ class Publisher:
             core.runtime.spawn(core.close_quietly)
 
     def __repr__(self) -> str:
-        core = self._core
-        if core is None or core.pid != os.getpid():
+        core = self._mine()
+        if core is None:
             return "<Publisher, nothing published>"
         state = "closed" if core.flow.closed else "open"
         return (
@@ -251,13 +248,23 @@ class Publisher:
 
     @property
     def _started(self) -> bool:
-        core = self._core
-        return core is not None and core.pid == os.getpid() and core.started
+        core = self._mine()
+        return core is not None and core.started
+
+    def _mine(self) -> Core | None:
+        """The core of this process, if there is one."""
+        take_note()
+        return self._core
 
     def _reconfigure(self, options: dict[str, Any]) -> None:
         self._options = check_options(Options(), options)
         self._core = None
         self._cores = {}
+
+    def _forget_parent(self) -> None:
+        """In the child of a fork: what was accepted before is the parent's to deliver."""
+        self._cores = {pid: core for pid, core in self._cores.items() if pid == os.getpid()}
+        self._core = None
 
     def _current(self) -> Core:
         """The core of this process: in the child of a fork, a new one.
@@ -265,9 +272,8 @@ class Publisher:
         Raises:
             PublisherClosed: after close().
         """
-        core = self._core
-        pid = os.getpid()
-        if core is not None and core.pid == pid:
+        core = self._mine()
+        if core is not None:
             return core
         if self._closed_in is not None:
             raise PublisherClosed(
@@ -276,7 +282,7 @@ class Publisher:
             )
         # No lock: another thread may have held it at the fork. One of several cores made at once is
         # used, the others never.
-        core = self._cores.setdefault(pid, self._make_core(self._options))
+        core = self._cores.setdefault(os.getpid(), self._make_core(self._options))
         self._core = core
         return core
 
@@ -288,6 +294,14 @@ def threaded_core(options: Options) -> Core:
 
 core_factory: Callable[[Options], Core] = threaded_core
 _publishers: weakref.WeakSet[Publisher] = weakref.WeakSet()
+
+
+def _renew() -> None:
+    for publisher in list(_publishers):
+        publisher._forget_parent()
+
+
+on_fork(_renew)
 
 
 def _key(session: Any, client: Any, kwargs: dict[str, Any]) -> tuple[Any, ...]:

@@ -211,16 +211,23 @@ def _read(
     respond = target.response
     failures: list[tuple[Message, Failure]] = []
     same: dict[EntryError, Failure] = {}
+    first: tuple[Attempt, ...] = ()  # the history of whatever was delivered at its first try
+    deliver, keep = outcome.delivered.append, outcome.values.append
     for message, result in zip(messages, results, strict=True):
-        if isinstance(result, EntryError):
+        if type(result) is EntryError:
             failure = same.get(result)
             if failure is None:
                 failure = same[result] = entry_failure(result, target.service, metadata)
             failures.append((message, failure))
+            continue
+        if first and not message.history:
+            message.history = first
         else:
             histories.add(message, None, request_id)
-            outcome.delivered.append(message)
-            outcome.values.append((respond, reply, result))
+            if len(message.history) == 1:
+                first = message.history
+        deliver(message)
+        keep((respond, reply, result))
     if failures:
         _decide(request, failures, histories, outcome, now)
 

@@ -4,7 +4,7 @@ A hook is any object with one or more of the methods of :class:`Hook`; each take
 :class:`publisher.Event`. They run on the thread ``publisher-callbacks``, except ``on_accepted``,
 which runs in the caller. A hook that raises is logged and contained; a slow one delays only other
 hooks and callbacks. What concerns one message runs in the context variables of whoever published
-it: a request's id bound there, or a tracer's span, is at hand. To capture them costs the caller time
+it: an id bound there, or a tracer's span, is at hand. To capture them costs the caller time
 and keeps what they hold alive as long as the message: a hook that has no use for them says
 ``caller_context = False``.
 """

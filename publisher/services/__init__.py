@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import importlib
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from .._batching import Limits
 from ..errors import InvalidMessage
@@ -38,12 +38,9 @@ class EntryError(NamedTuple):
     sender_fault: bool
 
 
-class Accepted(NamedTuple):
-    """A call that goes into a batch."""
-
-    address: Any  # hashable; equal for messages that may share a request
-    entry: Any  # what the batch request is built from; immutable
-    size: int  # bytes, as the service counts them
+#: A call that goes into a batch: its address (hashable; equal for messages that may share a request),
+#: its entry (immutable, what the batch request is built from), and its bytes as the service counts them.
+Accepted: TypeAlias = tuple[Any, Any, int]
 
 
 #: Codes that mean the same in every AWS service. (alone, in a request of many)
@@ -137,7 +134,9 @@ class Service:
         """
         raise NotImplementedError
 
-    def accept_batch(self, params: Mapping[str, Any]) -> tuple[Any, Sequence[Any], Sequence[int], Any] | None:
+    def accept_batch(
+        self, params: Mapping[str, Any]
+    ) -> tuple[Any, Sequence[Any], Sequence[int], Any] | None:
         """The batch twin's arguments.
 
         The address, an entry each, and what ``batch_response`` needs; None as above.

@@ -15,6 +15,7 @@ _SOURCE = "https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecord
 _ADDRESS = ("StreamName", "StreamARN", "StreamId")
 _SHARD = re.compile(r"shardId-\d{1,20}")
 _TABLE = frozenset({"Data", "PartitionKey", "ExplicitHashKey", *_ADDRESS})
+_USUAL = ("Data", "PartitionKey", "StreamName")
 _RECORD = frozenset({"Data", "PartitionKey", "ExplicitHashKey"})
 
 
@@ -42,12 +43,20 @@ class Kinesis(Service):
         return found.group() if found else ""
 
     def accept(self, params: Mapping[str, Any]) -> Accepted | None:
+        if len(params) == 3:  # the usual record, checked in one breath
+            data, key, stream = map(params.get, _USUAL)
+            if type(data) is bytes and type(key) is str and type(stream) is str and key.isascii():
+                size = len(data) + len(key)
+                if 0 < len(key) <= MAX_KEY and size <= self.max_message:
+                    return stream, (data, key), size
         if not params.keys() <= _TABLE or "PartitionKey" not in params:
             return None  # botocore's model decides: a record without a key is allowed since 2026
         entry, size = self._entry(params, "put_record")
-        return Accepted(self._address(params), entry, size)
+        return self._address(params), entry, size
 
-    def accept_batch(self, params: Mapping[str, Any]) -> tuple[Any, Sequence[Any], Sequence[int], Any] | None:
+    def accept_batch(
+        self, params: Mapping[str, Any]
+    ) -> tuple[Any, Sequence[Any], Sequence[int], Any] | None:
         if not params.keys() <= {"Records", *_ADDRESS}:
             return None
         if "Records" not in params:
@@ -116,7 +125,9 @@ class Kinesis(Service):
             raise ValueError(f"the answer has {found} records for {count} sent")
         # FailedRecordCount is not trusted: an error code decides, then a sequence number.
         return [
-            record if "SequenceNumber" in record and not record.get("ErrorCode") else _error(record)
+            record
+            if record.get("SequenceNumber") and not record.get("ErrorCode")
+            else _error(record)
             for record in records
         ]
 

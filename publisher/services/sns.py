@@ -57,6 +57,12 @@ class SNS(Service):
     }
 
     def accept(self, params: Mapping[str, Any]) -> Accepted | None:
+        if len(params) == 2:  # the usual message, checked in one breath
+            topic, message = params.get("TopicArn"), params.get("Message")
+            if type(topic) is str and type(message) is str and message.isascii():
+                size = len(message)
+                if size <= self.max_message:
+                    return topic, message, size
         if not params.keys() <= _TABLE:
             return None
         topic = params.get("TopicArn")
@@ -71,13 +77,8 @@ class SNS(Service):
         if "Message" not in params:
             raise missing("Message", "publish")
         message = params["Message"]
-        if len(params) == 2 and type(message) is str and message.isascii():
-            entry, size = message, len(message)
-            if size > self.max_message:
-                raise self._too_long(size)
-        else:
-            entry, size = self._entry(params)
-        return Accepted(topic, entry, size)
+        entry, size = self._entry(params)
+        return topic, entry, size
 
     def accept_batch(  # noqa: C901, PLR0912 - one check after the other
         self, params: Mapping[str, Any]
