@@ -175,7 +175,7 @@ def idle(bench: Bench) -> Rows:
 
     def run() -> Rows:
         variants = {}
-        calls = bench.scale(1_500, 150)
+        calls = bench.scale(600, 100)
         loads = {
             "": {"callers": 1, "calls": calls, "pace": 0.1, "burst": 10},
             "singly ": {"callers": 1, "calls": calls, "pace": 0.005},

@@ -18,8 +18,9 @@ def measure(name: str, service: str, endpoint: str, count: int) -> dict[str, flo
     """Send `count` messages with a peer, after a warm-up that opens its connections."""
     chosen = peer(name)
     with chosen.open(service, endpoint) as send:
-        # Enough for every connection to be open, little for a peer that does forty a second.
-        send(messages(service, max(40, count // 8)))
+        # Ten full batches where there are batches: every connection is open then.
+        warm = 40 if count < 1_000 else 5_000 if service == "kinesis" else 200
+        send(messages(service, min(warm, count)))
         work = messages(service, count, start=1_000_000)
         meter = Meter()
         send(work)
