@@ -17,7 +17,7 @@ from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, TypeAlias
 
-from ._process import on_fork
+from ._process import on_fork, take_note
 from .errors import ForkedProcess
 
 logger = logging.getLogger("publisher")
@@ -218,6 +218,7 @@ class PublishFuture(Future[Response]):
 
     @property
     def _condition(self) -> threading.Condition:  # type: ignore[override]
+        take_note()  # of a fork that Python was not told of: the lock may be held for ever
         return LOCK.condition
 
     @property
@@ -249,6 +250,7 @@ class PublishFuture(Future[Response]):
             raise CancelledError
         value = self._value
         if type(value) is tuple:
+            take_note()
             with LOCK.rlock:  # built once, so that every reader gets the same object
                 value = self._value
                 if type(value) is tuple:

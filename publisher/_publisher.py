@@ -130,9 +130,11 @@ class Publisher:
         if session is not None and not callable(getattr(session, "client", None)):
             raise TypeError(f"session= must be a boto3.Session, not {type(session).__name__}")
         service = services.load(service_name)
-        options = self._options
+        made_in = os.getpid()
 
         def connect() -> Connection:
+            if client is not None and os.getpid() != made_in:
+                client.close()  # forked since: the sockets in its pool are another process's too
             current = self._options
             defaults = {
                 "connect_timeout": current.connect_timeout,
@@ -141,7 +143,6 @@ class Publisher:
             }
             return Connection(service_name, kwargs, session, client, defaults, current.max_workers)
 
-        del options
         made = Client(self, service, connect, {})
         key = (
             (service_name, *_key(session, client, kwargs))

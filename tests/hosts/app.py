@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from concurrent.futures import Future
 from typing import Any
@@ -22,9 +23,7 @@ logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
 
 
 def configure(**options: Any) -> None:
-    publisher.configure(
-        **{"close_timeout": float(os.environ.get("CLOSE_TIMEOUT", "5")), **options}
-    )
+    publisher.configure(**{"close_timeout": float(os.environ.get("CLOSE_TIMEOUT", "5")), **options})
 
 
 def client(**kwargs: Any) -> publisher.Client:
@@ -40,6 +39,12 @@ def publish(name: str, count: int = 1) -> list[Future[Any]]:
 def say(*words: object) -> None:
     """Prints a line that the test waits for."""
     print(*words, flush=True)
+
+
+def wait_for_signals() -> None:
+    """Until a handler raises; in short turns, for one may come just before a long wait begins."""
+    for _ in range(300):
+        threading.Event().wait(0.1)
 
 
 def ending() -> None:

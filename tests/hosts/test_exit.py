@@ -1,4 +1,4 @@
-"""A script ends: what it published is delivered, or given up in time, and its exit code is its own."""
+"""A script ends: its messages are delivered, or given up in time, and its exit code is its own."""
 
 from __future__ import annotations
 

@@ -1,0 +1,325 @@
+"""Forks: each message belongs to one process, which delivers it once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.hosts.process import Process, assert_stored, expected
+from tests.servers import Endpoint
+
+Start = Callable[..., Process]
+
+PRELUDE = """
+import asyncio, concurrent.futures as cf, threading, ctypes
+configure(linger=0.1)
+
+def check(function):
+    # in a child: its exit code says how it went
+    try:
+        function()
+    except BaseException as error:
+        logging.exception('in the child')
+        os._exit(1)
+
+def reap(*pids):
+    for pid in pids:
+        _, status = os.waitpid(pid, 0)
+        assert os.waitstatus_to_exitcode(status) == 0, status
+"""
+
+
+def test_parent_child_and_grandchild(endpoint: Endpoint, start: Start) -> None:
+    process = start(
+        PRELUDE
+        + """
+publish('warm')[0].result()
+publish('before', 25)
+child = os.fork()
+if not child:
+    publish('child', 25)
+    grandchild = os.fork()
+    if not grandchild:
+        publish('grandchild', 25)
+        sys.exit(0)
+    publish('after', 25)
+    reap(grandchild)
+    assert publisher.stats().total.accepted == 50
+    sys.exit(0)
+publish('parent', 25)
+reap(child)
+assert publisher.flush(10) == 0
+total = publisher.stats().total
+assert total.accepted == total.delivered == 51, total
+""",
+        endpoint.url,
+    )
+    assert process.end() == 0, process.log
+    assert_stored(
+        endpoint, expected(warm=1, before=25, child=25, grandchild=25, after=25, parent=25)
+    )
+
+
+def test_only_the_child_publishes(endpoint: Endpoint, start: Start) -> None:
+    code = """
+sns = client()
+child = os.fork()
+if not child:
+    publish('child', 25)
+    sys.exit(0)
+reap(child)
+"""
+    process = start(PRELUDE + code, endpoint.url)
+    assert process.end() == 0, process.log
+    assert_stored(endpoint, expected(child=25))
+
+
+INHERITED = """
+inherited = [sns.publish(TopicArn=TOPIC, Message=f'in-{i}') for i in range(3)]
+batch = sns.publish_batch(TopicArn=TOPIC, PublishBatchRequestEntries=[
+    {'Id': str(i), 'Message': f'batch-{i}'} for i in range(3)])
+ran = []
+for future in inherited:
+    future.add_done_callback(lambda _: ran.append(os.getpid()))
+
+def all_ended():
+    began = time.monotonic()
+    for future in [*inherited, batch]:
+        assert future.done() and not future.cancelled() and not future.cancel(), future
+        assert type(future.exception()) is publisher.ForkedProcess
+        try:
+            future.result()
+        except publisher.ForkedProcess:
+            pass
+        else:
+            raise AssertionError(future)
+        called = []
+        future.add_done_callback(called.append)
+        assert called == [future]
+    done, waiting = cf.wait([*inherited, batch])
+    assert len(done) == 4 and not waiting
+    assert set(cf.as_completed(inherited)) == set(inherited)
+    async def wrapped():
+        return await asyncio.gather(*map(asyncio.wrap_future, inherited), return_exceptions=True)
+    assert {type(one) for one in asyncio.run(wrapped())} == {publisher.ForkedProcess}
+    assert not ran
+    assert time.monotonic() - began < 5
+"""
+
+
+def test_inherited_futures_end_at_once(endpoint: Endpoint, start: Start) -> None:
+    process = start(
+        PRELUDE
+        + "sns = client().with_options(linger=60)\n"
+        + INHERITED
+        + """
+child = os.fork()
+if not child:
+    check(all_ended)
+    os._exit(0)
+reap(child)
+assert all(future.running() or not future.done() for future in inherited)
+""",
+        endpoint.url,
+    )
+    assert process.end() == 0, process.log
+    assert_stored(endpoint, expected(**{"in": 3, "batch": 3}))
+
+
+# `with` a lock in another thread, for as long as the fork takes; each of them is one that the
+# publisher's threads hold for moments all the time.
+LOCKED = """
+from publisher import _future
+def hold(locks, held, release):
+    from contextlib import ExitStack
+    with ExitStack() as stack:
+        for lock in locks:
+            stack.enter_context(lock)
+        held.set()
+        release.wait(20)
+
+def forked_while_locked(fork):
+    core = publisher._default._core
+    locks = [_future.LOCK.rlock, core.scheduler.lock, core.account.lock, core.flow._lock]
+    held, release = threading.Event(), threading.Event()
+    holder = threading.Thread(target=hold, args=(locks, held, release))
+    holder.start()
+    held.wait()
+    pid = fork()
+    if pid:
+        release.set()
+        holder.join()
+    return pid
+"""
+
+
+def test_locks_that_another_thread_held_harm_nobody(endpoint: Endpoint, start: Start) -> None:
+    process = start(
+        PRELUDE
+        + "sns = client().with_options(linger=60)\n"
+        + INHERITED
+        + LOCKED
+        + """
+child = forked_while_locked(os.fork)
+if not child:
+    check(all_ended)
+    check(lambda: [future.result(10) for future in publish('child', 25)])
+    sys.exit(0)
+reap(child)
+""",
+        endpoint.url,
+    )
+    assert process.end() == 0, process.log
+    assert_stored(endpoint, expected(**{"in": 3, "batch": 3, "child": 25}))
+
+
+def test_a_fork_that_python_is_not_told_of(endpoint: Endpoint, start: Start) -> None:
+    """As uWSGI does it by default: no at-fork handler runs."""
+    process = start(
+        PRELUDE
+        + "sns = client().with_options(linger=60)\n"
+        + INHERITED
+        + LOCKED
+        + """
+publish('warm')[0].result()
+child = forked_while_locked(ctypes.PyDLL(None).fork)
+if not child:
+    check(all_ended)
+    check(lambda: [future.result(10) for future in publish('child', 25)])
+    check(lambda: publish('more', 25))
+    sys.exit(0)
+publish('parent', 25)
+reap(child)
+""",
+        endpoint.url,
+    )
+    assert process.end() == 0, process.log
+    assert_stored(
+        endpoint,
+        expected(**{"in": 3, "batch": 3, "warm": 1, "child": 25, "more": 25, "parent": 25}),
+    )
+
+
+def test_a_client_of_the_users_own(endpoint: Endpoint, start: Start) -> None:
+    """Its pooled connections are shared by the fork: the child must not use them."""
+    process = start(
+        PRELUDE
+        + """
+import boto3, warnings
+warnings.simplefilter('ignore')
+boto = boto3.client('sns', endpoint_url=os.environ['ENDPOINT'])
+boto.publish(TopicArn=TOPIC, Message='boto-0')
+sns = publisher.client('sns', client=boto)
+def both(name):
+    futures = [sns.publish(TopicArn=TOPIC, Message=f'{name}-{i}') for i in range(25)]
+    for future in futures:
+        future.result(20)
+child = os.fork()
+both('child' if not child else 'parent')
+if child:
+    reap(child)
+""",
+        endpoint.url,
+    )
+    assert process.end() == 0, process.log
+    assert_stored(endpoint, expected(boto=1, child=25, parent=25))
+    carried: dict[int, set[str]] = {}  # connection -> who used it
+    for request in endpoint.requests:
+        for entry in request.entries:
+            name = entry.data.decode().partition("-")[0]
+            carried.setdefault(request.connection, set()).add(name)
+    assert not any({"child"} < names for names in carried.values()), carried
+
+
+def test_os_exit_in_a_child_needs_a_flush(endpoint: Endpoint, start: Start) -> None:
+    code = """
+child = os.fork()
+if not child:
+    publish('child', 25)
+    assert publisher.flush(10) == 0
+    os._exit(0)
+reap(child)
+"""
+    process = start(PRELUDE + code, endpoint.url)
+    assert process.end() == 0, process.log
+    assert_stored(endpoint, expected(child=25))
+
+
+def test_many_forks_under_load(endpoint: Endpoint, start: Start) -> None:
+    process = start(
+        PRELUDE
+        + """
+def load():
+    for i in range(300):
+        client().publish(TopicArn=TOPIC, Message=f'load-{i}')
+threads = [threading.Thread(target=load) for _ in range(1)]
+publish('warm')[0].result()
+for thread in threads: thread.start()
+children = []
+for n in range(4):
+    child = os.fork()
+    if not child:
+        check(lambda: publish(f'c{n}', 5)[-1].result(20))
+        os._exit(0) if n % 2 and publisher.flush(10) == 0 else sys.exit(0)
+    children.append(child)
+reap(*children)
+for thread in threads: thread.join()
+""",
+        endpoint.url,
+    )
+    assert process.end() == 0, process.log
+    assert_stored(endpoint, expected(warm=1, load=300, **{f"c{n}": 5 for n in range(4)}))
+
+
+MULTIPROCESSING = """
+import multiprocessing
+from tests.hosts import children
+
+if __name__ == '__main__':
+    context = multiprocessing.get_context(sys.argv[1])
+    configure()
+    publish('warm')[0].result()
+    publish('before', 15)
+    process = context.Process(target=children.publish_and_return, args=('process',))
+    process.start()
+    publish('beside', 15)
+    with context.Pool(1) as pool:
+        pool.map(children.publish_and_return, ['pool1', 'pool2'], chunksize=1)
+        pool.close()
+        pool.join()
+    with cf.ProcessPoolExecutor(1, mp_context=context) as pool:
+        list(pool.map(children.publish_and_return, ['executor1', 'executor2']))
+    process.join()
+    assert process.exitcode == 0
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_multiprocessing(endpoint: Endpoint, start: Start, method: str) -> None:
+    code = "import concurrent.futures as cf\n" + MULTIPROCESSING.replace(
+        "sys.argv[1]", repr(method)
+    )
+    process = start(code, endpoint.url)
+    assert process.end(60) == 0, process.log
+    children = ("process", "pool1", "pool2", "executor1", "executor2")
+    assert_stored(endpoint, expected(warm=1, before=15, beside=15, **dict.fromkeys(children, 15)))
+
+
+def test_a_pool_that_is_terminated(endpoint: Endpoint, start: Start) -> None:
+    """`with Pool()` ends its children with SIGTERM: they need the signal handler."""
+    process = start(
+        """
+import multiprocessing
+from tests.hosts import children
+
+if __name__ == '__main__':
+    configure()
+    context = multiprocessing.get_context('fork')
+    with context.Pool(2, initializer=publisher.install_signal_handlers) as pool:
+        pool.map(children.publish_and_return, ['pool1', 'pool2', 'pool3'], chunksize=1)
+""",
+        endpoint.url,
+    )
+    assert process.end(60) == 0, process.log
+    assert_stored(endpoint, expected(pool1=15, pool2=15, pool3=15))
