@@ -1,0 +1,1 @@
+"""Small complete projects. `python -m examples django` starts one on a local AWS."""

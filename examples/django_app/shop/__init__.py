@@ -1,0 +1,1 @@
+"""A shop that tells the world about its orders."""

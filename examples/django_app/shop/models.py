@@ -1,0 +1,10 @@
+"""What the shop remembers."""
+
+from django.db import models
+
+
+class Order(models.Model):
+    """An order, and the id that SNS gave its message once it was delivered."""
+
+    item = models.CharField(max_length=100)
+    message_id = models.CharField(max_length=100, blank=True)

@@ -1,0 +1,14 @@
+"""Addresses."""
+
+from django.urls import path
+
+from publisher.contrib.django.views import health
+
+from . import views
+
+urlpatterns = [
+    path("orders", views.create),
+    path("orders/confirmed", views.confirm),
+    path("orders/<int:pk>", views.show),
+    path("health/publisher", health),
+]
