@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -47,6 +48,6 @@ def report(publisher: Publisher) -> dict[str, Any]:
 def as_dict(ledger: Ledger) -> dict[str, Any]:
     """A ledger as JSON's own types."""
     values = {item.name: getattr(ledger, item.name) for item in fields(ledger)}
-    values["dropped_by_reason"] = dict(ledger.dropped_by_reason)
-    values["latency"] = list(ledger.latency)
-    return values
+    return {
+        name: dict(value) if isinstance(value, Mapping) else value for name, value in values.items()
+    }

@@ -17,6 +17,8 @@ from . import signals
 class SignalsHook:
     """Sends the signals of one alias."""
 
+    caller_context = False  # context variables of whoever published are of no use to receivers
+
     def __init__(self, alias: str) -> None:
         self._alias = alias
 
@@ -52,6 +54,12 @@ class ConnectionsHook:
                 # on_accepted runs in the caller, where the connections are the caller's.
                 wrapped = method if name == "on_accepted" else _with_connections(method)
                 setattr(self, name, wrapped)
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else the hook has, such as a tracer's methods."""
+        if name in HOOK_METHODS:  # those that it merely inherits
+            raise AttributeError(name)
+        return getattr(self.hook, name)
 
 
 def _with_connections(function: Callable[[Event], object]) -> Callable[[Event], None]:
