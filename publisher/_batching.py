@@ -39,29 +39,36 @@ class Split:
 
     The first rejection is cut into a single entry and two halves of the rest. When all three are
     rejected alike, no entry is to blame and the splitting stops; as soon as one piece is accepted,
-    it goes on until the culprit stands alone.
+    it goes on until the culprit stands alone. Pieces of pieces do not count: they may come back,
+    rejected for a second culprit among them, before the half that has none is accepted.
     """
 
-    __slots__ = ("accepted", "code", "halves", "singles")
+    __slots__ = ("_accepted", "_code", "_first", "_rejected")
 
-    def __init__(self, code: str) -> None:
-        self.code = code
-        self.accepted = False
-        self.singles = 0
-        self.halves = 0
+    def __init__(self, code: str, first: Split | None = None) -> None:
+        self._code = code
+        self._first = self if first is None else first  # what the first three pieces share
+        self._accepted = False
+        self._rejected = 0
 
-    def note_rejected(self, code: str, size: int) -> None:
-        if code != self.code:
-            self.accepted = True  # it got further than its siblings: not the same cause
-        elif size == 1:
-            self.singles += 1
-        else:
-            self.halves += 1
+    def deeper(self) -> Split:
+        """What the pieces of a piece share."""
+        return Split(self._code, self._first)
+
+    def note_accepted(self) -> None:
+        """A piece was answered entry by entry."""
+        self._first._accepted = True
+
+    def note_rejected(self, code: str) -> None:
+        """A piece was rejected as a whole."""
+        if code != self._code:
+            self.note_accepted()  # it got further than its siblings: not the same cause
+        self._rejected += 1
 
     @property
     def hopeless(self) -> bool:
         """True once both halves and a single entry were rejected alike and nothing was accepted."""
-        return not self.accepted and self.halves >= 2 and self.singles >= 1
+        return not self._first._accepted and self._first._rejected >= 3
 
 
 class Request:
@@ -137,9 +144,6 @@ class Lane:
         self.withdraw = withdraw
         self.target = target
         self.routes: list[Route] = []
-        #: Callers wake the dispatcher when an inbox gets this long: 1 when idle, the batch limit
-        #: while the lane lingers, infinity while it waits for a worker.
-        self.wake_at: float = 1
         self.in_flight = 0
         self.cautious = False  # a request timed out: one at a time until one succeeds
         self.queued = False  # stands in the scheduler's queue of ready lanes
@@ -190,6 +194,21 @@ class Lane:
                     return now
                 due = min(due, inbox[0].accepted + route.delivery.linger)
         return due
+
+    def set_wake_at(self, now: float, due: float) -> bool:
+        """Set from which length of its inbox on each route's callers are to wake the dispatcher.
+
+        That is at once, where a message could be due before ``due``, when the lane is looked at
+        next: a retry's backoff or another route's linger may be longer than this one's. True if an
+        inbox has that length already: a caller that compared against the old number did not wake
+        anybody.
+        """
+        reached = False
+        for route in self.routes:
+            idle = not route.inbox and now + route.delivery.linger < due
+            route.wake_at = 1 if idle else self.limits.entries
+            reached = reached or len(route.inbox) >= route.wake_at
+        return reached
 
     def next_deadline(self) -> float:
         """No waiting message expires before this."""
@@ -346,4 +365,4 @@ def cut(
         middle = (len(rest) + 1) // 2
         return [piece for piece in (first, rest[:middle], rest[middle:]) if piece], Split(code)
     middle = (len(messages) + 1) // 2
-    return [messages[:middle], messages[middle:]], split
+    return [messages[:middle], messages[middle:]], split.deeper()

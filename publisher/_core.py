@@ -119,10 +119,10 @@ class Core:
                 self._turn_away(message, size)
         return batch
 
-    def _touch(self, lane: Lane) -> None:
-        lane.wake_at = NEVER
+    def _touch(self, route: Route) -> None:
+        route.wake_at = NEVER
         self.started = True
-        self.scheduler.touched.append(lane)
+        self.scheduler.touched.append(route.lane)
         if self.stopped:  # closed between the permit and the inbox
             self._abandon()
         else:
@@ -139,16 +139,15 @@ class Core:
         """
         flow = self.flow
         route = message.route
-        lane = route.lane
-        counters = lane.counters
+        counters = route.lane.counters
         if flow.messages < flow.limit and flow.bytes + size <= flow.max_bytes:
             flow.messages += 1
             flow.bytes += size
             counters.accepted += 1
             counters.accepted_bytes += size
             route.inbox.append(message)
-            if len(route.inbox) >= lane.wake_at:
-                self._touch(lane)
+            if len(route.inbox) >= route.wake_at:
+                self._touch(route)
             return True
         return False
 
@@ -183,17 +182,18 @@ class Core:
 
     def _append_told(self, message: Message, size: int) -> None:
         """Tell, count and append a message that has its permit, also where Ctrl-C hits a hook."""
-        lane = message.route.lane
+        route = message.route
+        counters = route.lane.counters
         try:
             if self.teller.watches:
                 self.teller.accepted(message, size)
         finally:
             with self.account.lock:  # without a GIL every message comes this way
-                lane.counters.accepted += 1
-                lane.counters.accepted_bytes += size
-            message.route.inbox.append(message)
-            if len(message.route.inbox) >= lane.wake_at:
-                self._touch(lane)
+                counters.accepted += 1
+                counters.accepted_bytes += size
+            route.inbox.append(message)
+            if len(route.inbox) >= route.wake_at:
+                self._touch(route)
 
     def _wait_for_room(self, size: int, timeout: float | None) -> bool:
         if (timeout is not None and timeout <= 0) or not _may_block():

@@ -129,12 +129,15 @@ class Route:
     its lock.
     """
 
-    __slots__ = ("backlog", "delivery", "inbox", "lane")
+    __slots__ = ("backlog", "delivery", "inbox", "lane", "wake_at")
 
     def __init__(self, lane: Lane, delivery: Delivery) -> None:
         self.lane = lane
         self.delivery = delivery
         self.inbox: deque[Message] = deque()
+        #: Callers wake the dispatcher when the inbox gets this long: 1 when the lane is idle, the
+        #: batch limit while it lingers, infinity while it waits for a worker.
+        self.wake_at: float = 1
         self.backlog: deque[Message] = (
             deque()
         )  # ordered lanes only: unsent messages that left the inbox

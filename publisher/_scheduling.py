@@ -223,16 +223,12 @@ class Scheduler:
         """
         self._expired += lane.expire(now)
         due = lane.due(now)
-        while due > now:
-            lane.wake_at = 1 if due == NEVER else lane.limits.entries
-            # A caller that compared against the old number did not wake us: look again after
-            # lowering it.
-            if not any(len(route.inbox) >= lane.wake_at for route in lane.routes):
-                break
+        while due > now and lane.set_wake_at(now, due):
             due = lane.due(now)
         timer = lane.next_deadline()
         if due <= now:
-            lane.wake_at = NEVER
+            for route in lane.routes:
+                route.wake_at = NEVER
             if not lane.queued:
                 lane.queued = True
                 self._ready.append(lane)

@@ -204,7 +204,7 @@ def _read(
     """The service answered: each entry has an outcome of its own."""
     target: Target = request.lane.target
     if request.split is not None:
-        request.split.accepted = True
+        request.split.note_accepted()
     outcome.answer.cautious = False
     metadata = dict(reply.get("ResponseMetadata") or {})
     request_id = metadata.get("RequestId")
@@ -254,7 +254,7 @@ def _reject(
         return
     split = request.split
     if split is not None:
-        split.note_rejected(failure.code, len(messages))
+        split.note_rejected(failure.code)
     if verdict is Verdict.SPLIT:
         if split is None or not split.hopeless:
             outcome.answer.pieces, outcome.answer.split = cut(messages, split, failure.code)
