@@ -58,7 +58,7 @@ tests/node_modules/.made: tests/package.json tests/package-lock.json
 # ---------------------------------------------------------------- what people run
 
 demo: $(VENV)/.demo
-	@$(BIN)/python -m demo $(if $(INPUT),--input "$(INPUT)")
+	@$(BIN)/python -m publisher demo $(if $(INPUT),--input "$(INPUT)")
 
 PYTEST ?=
 test: lint node

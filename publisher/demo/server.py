@@ -184,10 +184,10 @@ def _quicken_queues() -> None:
     """
 
     def first_ten(queue: Any) -> list[Any]:
-        return list(islice((m for m in queue._messages if m.visible), 10))  # noqa: SLF001
+        return list(islice((m for m in queue._messages if m.visible), 10))
 
     def delete(queue: Any, receipt: str) -> None:
-        waiting = queue._messages  # noqa: SLF001
+        waiting = queue._messages
         for position, message in enumerate(waiting):
             if message.had_receipt_handle(receipt):
                 queue.pending_messages.discard(message)

@@ -1,4 +1,4 @@
-"""Run the demo: `python -m demo [--input FILE]`."""
+"""Run the demo: `python -m publisher demo [--input FILE]`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo and return its exit code: 0 all arrived, 1 something did not, 2 bad input."""
     parser = argparse.ArgumentParser(
-        prog="demo",
+        prog="python -m publisher demo",
         description="Send lines to a topic and a stream, the plain boto3 way and through "
         "publisher, and check that every one arrived. No AWS account is needed or touched.",
         epilog="exit code: 0 every line arrived, 1 something was lost, 2 bad input",

@@ -1,0 +1,205 @@
+"""Region, credentials, the way to a topic or a stream. Nothing is published, no secret shown."""
+
+from __future__ import annotations
+
+import datetime as dt
+import email.utils
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from .._causes import ACCESS, CREDENTIALS, MISSING, Scene, cause
+from ..doctor import ERROR, OK, WARNING, Finding
+from ..services import load
+from ..services._connection import Connection
+from .live import endpoint
+
+_TIMEOUT = 5  # seconds
+_MAX_SKEW = 240  # seconds; AWS refuses signatures that are 300 off
+_TOO_HIGH = str(
+    2**128
+)  # no shard has this hash key: Kinesis refuses the record, and stores nothing
+
+
+def findings(
+    topic: str | None, stream: str | None, region: str | None, endpoint_url: str | None
+) -> Iterator[Finding]:
+    """Everything that has to do with AWS; requests only for ``topic`` and ``stream``."""
+    import boto3
+
+    try:
+        session = boto3.Session()
+        found = region or session.region_name
+    except Exception as error:  # noqa: BLE001 - a broken profile is a finding
+        yield Finding(ERROR, "settings", _short(error), "mend ~/.aws/config or AWS_PROFILE")
+        return
+    yield from _region(found, topic or stream)
+    yield from _credentials(session)
+    for name in sorted(os.environ):
+        if name.startswith("AWS_ENDPOINT_URL") and endpoint_url is None:
+            yield Finding(OK, "endpoint", f"{name} is set: {_shown(os.environ[name])}")
+            yield from endpoint("endpoint", os.environ[name])
+    for service, target in (("sns", topic), ("kinesis", stream)):
+        if target is not None:
+            yield from _destination(session, service, target, found, endpoint_url)
+
+
+def _region(region: str | None, target: str | None) -> Iterator[Finding]:
+    if region:
+        yield Finding(OK, "region", region)
+    elif target is None or not target.startswith("arn:"):
+        yield Finding(
+            ERROR, "region", "none is set", "set AWS_DEFAULT_REGION, or region in ~/.aws/config"
+        )
+
+
+def _credentials(session: Any) -> Iterator[Finding]:
+    try:
+        credentials = session.get_credentials()
+    except Exception as error:  # noqa: BLE001 - a broken profile is a finding
+        yield Finding(ERROR, "credentials", _short(error), "mend ~/.aws/credentials")
+        return
+    if credentials is None:
+        yield Finding(
+            ERROR,
+            "credentials",
+            "none were found",
+            "give the process a role, set AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret",
+        )
+    else:
+        yield Finding(OK, "credentials", f"found, by {credentials.method}")
+
+
+def _destination(
+    session: Any, service: str, target: str, region: str | None, endpoint_url: str | None
+) -> Iterator[Finding]:
+    home = target.split(":")[3] if target.count(":") >= 5 else ""
+    about = f"{service} {target.rpartition(':')[2].rpartition('/')[2]}"
+    if home and region and home != region:
+        yield Finding(
+            ERROR,
+            about,
+            f"wrong region: its ARN says {home}, a client made here is for {region}",
+            f"make the client with region_name={home!r}",
+        )
+    try:
+        client = _client(session, service, region or home or None, endpoint_url)
+    except Exception as error:  # noqa: BLE001 - whatever boto3 says is the finding
+        yield Finding(ERROR, about, _short(error))
+        return
+    url = client.meta.endpoint_url
+    yield from endpoint(about, url)
+    yield from _reach(about, url)
+    yield from _try(
+        about, client, service, target, Scene(load(service).permission, region or home, home)
+    )
+
+
+def _client(session: Any, service: str, region: str | None, endpoint_url: str | None) -> Any:
+    kwargs = {"region_name": region, "endpoint_url": endpoint_url}
+    given = {name: value for name, value in kwargs.items() if value is not None}
+    timeouts = {"connect_timeout": _TIMEOUT, "read_timeout": _TIMEOUT}
+    return Connection(service, given, session, None, timeouts, 1).get()
+
+
+def _reach(about: str, url: str) -> Iterator[Finding]:
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY")):
+        return  # what a proxy can reach only the request below can tell
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=_TIMEOUT).close()
+    except OSError as error:
+        yield Finding(
+            ERROR,
+            about,
+            f"{parts.hostname}:{port} cannot be reached: {error.strerror or error}",
+            "see to the network: DNS, security group, VPC endpoint, proxy",
+        )
+    else:
+        yield Finding(OK, about, f"{parts.hostname}:{port} accepts connections")
+
+
+def _try(about: str, client: Any, service: str, target: str, scene: Scene) -> Iterator[Finding]:
+    """Ask to publish what cannot be stored: who may not is refused before what is looked at."""
+    try:
+        answer = _PROBES[service](client, target)
+    except Exception as error:  # noqa: BLE001 - the error is what is asked for
+        response = getattr(error, "response", {})
+        code = str(response.get("Error", {}).get("Code") or type(error).__name__)
+        if code in _ALLOWED:
+            yield Finding(OK, about, f"publishing is permitted ({scene.permission})")
+        else:
+            why = cause(code, scene)
+            yield Finding(ERROR, about, f"{code}{', ' if why else ''}{why}", _todo(code, scene))
+        answer = response
+    else:
+        yield Finding(OK, about, f"publishing is permitted ({scene.permission})")
+    yield from _clock(answer)
+
+
+def _probe_sns(client: Any, target: str) -> Any:
+    twice = {"Id": "doctor", "Message": "never stored: the same Id stands twice"}
+    return client.publish_batch(TopicArn=target, PublishBatchRequestEntries=[twice, twice])
+
+
+def _probe_kinesis(client: Any, target: str) -> Any:
+    record = {"Data": b"never stored", "PartitionKey": "doctor", "ExplicitHashKey": _TOO_HIGH}
+    name = {"StreamARN": target} if target.startswith("arn:") else {"StreamName": target}
+    known = client.meta.service_model.operation_model("PutRecords").input_shape.members
+    dry = {"DryRun": True} if "DryRun" in known else {}
+    return client.put_records(Records=[record], **name, **dry)
+
+
+_PROBES = {"sns": _probe_sns, "kinesis": _probe_kinesis}
+#: What is said about the probe to those who may publish.
+_ALLOWED = frozenset(
+    {
+        "BatchEntryIdsNotDistinct",
+        "BatchEntryIdsNotDistinctException",
+        "DryRunOperationException",
+        "InvalidArgumentException",
+        "ValidationException",
+    }
+)
+
+
+def _todo(code: str, scene: Scene) -> str:
+    if code in ACCESS:
+        return f"allow {scene.permission} on it in the role's policy, and in its resource policy"
+    if code in CREDENTIALS:
+        return "renew the credentials; see that the machine's clock is right"
+    if code in MISSING:
+        return "see that name, region and account are those of an existing topic or stream"
+    if code in ("ReadTimeoutError", "ConnectTimeoutError"):
+        return "something on the way swallows requests: a firewall, a proxy, a dead VPC endpoint"
+    return ""
+
+
+def _clock(answer: Any) -> Iterator[Finding]:
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}) if answer else {}
+    try:
+        theirs = email.utils.parsedate_to_datetime(headers["date"])
+    except (KeyError, TypeError, ValueError):
+        return
+    if theirs.tzinfo is None:
+        return
+    skew = (dt.datetime.now(dt.timezone.utc) - theirs).total_seconds()
+    if abs(skew) > _MAX_SKEW:
+        yield Finding(
+            WARNING,
+            "clock",
+            f"this machine's is {skew:+.0f} s off: signatures are refused beyond 300 s",
+            "synchronise it (NTP)",
+        )
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _shown(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}"

@@ -1,0 +1,150 @@
+"""The publishers that live in this process, or the metrics of one that lives in another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from .. import _publisher
+from .._causes import SHARD, Scene, cause
+from .._stats import Ledger
+from ..doctor import ERROR, NOTE, OK, WARNING, Finding
+from ..services import load, names
+
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+_OLD = 30.0  # seconds
+_TODO = {
+    "buffer_full": "raise max_messages and max_bytes, publish less, or see why so little leaves",
+    "expired": "see what the destination's errors are; raise delivery_timeout or max_workers",
+    "closed": "close() with more time, or raise close_timeout",
+}
+
+
+def findings() -> Iterator[Finding]:
+    """What the live publishers' settings and accounts say."""
+    for publisher in list(_publisher._publishers):
+        core = publisher._core
+        if core is None or core.pid != os.getpid():
+            continue
+        for line in list(core.lines.values()):
+            yield from connection(line.connection, core.options.max_workers)
+        bounds = (core.options.max_messages, core.options.max_bytes)
+        yield from accounts(core.stats().destinations, bounds)
+
+
+def connection(found: Any, workers: int) -> Iterator[Finding]:
+    """One boto3 client that is in use."""
+    client = found.made
+    if client is None:
+        return
+    about = f"{found.service} client"
+    config = client.meta.config
+    pool = config.max_pool_connections
+    if pool < workers:
+        yield Finding(
+            WARNING,
+            about,
+            f"{pool} connections for {workers} workers: bursts open and drop connections",
+            f"make it with Config(max_pool_connections={workers})",
+        )
+    else:
+        yield Finding(OK, about, f"{pool} connections for {workers} workers")
+    tries = (config.retries or {}).get("total_max_attempts", 1)
+    if tries > 1:
+        yield Finding(
+            WARNING,
+            about,
+            f"boto3 retries up to {tries} times beneath the publisher's own retries",
+            "make it with Config(retries={'total_max_attempts': 1})",
+        )
+    yield from endpoint(about, client.meta.endpoint_url)
+    if getattr(client._endpoint.http_session, "_verify", True) is False:
+        yield Finding(
+            ERROR,
+            about,
+            "verify=False: anybody on the way can read and change what is sent",
+            "remove it; verify='/path/to/ca.pem' trusts a proxy's own certificate",
+        )
+
+
+def endpoint(about: str, url: str) -> Iterator[Finding]:
+    """The address that requests go to."""
+    parts = urlsplit(url)
+    if parts.scheme != "http":
+        return
+    if parts.hostname in _LOCAL:
+        yield Finding(NOTE, about, f"plain http to {parts.hostname}: an emulator, not AWS")
+    else:
+        yield Finding(
+            ERROR,
+            about,
+            f"plain http to {parts.hostname}: messages and signatures travel in the clear",
+            "use https: remove use_ssl=False, and http:// from endpoint_url and AWS_ENDPOINT_URL",
+        )
+
+
+def accounts(
+    destinations: Mapping[str, Ledger], bounds: tuple[int, int] | None
+) -> Iterator[Finding]:
+    """What the ledgers say about losses.
+
+    Args:
+        destinations: ledgers by ``"service:region:name"``.
+        bounds: of the buffer, messages and bytes; None if unknown.
+    """
+    waiting = [0, 0]
+    for name, ledger in destinations.items():
+        waiting[0] += ledger.outstanding
+        waiting[1] += ledger.outstanding_bytes
+        scene = _scene(name, ledger)
+        yield from _losses(name, ledger, scene)
+        yield from _troubles(name, ledger, scene)
+    for kind, held, bound in zip(("messages", "bytes"), waiting, bounds or (), strict=False):
+        if held > bound / 2:
+            yield Finding(
+                WARNING,
+                "buffer",
+                f"{held:,} {kind} of at most {bound:,} wait: more is published than is delivered",
+                _TODO["buffer_full"],
+            )
+    if destinations and not any(each.failed + each.dropped for each in destinations.values()):
+        yield Finding(OK, "account", "nothing was lost")
+
+
+def _scene(name: str, ledger: Ledger) -> Scene:
+    service, _, rest = name.partition(":")
+    region = rest.partition(":")[0]
+    permission = load(service).permission if service in names() else ""
+    return Scene(permission, region, "", ledger.errors_by_shard)
+
+
+def _losses(name: str, ledger: Ledger, scene: Scene) -> Iterator[Finding]:
+    for code, count in ledger.failed_by_code.items():
+        why = cause(code, scene)
+        text = f"{count:,} messages failed: {code}{', ' if why else ''}{why}"
+        yield Finding(ERROR, name, text, f"python -m publisher doctor {_option(name)}")
+    for reason, count in ledger.dropped_by_reason.items():
+        if count:
+            text = f"{count:,} messages were dropped: {reason}, {cause(reason, scene)}"
+            yield Finding(ERROR, name, text, _TODO[reason])
+
+
+def _troubles(name: str, ledger: Ledger, scene: Scene) -> Iterator[Finding]:
+    for code, count in ledger.errors_by_code.items():
+        if code in ledger.failed_by_code:
+            continue
+        why = cause(code, scene)
+        todo = "spread the partition keys, or add shards" if code == SHARD else ""
+        text = f"{count:,} tries failed, none of them lost so far: {code}{', ' if why else ''}{why}"
+        yield Finding(WARNING, name, text, todo)
+    if ledger.oldest_age > _OLD:
+        text = f"the oldest message has waited for {ledger.oldest_age:.0f} s"
+        yield Finding(WARNING, name, text)
+
+
+def _option(name: str) -> str:
+    service, _, rest = name.partition(":")
+    label = rest.partition(":")[2]
+    return f"--stream {label}" if service == "kinesis" else "--topic ARN"

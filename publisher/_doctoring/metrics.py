@@ -1,0 +1,105 @@
+"""The metrics that a running process exposes, read back into ledgers."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .._stats import REASONS, Ledger
+from ..doctor import WARNING, Finding
+from .live import accounts
+
+_TIMEOUT = 10  # seconds
+_LONGEST = 64 * 1024 * 1024  # bytes
+_COUNTS = ("accepted", "delivered", "cancelled", "retries", "requests")
+
+
+class MetricsError(Exception):
+    """There are no metrics to be read; the text is one line."""
+
+
+def findings(where: str) -> Iterator[Finding]:
+    """What the metrics at a URL, or in a file, say about losses. Raises MetricsError."""
+    try:
+        from prometheus_client.parser import text_string_to_metric_families as parse
+    except ModuleNotFoundError:
+        raise MetricsError("--metrics needs pip install 'boto3-publisher[prometheus]'") from None
+    text = _read(where)
+    samples: dict[str, list[Any]] = {}
+    try:
+        for family in parse(text):
+            for sample in family.samples:
+                samples.setdefault(sample.name, []).append(sample)
+    except ValueError:
+        raise MetricsError(f"{where} has no metrics in Prometheus's text format") from None
+    if not any(name.startswith("publisher_") for name in samples):
+        yield Finding(
+            WARNING,
+            "metrics",
+            f"{where} has none of a publisher",
+            "register publisher.contrib.prometheus.PublisherCollector there",
+        )
+        return
+    yield from accounts(_ledgers(samples), _bounds(samples))
+
+
+def _read(where: str) -> str:
+    try:
+        if where.startswith(("http://", "https://")):
+            with urllib.request.urlopen(where, timeout=_TIMEOUT) as response:  # noqa: S310
+                return str(response.read(_LONGEST).decode())
+        return Path(where).read_text()
+    except (OSError, ValueError, urllib.error.URLError) as error:
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        raise MetricsError(f"cannot read {where}: {reason}") from None
+
+
+def _bounds(samples: dict[str, list[Any]]) -> tuple[int, int] | None:
+    found = [
+        int(sum(sample.value for sample in samples.get(f"publisher_buffer_limit_{kind}", [])))
+        for kind in ("messages", "bytes")
+    ]
+    return (found[0], found[1]) if all(found) else None
+
+
+def _ledgers(samples: dict[str, list[Any]]) -> dict[str, Ledger]:
+    fields: dict[str, dict[str, Any]] = {}
+
+    def of(sample: Any) -> dict[str, Any]:
+        labels = sample.labels
+        name = ":".join(labels.get(part, "") for part in ("service", "region", "destination"))
+        empty: dict[str, Any] = {
+            "failed_by_code": {},
+            "errors_by_code": {},
+            "errors_by_shard": {},
+            "dropped_by_reason": dict.fromkeys(REASONS, 0),
+        }
+        return fields.setdefault(name, empty)
+
+    for count in _COUNTS:
+        for sample in samples.get(f"publisher_{count}_total", []):
+            found = of(sample)
+            found[count] = found.get(count, 0) + int(sample.value)
+    for metric, field, label in (
+        ("failed", "failed_by_code", "code"),
+        ("errors", "errors_by_code", "code"),
+        ("shard_errors", "errors_by_shard", "shard"),
+        ("dropped", "dropped_by_reason", "reason"),
+    ):
+        for sample in samples.get(f"publisher_{metric}_total", []):
+            counts, name = of(sample)[field], sample.labels.get(label, "")
+            counts[name] = counts.get(name, 0) + int(sample.value)
+    for gauge, field in (
+        ("publisher_outstanding_messages", "outstanding"),
+        ("publisher_outstanding_bytes", "outstanding_bytes"),
+        ("publisher_oldest_age_seconds", "oldest_age"),
+    ):
+        for sample in samples.get(gauge, []):
+            of(sample)[field] = sample.value if field == "oldest_age" else int(sample.value)
+    for found in fields.values():
+        found["failed"] = sum(found["failed_by_code"].values())
+        found["dropped"] = sum(found["dropped_by_reason"].values())
+    return {name: Ledger(**found) for name, found in fields.items()}

@@ -1,0 +1,77 @@
+"""What is wrong with this process, this machine, and the way to a topic or stream; and what to do.
+
+``python -m publisher doctor`` prints it for a process of its own. Inside an application (a Django
+shell, a debug view) ``print(doctor.report())`` looks at the publishers that live there: their
+connections, and what their accounts say about losses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+#: Severities, in rising order.
+OK, NOTE, WARNING, ERROR = "ok", "note", "warning", "error"
+SEVERITIES = (OK, NOTE, WARNING, ERROR)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        severity: ``"ok"``, ``"note"`` (worth knowing), ``"warning"`` (will hurt some day) or
+            ``"error"`` (hurts now).
+        about: what was looked at, in a word or two.
+        text: what was found; never a secret.
+        todo: what to do about it; empty where nothing is to be done.
+    """
+
+    severity: str
+    about: str
+    text: str
+    todo: str = ""
+
+    def __str__(self) -> str:
+        line = f"{self.severity:<8} {self.about}: {self.text}"
+        return f"{line}\n{'':<8} -> {self.todo}" if self.todo else line
+
+
+def examine(
+    *,
+    topic: str | None = None,
+    stream: str | None = None,
+    region: str | None = None,
+    endpoint_url: str | None = None,
+) -> list[Finding]:
+    """Look at everything.
+
+    Args:
+        topic: ARN of a topic to try to reach, or None.
+        stream: name or ARN of a stream, likewise.
+        region: in place of boto3's own.
+        endpoint_url: in place of AWS's own.
+
+    Nothing is published: the permission to publish is tried with a request that no service stores.
+    """
+    from ._doctoring import aws, live, process
+
+    def all_of_them() -> Iterator[Finding]:
+        yield from process.findings()
+        yield from live.findings()
+        yield from aws.findings(topic, stream, region, endpoint_url)
+
+    return list(all_of_them())
+
+
+def report(findings: list[Finding] | None = None) -> str:
+    """The findings as text, the worst first; those of :func:`examine` if none are given."""
+    if findings is None:
+        findings = examine()
+    ranked = sorted(findings, key=lambda finding: -SEVERITIES.index(finding.severity))
+    return "\n".join(map(str, ranked))
+
+
+def worst(findings: list[Finding]) -> str:
+    """The highest severity among the findings."""
+    return max((finding.severity for finding in findings), key=SEVERITIES.index, default=OK)
