@@ -3,70 +3,109 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import publisher as _package
 
 from .. import _publisher
 from .._core import Core
-from .._future import PublishFuture
 from .._options import Options
-from .._publisher import Publisher
 from ._faults import Faults
-from ._moto import discard_core, mocks_ended
 from ._inline import Clock, InlineCore
+from ._messages import Messages
+from ._moto import discard_core, mocks_ended
 from ._network import InlineConnection
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
-class Capture:
+
+class Capture(Messages):
+    """What :func:`capture` gives: what was published, and a hand on what becomes of it.
+
+    Attributes:
+        faults: has the next requests fail; see :class:`Faults`.
+    """
+
     def __init__(self, endpoint_url: str | None = None) -> None:
+        super().__init__()
         self._clock = Clock()
-        self.faults = Faults(self._clock.advance)
+        self.faults = Faults(self._clock)
         self._endpoint_url = endpoint_url
-        self._lock = threading.Lock()
         self._cores: list[InlineCore] = []
         self._connections: list[InlineConnection] = []
-        self._messages: list[Any] = []
         self._held_by: int | None = None
-        self._state: _State | None = None
+        self._exchanged: _Exchanged | None = None
 
-    def _record(
-        self, service: str, operation: str, params: dict[str, Any], future: PublishFuture
-    ) -> None:
-        self._messages.append((service, operation, params, future))
+    # -- time, and who says when
+
+    @property
+    def now(self) -> float:
+        """Seconds on the capture's clock, which stands still but where something has to wait."""
+        return self._clock()
+
+    def hold(self) -> None:
+        """From here on messages wait until :meth:`resolve` or :meth:`advance`.
+
+        Where the thread that called this waits itself, in ``result(timeout=5)`` or in
+        ``publisher.flush(5)``, five seconds pass on the clock at once, and nothing is answered.
+        Other threads really wait.
+        """
+        self._held_by = threading.get_ident()
+        for core in self._cores:
+            core.runtime.held_by = self._held_by
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """:meth:`hold` for a ``with`` block; at its end everything is resolved."""
+        self.hold()
+        try:
+            yield
+        finally:
+            self._held_by = None
+            for core in self._cores:
+                core.runtime.held_by = None
+                core.runtime.run()
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass while messages are held; what falls due meanwhile is sent and answered."""
+        if not self._cores:
+            self._clock.advance(seconds)
+        until = self._clock() + seconds
+        for core in list(self._cores):
+            core.runtime.advance_to(until)
+
+    def resolve(self) -> None:
+        """See every held message to its end, retries included; later ones are held again."""
+        for core in list(self._cores):
+            core.runtime.run()
 
     # -- the exchange
 
-    def start(self) -> None:
-        self._state = _State(self._make_core)
+    def start(self) -> Self:
+        """Begin, as ``with`` does; for ``setUp()``, with ``addCleanup(captured.stop)``."""
+        if self._exchanged is not None:
+            raise RuntimeError("this capture has started already")
+        self._exchanged = _Exchanged(self._make_core)
+        return self
 
     def stop(self) -> None:
-        state, self._state = self._state, None
-        if state is None:
+        """Give up what is unresolved, and give every publisher back what it had. Idempotent."""
+        exchanged, self._exchanged = self._exchanged, None
+        if exchanged is None:
             return
         for core in self._cores:
             core.runtime.ended = True
             core.close(0)
-        state.restore()
+        exchanged.restore()
         for connection in self._connections:
             connection.close()
 
-    def _make_core(self, options: Options) -> Core:
-        core = InlineCore(options, self._clock, self._connect, self._record)
-        core.runtime.held_by = self._held_by
-        self._cores.append(core)
-        return core
-
-    def _connect(self, client: Any, line: Any) -> None:
-        line.connection = InlineConnection(
-            line.core, line.connection, client._connect, self.faults, self._endpoint_url
-        )
-        self._connections.append(line.connection)
-
-    def __enter__(self) -> Capture:
-        self.start()
-        return self
+    def __enter__(self) -> Self:
+        return self.start()
 
     def __exit__(
         self,
@@ -76,13 +115,30 @@ class Capture:
     ) -> None:
         self.stop()
 
+    def __repr__(self) -> str:
+        state = "over" if self._exchanged is None else "held" if self._held_by else "open"
+        return f"<Capture {state}, {len(self)} messages>"
 
-class _State:
+    def _make_core(self, options: Options) -> Core:
+        core = InlineCore(options, self._clock, self._connect, self._add)
+        core.runtime.held_by = self._held_by
+        core.runtime.ended = self._exchanged is None
+        self._cores.append(core)
+        return core
+
+    def _connect(self, client: Any, line: Any) -> None:
+        line.connection = InlineConnection(
+            line.core, line.connection, client._connect, self.faults, self._endpoint_url
+        )
+        self._connections.append(line.connection)
+
+
+class _Exchanged:
     """What every publisher had before the capture, and gets back after it."""
 
     _NAMES = ("_make_core", "_core", "_cores", "_options", "_clients", "_closed_in", "_warned")
 
-    def __init__(self, make_core: Any) -> None:
+    def __init__(self, make_core: Callable[[Options], Core]) -> None:
         self._mocks_ended = mocks_ended()
         self._factory = _publisher.core_factory
         self._default = _package._default
@@ -102,17 +158,36 @@ class _State:
         _publisher.core_factory = self._factory
         _package._default = self._default
         for one in list(_publisher._publishers):
-            kept = self._kept.get(one)
-            if kept is None:
+            if one not in self._kept:
                 one._make_core = self._factory
                 one._core = None
                 one._cores = {}
                 continue
-            for name, value in kept.items():
+            for name, value in self._kept[one].items():
                 setattr(one, name, value)
-            if self._mocks_ended != mocks_ended():  # with what was accepted in it
+            if self._mocks_ended != mocks_ended():  # a mock it was in has ended inside
                 discard_core(one)
 
 
 def capture(endpoint_url: str | None = None) -> Capture:
+    """Keep everything in the process that is published inside, by whichever client.
+
+    ::
+
+        with capture() as published:
+            place_order(17)
+        published.assert_sent("sns", TopicArn=ORDERS, Message=contains("paid"))
+
+    Arguments are checked, limits hold, batches are formed, errors are raised and retried as in
+    production, by the same code; only threads, clock and network are exchanged, in every publisher
+    of the process, for all its threads. Each message has ended when ``publish()`` returns, unless
+    they are held (:meth:`Capture.hold`); time that something has to wait passes at once.
+
+    Inside moto's ``mock_aws`` messages go into the mock. At the end what is unresolved fails with
+    :class:`publisher.PublisherClosed`, and nothing that was accepted inside ever leaves.
+
+    Args:
+        endpoint_url: of a local server (moto's, LocalStack) that gets the messages, whatever
+            address the clients were made for; nothing goes anywhere else.
+    """
     return Capture(endpoint_url)

@@ -77,10 +77,11 @@ class InlineCore(Core):
         self.lines = _Lines(connect)
         self._record = record
 
-    def accept(self, route: Route, entry: Any, size: int, kind: type[Message] = Message) -> Message:
+    def accept(self, route: Route, entry: Any, size: int) -> Message:
         target = route.lane.target
         params = target.params(entry)  # now: the entry is gone once the message has ended
-        message = super().accept(route, entry, size, InlineMessage if kind is Message else kind)
+        message = super().accept(route, entry, size)
+        message.__class__ = InlineMessage
         self._record(target.service.name, target.operation, params, message)
         self.runtime.accepted()
         return message
@@ -142,9 +143,9 @@ class Inline:
         """Until nothing is unresolved: what lingers goes now, and time passes as it has to."""
         self._take_turns(NEVER, flush=True)
 
-    def advance(self, seconds: float) -> None:
+    def advance_to(self, moment: float) -> None:
         """Let time pass: what falls due is sent and answered."""
-        self._take_turns(self._clock() + seconds)
+        self._take_turns(moment)
 
     def _take_turns(self, until: float, *, flush: bool = False, answer: bool = True) -> None:
         if getattr(self._local, "sending", False):  # published from inside a request, or a logger

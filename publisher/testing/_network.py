@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import botocore.config
 import botocore.session
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 
 from ..services._connection import Connection
 from . import _moto
@@ -168,11 +169,11 @@ def answered(request: dict[str, Any], status: int, answer: dict[str, Any]) -> An
         "HTTPHeaders": {},
         "RetryAttempts": 0,
     }
-    http = AWSResponse(request.get("url", ""), status, {}, None)
+    http = AWSResponse(request.get("url", ""), status, HTTPHeaders(), None)
     return http, {**answer, "ResponseMetadata": metadata}
 
 
-def _stored_message(params: Any, topic: str) -> dict[str, Any]:
+def _stored_message(topic: str) -> dict[str, Any]:
     stored = {"MessageId": str(uuid.uuid4())}
     if topic.endswith(".fifo"):
         stored["SequenceNumber"] = f"1{next(_sequence):019}"
@@ -180,7 +181,9 @@ def _stored_message(params: Any, topic: str) -> dict[str, Any]:
 
 
 def _stored_record(record: Any) -> dict[str, Any]:
-    number = int(hashlib.md5(record["PartitionKey"].encode(), usedforsecurity=False).hexdigest(), 16)
+    number = int(
+        hashlib.md5(record["PartitionKey"].encode(), usedforsecurity=False).hexdigest(), 16
+    )
     return {
         "SequenceNumber": f"49{next(_sequence):054}",
         "ShardId": f"shardId-{number >> 126:012}",  # of four shards
@@ -188,14 +191,14 @@ def _stored_record(record: Any) -> dict[str, Any]:
 
 
 def _publish(params: Any) -> dict[str, Any]:
-    return _stored_message(params, params.get("TopicArn", ""))
+    return _stored_message(params.get("TopicArn", ""))
 
 
 def _publish_batch(params: Any) -> dict[str, Any]:
     entries = params["PublishBatchRequestEntries"]
     topic = params["TopicArn"]
     return {
-        "Successful": [{"Id": entry["Id"], **_stored_message(entry, topic)} for entry in entries],
+        "Successful": [{"Id": entry["Id"], **_stored_message(topic)} for entry in entries],
         "Failed": [],
     }
 
