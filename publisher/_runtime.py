@@ -244,7 +244,8 @@ class Threads:
         """
         self._stopping = True
         _ring(self._alarm)
-        self.wait_for_calls(timeout)
+        if not self._ending:  # otherwise that thread may have ended already: it is joined below
+            self.wait_for_calls(timeout)
         self._ending = True
         _ring(self._calls_alarm)
         deadline = time.monotonic() + (5.0 if timeout is None else timeout)
