@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,12 +24,12 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     """
     started: list[Process] = []
 
-    def start(command: list[str] | str, endpoint: str, **environment: str) -> Process:
+    def start(command: list[str] | str, endpoint: str, **options: Any) -> Process:
         if isinstance(command, str):
             path = tmp_path / f"script{len(started)}.py"
             path.write_text("from tests.hosts.app import *\n" + command)
             command = [sys.executable, str(path)]
-        started.append(Process(command, endpoint, **environment))
+        started.append(Process(command, endpoint, **options))
         return started[-1]
 
     yield start

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -21,9 +23,16 @@ SOON = 30.0
 
 
 class Process:
-    """A running command, in a session of its own; killed with all its children at the end of the test."""
+    """A running command in a session of its own; its whole session is killed by `close`."""
 
-    def __init__(self, command: Sequence[str], endpoint: str, **environment: str) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        endpoint: str,
+        *,
+        fd: socket.socket | None = None,
+        **environment: str,
+    ) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
         self.popen = subprocess.Popen(
             command,
@@ -32,6 +41,7 @@ class Process:
             stderr=self._log,
             cwd=ROOT,
             start_new_session=True,
+            pass_fds=[] if fd is None else [fd.fileno()],
             env={
                 **os.environ,
                 "PYTHONPATH": str(ROOT),
@@ -82,10 +92,8 @@ class Process:
         return self._log.read().decode(errors="replace")
 
     def close(self) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.popen.wait(SOON)
         assert self.popen.stdout is not None
         self.popen.stdout.close()

@@ -58,11 +58,9 @@ def test_the_end_comes_in_time_and_says_what_was_abandoned(
     began = float(process.read_until("ending").split()[1])
     assert process.end() == 7, process.log
     assert process.ended - began < 1.5 + 1, process.log
-    lines = [line for line in process.log.splitlines() if line.startswith("ERROR publisher")]
-    assert lines == [
-        "ERROR publisher: 120 messages were abandoned at exit, close_timeout=1.5 s was not enough:"
-        " 120 to sns:us-east-1:hosts"
-    ], process.log
+    (line,) = [line for line in process.log.splitlines() if line.startswith("ERROR publisher")]
+    assert "120 messages were abandoned at exit, close_timeout=1.5 s was not enough" in line
+    assert line.endswith(": 120 to sns:us-east-1:hosts")
 
 
 def test_a_second_ctrl_c_ends_at_once(endpoint: Endpoint, start: Start) -> None:

@@ -178,11 +178,10 @@ def test_a_fork_that_python_is_not_told_of(endpoint: Endpoint, start: Start) -> 
     """As uWSGI does it by default: no at-fork handler runs."""
     process = start(
         PRELUDE
-        + "sns = client().with_options(linger=60)\n"
+        + "publish('warm')[0].result()\nsns = client().with_options(linger=60)\n"
         + INHERITED
         + LOCKED
         + """
-publish('warm')[0].result()
 child = forked_while_locked(ctypes.PyDLL(None).fork)
 if not child:
     check(all_ended)
@@ -273,11 +272,12 @@ for thread in threads: thread.join()
 
 
 MULTIPROCESSING = """
+import concurrent.futures as cf
 import multiprocessing
 from tests.hosts import children
 
 if __name__ == '__main__':
-    context = multiprocessing.get_context(sys.argv[1])
+    context = multiprocessing.get_context(os.environ['METHOD'])
     configure()
     publish('warm')[0].result()
     publish('before', 15)
@@ -297,10 +297,7 @@ if __name__ == '__main__':
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_multiprocessing(endpoint: Endpoint, start: Start, method: str) -> None:
-    code = "import concurrent.futures as cf\n" + MULTIPROCESSING.replace(
-        "sys.argv[1]", repr(method)
-    )
-    process = start(code, endpoint.url)
+    process = start(MULTIPROCESSING, endpoint.url, METHOD=method)
     assert process.end(60) == 0, process.log
     children = ("process", "pool1", "pool2", "executor1", "executor2")
     assert_stored(endpoint, expected(warm=1, before=15, beside=15, **dict.fromkeys(children, 15)))

@@ -48,7 +48,7 @@ ending()
         CLOSE_TIMEOUT="30",
     )
     process.read_until("ending")
-    endpoint.wait_for(lambda: endpoint.request_count == 2)
+    endpoint.wait_for(lambda: endpoint.request_count)
     process.signal(signal.SIGTERM)
     process.read_until("told")
     hold.set()
