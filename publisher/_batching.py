@@ -220,10 +220,9 @@ class Lane:
 
     def take(self, now: float) -> tuple[list[Message], Split | None]:
         """The messages of the next request, claimed for a worker; empty if nothing can go."""
-        if self._pieces:
-            messages, split = self._pieces.popleft()
-            live = [message for message in messages if is_live(message)]
-            return live, split
+        piece = self._take_piece()
+        if piece is not None:
+            return piece
         batch: list[Message] = []
         room = self.limits.bytes
         limit = self.limits.entries
@@ -339,20 +338,41 @@ class Lane:
         for messages, _ in self._pieces:
             yield from messages
 
+    def _take_piece(self) -> tuple[list[Message], Split | None] | None:
+        """The next piece of a split request, without what ended since; None if there is none."""
+        while self._pieces:
+            messages, split = self._pieces.popleft()
+            live = [message for message in messages if is_live(message)]
+            if len(live) < len(messages):
+                self._let_go([message for message in messages if message not in live])
+            if live:
+                return live, split
+        return None
+
+    def _let_go(self, messages: list[Message]) -> None:
+        """Messages of a piece will not be sent again, whoever ended them."""
+
     def _expire_resent(self, now: float) -> list[Message]:
-        expired = [
-            message for message in self._again() if message.deadline <= now and is_live(message)
-        ]
+        # What has ended already goes too, or its deadline would be looked at for ever.
+        expired = [message for _, _, message in self._retries if message.deadline <= now]
         if expired:
-            gone = set(map(id, expired))
-            self._retries = [item for item in self._retries if id(item[2]) not in gone]
+            self._retries = [item for item in self._retries if item[2].deadline > now]
             heapq.heapify(self._retries)
-            kept = [
-                ([m for m in messages if id(m) not in gone], split)
-                for messages, split in self._pieces
-            ]
-            self._pieces = deque((messages, split) for messages, split in kept if messages)
+        expired += self._expire_pieces(now)
         self._resent_deadline = min((message.deadline for message in self._again()), default=NEVER)
+        return [message for message in expired if is_live(message)]
+
+    def _expire_pieces(self, now: float) -> list[Message]:
+        expired: list[Message] = []
+        kept: deque[tuple[list[Message], Split | None]] = deque()
+        for messages, split in self._pieces:
+            late = [message for message in messages if message.deadline <= now]
+            expired += late
+            left = [message for message in messages if message.deadline > now]
+            if left:
+                kept.append((left, split))
+        self._pieces = kept
+        self._let_go(expired)
         return expired
 
 

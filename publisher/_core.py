@@ -191,6 +191,8 @@ class Core:
             with self.account.lock:  # without a GIL every message comes this way
                 counters.accepted += 1
                 counters.accepted_bytes += size
+            # It may have been held, and inboxes are in the order of acceptance.
+            message.accepted = self.clock()
             route.inbox.append(message)
             if len(route.inbox) >= route.wake_at:
                 self._touch(route)
@@ -215,13 +217,11 @@ class Core:
             counters.accepted_bytes += size
         if self.teller.watches:
             self.teller.accepted(message, size, entered=False)
-        self.settle(
-            [message],
-            [(_build_full, self._full_text(), None)],
-            DROPPED,
-            "buffer_full",
-            permits=False,
-        )
+        if self.flow.closed:  # while the entries of a batch waited for room
+            self.settle([message], [self._closed_error()], DROPPED, "closed", permits=False)
+        else:
+            value = (_build_full, self._full_text(), None)
+            self.settle([message], [value], DROPPED, "buffer_full", permits=False)
 
     def _drop_oldest(self) -> bool:
         if _reentered():
@@ -370,6 +370,8 @@ class Core:
 
     def withdraw(self, message: Message) -> bool:
         """What ``future.cancel()`` does."""
+        if LOCK.rlock._is_owned():  # type: ignore[attr-defined]  # RLocks have it since Python 2
+            return False  # a signal handler or finaliser interrupted an end, perhaps this one
         return bool(self.settle([message], [None], WITHDRAWN))
 
     # -- the sender's half
@@ -430,6 +432,8 @@ class Core:
         return perform(request, self.clock, self.wall)
 
     def _count(self, request: Request, outcome: Outcome) -> None:
+        if not outcome.sent_as:  # everything in it was given up before it went out
+            return
         counters = request.lane.counters
         resent = sum(1 for message in request.messages if len(message.history) > 1)
         with self.account.lock:
@@ -443,11 +447,15 @@ class Core:
 
     def _end_late(self, turn: Turn) -> None:
         """End what ran out of time."""
-        if turn.expired:
-            self.settle_each(turn.expired, _expired)
-            self.scheduler.settled(turn.expired)
-        if turn.overdue:
-            self.settle_each(turn.overdue, _overdue)
+        for late, build in ((turn.expired, _expired), (turn.overdue, _overdue)):
+            if late:
+                try:
+                    self.settle_each(late, build)
+                except Exception:  # the requests of this turn must go out all the same
+                    logger.critical("messages could not be ended", exc_info=True)
+                self.scheduler.settled(late)
+        if self._flushes and (turn.expired or turn.overdue):
+            self._answer_flushes()
 
     # -- barriers
 
@@ -515,6 +523,9 @@ class Core:
         waiting, carried = self.scheduler.drain()
         ended = self.settle_each(waiting, _closed) + self.settle_each(carried, _closed_in_flight)
         self.scheduler.settled(waiting)
+        self.scheduler.settled(carried)
+        if self._flushes:
+            self._answer_flushes()
         return ended
 
     def close_quietly(self) -> None:
@@ -623,7 +634,7 @@ def _may_block() -> bool:
 
 
 def _reentered() -> bool:
-    """True if this thread was in a publishing call already.
+    """True if this thread was in a call of ours already.
 
     What interrupted it may hold any lock of ours.
     """
@@ -639,6 +650,10 @@ def _reentered() -> bool:
 _ENTRIES = {
     Core.accept.__code__,
     Core.accept_batch.__code__,
+    Core.settle.__code__,
+    Core.step.__code__,
+    Core.work.__code__,
     Core.flush.__code__,
     Core.close.__code__,
+    Core.stats.__code__,
 }

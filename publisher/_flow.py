@@ -89,11 +89,17 @@ class FlowControl:
             self.bytes += size
             return True
         with self._lock:
-            if self._closed or self._queue or not self._fits_locked(size):
-                return False
-            self.messages += 1
-            self.bytes += size
-            return True
+            # Again no call in between: others may be on the unlocked way meanwhile.
+            if (
+                not self._closed
+                and not self._queue
+                and self.messages < self.max_messages
+                and self.bytes + size <= self.max_bytes
+            ):
+                self.messages += 1
+                self.bytes += size
+                return True
+            return False
 
     def wait(self, size: int, timeout: float | None) -> bool:
         """Take the permit, waiting behind whoever came first.
@@ -128,14 +134,8 @@ class FlowControl:
         with self._lock:
             self.messages -= messages
             self.bytes -= size
-            while self._queue and self._fits_locked(self._queue[0].size):
-                ticket = self._queue.popleft()
-                self.messages += 1
-                self.bytes += ticket.size
-                ticket.granted = True
-                ticket.gate.release()
             if self.limit < 0:
-                self._set_limit_locked()
+                self._admit_locked()
 
     def close(self) -> None:
         """Let nobody in from here on; whoever waits for room is sent away."""
@@ -149,11 +149,21 @@ class FlowControl:
         with self._lock:
             if not ticket.granted and ticket in self._queue:
                 self._queue.remove(ticket)
-                self._set_limit_locked()
+                self._admit_locked()  # it may have been a large one, before others that do fit
             return ticket.granted
 
-    def _fits_locked(self, size: int) -> bool:
-        return self.messages < self.max_messages and self.bytes + size <= self.max_bytes
+    def _admit_locked(self) -> None:
+        """Let in who waits, first come first served, as far as there is room."""
+        while self._queue:
+            ticket = self._queue[0]
+            if self.messages >= self.max_messages or self.bytes + ticket.size > self.max_bytes:
+                break
+            self.messages += 1
+            self.bytes += ticket.size
+            ticket.granted = True
+            self._queue.popleft()
+            ticket.gate.release()
+        self._set_limit_locked()
 
     def _set_limit_locked(self) -> None:
         busy = self._always_lock or self._closed or self._queue

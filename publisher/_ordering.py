@@ -99,8 +99,9 @@ class OrderedLane(Lane):
         return deadline
 
     def take(self, now: float) -> tuple[list[Message], Split | None]:
-        if self._pieces:
-            return super().take(now)
+        piece = self._take_piece()
+        if piece is not None:
+            return piece
         self._admit()
         self._release_held(now)
         batch: list[Message] = []
@@ -223,6 +224,7 @@ class OrderedLane(Lane):
         oldest = NEVER
         for route in self.routes:
             self._trim(route.backlog)
+            self._trim(route.inbox)
             for queue in (route.backlog, route.inbox):
                 if queue:
                     oldest = min(oldest, queue[0].accepted)
@@ -254,7 +256,9 @@ class OrderedLane(Lane):
             head = group.queue[0]
             if head._phase == PENDING or (head._phase == RUNNING and id(head) in self._resent):
                 return head
-            group.queue.popleft().entry = None
+            gone = group.queue.popleft()
+            if not is_live(gone):  # expired or evicted a moment ago, it needs its entry to be ended
+                gone.entry = None
         return None
 
     def _release_held(self, now: float) -> None:
@@ -271,12 +275,5 @@ class OrderedLane(Lane):
         for messages, _ in self._pieces:
             yield from messages
 
-    def _expire_pieces(self, now: float) -> list[Message]:
-        expired = []
-        for messages, _ in self._pieces:
-            late = [message for message in messages if message.deadline <= now and is_live(message)]
-            expired += late
-            for message in late:
-                messages.remove(message)
-                self._free([self._group_of(message.entry)])
-        return expired
+    def _let_go(self, messages: list[Message]) -> None:
+        self._free([self._group_of(message.entry) for message in messages])

@@ -107,4 +107,4 @@ class Policy:
         state.upcoming_sleep = wait  # what stop_before_delay reads
         if retrying.stop(state):
             return None
-        return max(wait, MIN_DELAY)
+        return max(MIN_DELAY, wait)  # in this order: what is not a number is a minimal wait too

@@ -69,7 +69,7 @@ class Scheduler:
         self._ready: deque[Lane] = deque()  # lanes with something due, in turn
         self._timers: list[tuple[float, int, Lane]] = []
         self._expired: list[Message] = []
-        self._leaving: list[list[Message]] = []  # handed out in a Turn, not settled yet
+        self._leaving: list[list[Message]] = []  # handed out to be ended, not settled yet
 
     def step(self, now: float) -> Turn:
         """Everything that is due: the dispatcher's turn."""
@@ -112,9 +112,9 @@ class Scheduler:
             return Turn([] if following is None else [following], self._take_expired(), [], wake)
 
     def settled(self, messages: list[Message]) -> None:
-        """The ``expired`` of a Turn, or what ``drain`` returned, have ended.
+        """What a Turn or ``drain`` handed out to be ended has ended.
 
-        A flush need not wait for them any more.
+        A flush need not wait for it any more.
         """
         if messages:
             with self.lock:
@@ -156,25 +156,25 @@ class Scheduler:
             that, and the live messages that are in flight (which stay there).
         """
         with self.lock:
-            waiting = [message for lane in lanes or self._all_lanes() for message in lane.drain()]
-            carried = [
-                message
-                for request in self.in_flight
-                for message in request.messages
-                if is_live(message)
-            ]
-            self._expired += waiting
-            return self._take_expired(), carried
+            for lane in self._all_lanes() if lanes is None else lanes:
+                self._expired += lane.drain()
+            carried: list[Message] = []
+            for request in self.in_flight:
+                carried += [message for message in request.messages if is_live(message)]
+                request.oldest = NEVER  # whenever it returns: nobody waits for that any more
+            return self._take_expired(), self._leave(carried)
 
     def oldest(self, lanes: list[Lane] | None = None) -> float:
         """When the oldest unresolved message was accepted; NEVER if there is none."""
         with self.lock:
-            oldest = min((lane.oldest() for lane in lanes or self._all_lanes()), default=NEVER)
+            looked_at = self._all_lanes() if lanes is None else lanes
+            oldest = min((lane.oldest() for lane in looked_at), default=NEVER)
             for request in self.in_flight:
                 if lanes is None or request.lane in lanes:
                     oldest = min(oldest, request.oldest)
             for message in itertools.chain.from_iterable(self._leaving):
-                oldest = min(oldest, message.accepted)
+                if lanes is None or message.route.lane in lanes:
+                    oldest = min(oldest, message.accepted)
             return oldest
 
     def oldest_by_counters(self) -> dict[Counters, float]:
@@ -200,7 +200,7 @@ class Scheduler:
     # -- details; the caller holds the lock
 
     def _registered(self, lanes: list[Lane] | None) -> Iterator[Message]:
-        for lane in lanes or self._all_lanes():
+        for lane in self._all_lanes() if lanes is None else lanes:
             yield from lane.waiting()
         for request in self.in_flight:
             if lanes is None or request.lane in lanes:
@@ -267,22 +267,24 @@ class Scheduler:
 
     def _take_expired(self) -> list[Message]:
         expired, self._expired = self._expired, []
-        if expired:
-            self._leaving.append(expired)
-        return expired
+        return self._leave(expired)
+
+    def _leave(self, messages: list[Message]) -> list[Message]:
+        if messages:
+            self._leaving.append(messages)
+        return messages
 
     def _overdue(self, now: float) -> list[Message]:
-        overdue = []
+        overdue: list[Message] = []
         for request in self.in_flight:
             if request.expires <= now:
                 live = [message for message in request.messages if is_live(message)]
                 late = [message for message in live if message.deadline + self._grace <= now]
                 overdue += late
-                left = (
-                    message.deadline for message in live if message.deadline + self._grace > now
-                )
-                request.expires = min(left, default=NEVER) + self._grace
-        return overdue
+                left = [message for message in live if message.deadline + self._grace > now]
+                request.expires = min((m.deadline for m in left), default=NEVER) + self._grace
+                request.oldest = min((m.accepted for m in left), default=NEVER)
+        return self._leave(overdue)
 
     def _soonest(self) -> float:
         soonest = self._timers[0][0] if self._timers else NEVER

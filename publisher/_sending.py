@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ._batching import Answer, Limits, Request, cut
-from ._future import RUNNING, is_live
+from ._future import LOCK, RUNNING, is_live
 from ._message import Attempt, Failure, Message
 from ._translation import entry_failure, malformed, whole_failure
 from .errors import DeliveryTimeout, retries_exhausted
@@ -122,9 +122,8 @@ class _Histories:
         *,
         split: bool = False,
     ) -> None:
-        delay = (
-            message._value or 0.0
-        )  # while it lives: the backoff before the try that is under way
+        # While it lives: the backoff before the try that is under way.
+        delay = message._value if type(message._value) is float else 0.0
         past = message.history
         same = (id(past), delay, None if failure is None else id(failure))
         grown = self._made.get(same)
@@ -220,7 +219,9 @@ def _read(
                 failure = same[result] = entry_failure(result, target.service, metadata)
             failures.append((message, failure))
             continue
-        if first and not message.history:
+        if message._phase != RUNNING:  # given up meanwhile: its history has ended with it
+            pass
+        elif first and not message.history:
             message.history = first
         else:
             histories.add(message, None, request_id)
@@ -246,10 +247,11 @@ def _reject(
     failure, verdict = whole_failure(error, target.service, len(messages))
     if failure.timed_out:
         outcome.answer.cautious = True
+    messages = [message for message in messages if is_live(message)]  # the others were given up
     if failure.final and sent_as != target.operation and target.change_to_single(failure.code):
         for message in messages:
             histories.add(message, failure, failure.request_id, split=True)
-            message._value = None
+            _wait_before_next(message, 0.0)
             outcome.answer.retries.append((message, now))
         return
     split = request.split
@@ -260,7 +262,7 @@ def _reject(
             outcome.answer.pieces, outcome.answer.split = cut(messages, split, failure.code)
             for message in messages:
                 histories.add(message, failure, failure.request_id, split=True)
-                message._value = None
+                _wait_before_next(message, 0.0)
             return
         failure = Failure(
             failure.code,
@@ -285,6 +287,8 @@ def _decide(
     ordered = request.groups is not None
     delays: dict[tuple[int, str], float | None] = {}
     for message, failure in failures:
+        if not is_live(message):  # given up meanwhile: its history has ended with it
+            continue
         histories.add(message, failure, failure.request_id)
         if failure.final:
             outcome.failed.append((message, (_build_error, target, failure)))
@@ -305,9 +309,15 @@ def _decide(
             late = (_build_timeout, (target, message.route.delivery.timeout, unknown), failure)
             outcome.failed.append((message, late))
         else:
-            message._value = delay
+            _wait_before_next(message, delay)
             outcome.answer.retries.append((message, now + delay))
             outcome.retried.append((message, delay, failure))
+
+
+def _wait_before_next(message: Message, delay: float) -> None:
+    with LOCK.rlock:
+        if message._phase == RUNNING:  # else it has ended meanwhile, and keeps its outcome there
+            message._value = delay
 
 
 def _ask(message: Message, tries: int, error: BaseException, now: float) -> float | None:
@@ -341,7 +351,7 @@ def timed_out(
     timeout: float, unknown: bool, code: str | None, cause: BaseException | None
 ) -> DeliveryTimeout:
     """The exception of a message that did not make it within ``timeout`` seconds."""
-    last = f"; the last error was {code}" if code else "; it was never sent"
+    last = f"; the last error was {code}" if code else "" if unknown else "; it was never sent"
     maybe = "; the service may have stored it" if unknown else ""
     return DeliveryTimeout(
         f"no outcome within delivery_timeout={timeout:g} s{last}{maybe}",

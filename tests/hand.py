@@ -1,0 +1,291 @@
+"""A core on a clock that only tests move, with a scriptable wire in the network's place.
+
+Nothing here stands in for code of the package: `Hand` does by hand what its threads do, one turn at
+a time, and `Wire` is where a request would leave the machine.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from publisher import services
+from publisher._batching import NEVER, Lane, Limits, Request
+from publisher._core import Core
+from publisher._message import Attempt, BatchFuture, Failure, Message, Route
+from publisher._options import Options, check_options
+from publisher._ordering import OrderedLane
+from publisher._translation import exception_for
+from publisher.services import EntryError
+from publisher.services._targets import api_name
+
+
+class Clock:
+    """Seconds; they pass when somebody says so."""
+
+    def __init__(self, now: float = 1000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Entry(NamedTuple):
+    """What travels: `name` is unique, `group` orders, `poison` has any request with it refused."""
+
+    name: str
+    size: int = 1
+    group: str = ""
+    poison: bool = False
+
+
+class Sent(NamedTuple):
+    """One request as the wire saw it."""
+
+    entries: list[Entry]
+    at: float
+
+
+Reply = Callable[["Wire", Sequence[Entry]], list[Any]]
+
+
+def delivered(wire: Wire, entries: Sequence[Entry]) -> list[Any]:
+    """What a healthy service answers."""
+    return [{"MessageId": entry.name} for entry in entries]
+
+
+class Wire:
+    """Where one lane's requests go: remembers each, answers as `reply` says, and watches the rules.
+
+    `reply` gives one outcome for each entry, or raises what boto3 would.
+    """
+
+    operation = "publish"
+
+    def __init__(self, label: str = "topic", limits: Limits | None = None, sends: str = "") -> None:
+        self.service = services.load("sns")
+        self.key = f"sns:test-region:{label}"
+        self.limits = limits or Limits(10, 100)
+        self.sends = sends or "publish_batch"
+        self.reply: Reply = delivered
+        self.requests: list[Sent] = []
+        self.acknowledged: Counter[str] = Counter()  # entries that an answer called delivered
+        self.groups: Counter[str] = Counter()  # groups on the wire now
+        self.broken: list[str] = []  # the rules that were broken
+        self.clock: Callable[[], float] = Clock()
+
+    def send(self, entries: Sequence[Entry]) -> tuple[list[Any], Mapping[str, Any]]:
+        entries = list(entries)
+        self.requests.append(Sent(entries, self.clock()))
+        self._check(entries)
+        self.groups.update(entry.group for entry in entries)
+        try:
+            results = self.reply(self, entries)
+        finally:
+            self.groups.subtract(entry.group for entry in entries)
+        for entry, result in zip(entries, results, strict=True):
+            if not isinstance(result, EntryError):
+                self.acknowledged[entry.name] += 1
+        reply = {"ResponseMetadata": {"RequestId": f"request-{len(self.requests)}"}}
+        return results, reply
+
+    def _check(self, entries: list[Entry]) -> None:
+        if not entries:
+            self.broken.append("an empty request")
+        if len(entries) > self.limits.entries:
+            self.broken.append(f"{len(entries)} entries in a request of {self.limits.entries}")
+        size = sum(entry.size for entry in entries)
+        if len(entries) > 1 and size > self.limits.bytes:
+            self.broken.append(f"{size} bytes in a request of {self.limits.bytes}")
+        if len({entry.name for entry in entries}) < len(entries):
+            self.broken.append("an entry twice in a request")
+        self.broken += [
+            f"{entry.name} was sent again after it had succeeded"
+            for entry in entries
+            if self.acknowledged[entry.name]
+        ]
+        groups = Counter(entry.group for entry in entries)
+        self.broken += [
+            f"{count + self.groups[group]} entries of the group {group} on the wire"
+            for group, count in groups.items()
+            if group and count + self.groups[group] > 1
+        ]
+
+    def change_to_single(self, code: str) -> bool:
+        return False
+
+    def error(self, failure: Failure) -> BaseException:
+        return exception_for(failure, None, api_name(self.operation))
+
+    def error_of(self, attempt: Attempt) -> BaseException | None:
+        return None if attempt.failure is None else self.error(attempt.failure)
+
+    def response(self, reply: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:
+        return {**outcome, **reply}
+
+    def params(self, entry: Entry) -> dict[str, Any]:
+        return {"Message": entry.name}
+
+    def named(self, operation: str) -> Wire:
+        return self
+
+    @property
+    def sent(self) -> list[list[str]]:
+        """The names in each request."""
+        return [[entry.name for entry in request.entries] for request in self.requests]
+
+
+class Hand:
+    """Runs a core's sender half by hand: every turn is a call."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.calls: deque[tuple[Callable[[Any], object], Any]] = deque()
+        self.on_wire: list[Request] = []  # handed to workers that have not sent them yet
+        self.rings = 0
+        self.own = False  # this is a thread of ours
+        self.stopped = False
+        self.spawned: list[Callable[[], object]] = []
+        self.raised: list[BaseException] = []  # by user code
+
+    # -- what a core asks of its runtime
+
+    def wake(self) -> None:
+        self.rings += 1
+
+    wake_if_started = wake
+
+    def call(self, calls: Sequence[tuple[Callable[[Any], object], Any]]) -> None:
+        self.calls.extend(calls)
+
+    def is_own_thread(self) -> bool:
+        return self.own
+
+    def wait(self, gate: Any, timeout: float | None) -> None:
+        if not self.own:
+            self.run(timeout, lambda: gate.acquire(blocking=False))
+
+    def wait_for_room(self, size: int, timeout: float | None) -> bool:
+        return self.run(timeout, lambda: self.core.flow.take(size))
+
+    def wait_for_calls(self, timeout: float | None) -> None:
+        self.run_calls()
+
+    def spawn(self, function: Callable[[], object]) -> None:
+        self.spawned.append(function)
+
+    def stop(self, timeout: float | None) -> None:
+        self.stopped = True
+        self.run_calls()
+
+    # -- the turns
+
+    def step(self) -> None:
+        """The dispatcher's turn, once; its requests wait in `on_wire`."""
+        requests, _ = self.core.step()
+        self.on_wire += requests
+
+    def work(self, index: int = 0) -> None:
+        """One worker sends its request and takes the next."""
+        following = self.core.work(self.on_wire.pop(index))
+        if following is not None:
+            self.on_wire.append(following)
+        self.step()
+
+    def run_calls(self) -> None:
+        """User code's turn."""
+        was, self.own = self.own, True
+        try:
+            while self.calls:
+                function, argument = self.calls.popleft()
+                try:
+                    function(argument)
+                except Exception as error:  # noqa: BLE001 - user code may raise anything
+                    self.raised.append(error)
+        finally:
+            self.own = was
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, with the dispatcher awake whenever it wanted to be; nothing is sent."""
+        clock: Any = self.core.clock
+        until = clock.now + seconds
+        self.step()
+        while (alarm := self.core.scheduler.alarm) <= until:
+            clock.now = max(clock.now, alarm)
+            self.step()
+        clock.now = until
+        self.step()
+
+    def run(self, timeout: float | None, done: Callable[[], bool]) -> bool:
+        """Let everything go its way until `done`, or for `timeout` seconds; whether it came to that."""
+        clock: Any = self.core.clock
+        deadline = NEVER if timeout is None else clock.now + timeout
+        for _ in range(100_000):
+            self.step()
+            self.run_calls()
+            if done():
+                return True
+            if self.on_wire:
+                self.work()
+                continue
+            alarm = self.core.scheduler.alarm
+            if min(alarm, deadline) == NEVER:
+                raise AssertionError(f"nothing will ever happen: {self.core!r}")
+            if alarm > deadline:
+                clock.now = deadline
+                return done()
+            clock.now = max(clock.now, alarm)
+        raise AssertionError(f"no end in sight: {self.core!r}")
+
+    def settle(self) -> None:
+        """Until nothing is left to do: no request, no message, no callback."""
+        self.run(None, lambda: not (self.core.flow.messages or self.on_wire or self.calls))
+
+
+class Bench:
+    """A core with its hand, and lanes on it."""
+
+    def __init__(self, **options: Any) -> None:
+        self.clock = Clock()
+        made = check_options(Options(), {"linger": 0.0, **options})
+        self.core = Core(made, Hand, clock=self.clock, wall=self.clock)
+        self.hand: Hand = self.core.runtime
+
+    def route(self, wire: Wire | None = None, *, ordered: bool = False, **changes: Any) -> Route:
+        """The way into a lane of its own whose requests go over `wire`."""
+        wire = wire or Wire()
+        wire.clock = self.clock
+        parts = (
+            wire.limits,
+            lambda entry: entry.size,
+            self.core.account.counters(wire.key, lambda: wire.key),
+            os.getpid(),
+            self.core.withdraw,
+            wire,
+        )
+        if ordered:
+            lane: Lane = OrderedLane(*parts, group_of=lambda entry: entry.group)
+        else:
+            lane = Lane(*parts)
+        return lane.route(self.core.delivery("sns", changes))
+
+    def publish(self, route: Route, name: str, size: int = 1, **more: Any) -> Message:
+        entry = Entry(name, size, **more)
+        return self.core.accept(route, entry, entry.size)
+
+    def publish_many(self, route: Route, names: Sequence[str]) -> BatchFuture:
+        entries = [Entry(name) for name in names]
+        return self.core.accept_batch(
+            route, entries, [entry.size for entry in entries], lambda batch: {"batch": len(names)}
+        )
+
+    def assert_at_rest(self) -> None:
+        """Every permit is back, and the ledger balances."""
+        flow, total = self.core.flow, self.core.stats().total
+        assert (flow.messages, flow.bytes, flow.waiting) == (0, 0, 0)
+        assert (total.outstanding, total.outstanding_bytes, total.oldest_age) == (0, 0, 0.0)
+        ends = total.delivered + total.failed + total.dropped + total.cancelled
+        assert total.accepted == ends == sum(total.latency)
+        assert total.dropped == sum(total.dropped_by_reason.values())
