@@ -120,6 +120,22 @@ def paced(
         durations.append(clock() - before)
 
 
+def together(
+    callers: int, calls: int, pace: float, call: Call, work: list[Any], burst: int
+) -> list[float]:
+    """Have `callers` threads make `calls` paced calls each; all durations."""
+    durations: list[list[float]] = [[] for _ in range(callers)]
+    threads = [
+        threading.Thread(target=paced, args=(calls, pace, call, work, each, burst))
+        for each in durations
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [each for every in durations for each in every]
+
+
 def latencies(durations: list[float]) -> dict[str, float]:
     """Return the percentiles of call durations, in microseconds."""
     ordered = sorted(durations)
@@ -144,30 +160,24 @@ def measure(
     """Time `calls` calls of each of `callers` threads, `burst` of them each `pace` seconds.
 
     `backlog` messages are handed over before, so that all workers are busy to the end (checked).
-    With `noop` the callers spin instead of calling, for what an idle call takes here, beside the
-    same load.
+    With `noop` the callers spin instead of calling, for the median of their calls just before,
+    beside the same load.
     """
     work = messages(service, 2_000)
     call, waiting = KINDS[kind](service, endpoint)
     paced(200 if kind != "boto3" else 10, 0.003, call, work, [])
-    feed: list[float] = []
-    paced(backlog, 0.0, call, work, feed)
+    while backlog and waiting() < backlog:  # they are sent meanwhile, but slower than they come
+        for message in work[:500]:
+            call(message)
     timed = call
     if noop:
-        loops = loops_for(quantile(sorted(feed), 0.5))
+        cost = quantile(sorted(together(callers, calls // 5, pace, call, work, burst)), 0.5)
+        loops = loops_for(cost)
         timed = lambda _: spin(loops)  # noqa: E731
-    durations: list[list[float]] = [[] for _ in range(callers)]
-    threads = [
-        threading.Thread(target=paced, args=(calls, pace, timed, work, each, burst))
-        for each in durations
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    durations = together(callers, calls, pace, timed, work, burst)
     if backlog and not waiting():
         raise RuntimeError("the backlog was gone before the callers were: not saturated")
-    return latencies([each for every in durations for each in every])
+    return latencies(durations)
 
 
 def idle(bench: Bench) -> Rows:
@@ -175,7 +185,7 @@ def idle(bench: Bench) -> Rows:
 
     def run() -> Rows:
         variants = {}
-        calls = bench.scale(600, 100)
+        calls = bench.scale(600, 60)
         loads = {
             "": {"callers": 1, "calls": calls, "pace": 0.1, "burst": 10},
             "singly ": {"callers": 1, "calls": calls, "pace": 0.005},
@@ -200,11 +210,11 @@ def saturated(bench: Bench) -> Rows:
     def run() -> Rows:
         calls = bench.scale(2_500, 250)
         load = {"callers": 8, "calls": calls, "pace": 0.002}
-        seconds = calls * 0.002 + 1
+        seconds = calls * 0.002 * 1.5 + 0.5
         variants = {}
-        for service, rate in (("sns", 5_000), ("kinesis", 50_000)):
+        for service, rate in (("sns", 6_000), ("kinesis", 60_000)):
             own = {"kind": "publish", "service": service, **load, "backlog": int(rate * seconds)}
-            pool = {"kind": "submit", "service": service, **load, "backlog": int(600 * seconds)}
+            pool = {"kind": "submit", "service": service, **load, "backlog": int(500 * seconds)}
             variants[f"publish {service}"] = Variant(measure, own)
             variants[f"no-op beside publish {service}"] = Variant(measure, {**own, "noop": True})
             variants[f"submit {service}"] = Variant(measure, pool)
