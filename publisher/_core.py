@@ -11,8 +11,9 @@ import os
 import sys
 import threading
 import time
+import weakref
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -62,7 +63,9 @@ class Core:
         self.account = Account()
         self.scheduler = Scheduler(options.max_workers, options.grace)
         self.losses = Losses(clock, self._bounds_text())
-        self.lines: dict[Any, Any] = {}  # the clients' lanes, by client
+        #: The clients' lanes, by client. Weak: our threads keep the core alive, and a client that
+        #: nobody holds any more must not be kept by that, nor its publisher.
+        self.lines: MutableMapping[Any, Any] = weakref.WeakKeyDictionary()
         self._deliveries: dict[Any, Delivery] = {}
         self.runtime = runtime(self)
         self.started = False  # a message was accepted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -116,6 +117,16 @@ def publish_all(target: publisher.Client, bodies: Sequence[str], topic: str = TO
 def texts(entries: Sequence[Any]) -> list[str]:
     """The bodies of what a server stored."""
     return [entry.data.decode() for entry in entries]
+
+
+def until(predicate: Callable[[], Any], timeout: float = SOON) -> Any:
+    """Ask until it is true, for what no event tells. Raises TimeoutError after `timeout` s."""
+    watch, never = Watch(), threading.Event()
+    while not (value := predicate()):
+        if watch.seconds > timeout:
+            raise TimeoutError(f"not within {timeout} s")
+        never.wait(0.002)
+    return value
 
 
 class Watch:
