@@ -46,6 +46,7 @@ class Ledger:
         oldest_age: seconds since the oldest outstanding message was accepted; 0.0 if there is none.
         latency: counts of resolved messages by seconds from acceptance to outcome; bucket i holds
             those up to ``LATENCY_BOUNDS[i]``, the last one the rest.
+        latency_sum: what those latencies add up to, seconds.
         failed_by_code: the failed messages, by the error code of their last try.
         errors_by_code: tries that failed, retried or not, by error code; a request of ten messages
             that meets an error counts ten.
@@ -65,6 +66,7 @@ class Ledger:
     outstanding_bytes: int = 0
     oldest_age: float = 0.0
     latency: tuple[int, ...] = (0,) * (len(LATENCY_BOUNDS) + 1)
+    latency_sum: float = 0.0
     failed_by_code: Mapping[str, int] = field(default_factory=dict)
     errors_by_code: Mapping[str, int] = field(default_factory=dict)
     errors_by_shard: Mapping[str, int] = field(default_factory=dict)
@@ -135,6 +137,7 @@ class Counters:
         "failed_by_code",
         "key",
         "latency",
+        "latency_sum",
         "requests",
         "resolved_bytes",
         "retries",
@@ -154,6 +157,7 @@ class Counters:
         self.requests = 0
         self.bytes_sent = 0
         self.latency = [0] * (len(LATENCY_BOUNDS) + 1)
+        self.latency_sum = 0.0
         self.failed_by_code: dict[str, int] = {}
         self.errors: dict[str, int] = {}
         self.shards: dict[str, int] = {}
@@ -175,6 +179,7 @@ class Counters:
 
         One look-up where they all fall into one bucket, as those of a batch mostly do.
         """
+        self.latency_sum += len(accepted) * now - sum(accepted)
         low = bisect_left(LATENCY_BOUNDS, now - max(accepted))
         high = bisect_left(LATENCY_BOUNDS, now - min(accepted))
         if low == high:
@@ -207,6 +212,7 @@ class Counters:
             outstanding_bytes=accepted_bytes - resolved_bytes,
             oldest_age=oldest_age,
             latency=latency,
+            latency_sum=self.latency_sum,
             failed_by_code=dict(self.failed_by_code),
             errors_by_code=dict(self.errors),
             errors_by_shard=dict(self.shards),

@@ -4,11 +4,11 @@ Whoever publishes waits for ``on_accepted`` alone; the rest runs on the thread o
 context variables of whoever published the message (``structlog``'s, a tracer's), which are captured
 at acceptance, and only where a hook wants them.
 
-Two methods that a tracer may have beside those of :class:`publisher.Hook`:
+Two methods that a tracer of ours may have beside those of :class:`publisher.Hook`:
 
-``prepare(operation, params) -> params``
+``_publisher_prepare(operation, params) -> params``
     in the caller, before a call is checked: what it returns is checked, measured and sent.
-``sending(event, contexts) -> finish(event)``
+``_publisher_sending(event, contexts) -> finish(event)``
     on a worker, around a request: the event, and the contexts of its messages.
 """
 
@@ -81,8 +81,8 @@ class Teller:
             for name in HOOK_METHODS:
                 for method in hook_methods((hook,), name):
                     self._calls[name].append(HookCall(method, wants_context(hook)))
-        self._sending = [hook.sending for hook in hooks if hasattr(hook, "sending")]
-        self._prepare = [hook.prepare for hook in hooks if hasattr(hook, "prepare")]
+        self._sending = _found(hooks, "_publisher_sending")
+        self._prepare = _found(hooks, "_publisher_prepare")
         #: The contexts of the messages that live; None where no hook wants them.
         self._contexts: dict[Message, contextvars.Context] | None = None
         if any(map(wants_context, hooks)):
@@ -188,6 +188,10 @@ class Teller:
             except Exception:
                 logger.exception("%s raised", getattr(finish, "__qualname__", "sending"))
         return outcome
+
+
+def _found(hooks: Sequence[Any], name: str) -> list[Any]:
+    return [getattr(hook, name) for hook in hooks if getattr(hook, name, None) is not None]
 
 
 def errors_of(outcome: Outcome) -> tuple[Counter[str], Counter[str]]:

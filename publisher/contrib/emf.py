@@ -1,0 +1,138 @@
+"""Amazon's embedded metric format: metrics as log lines, for Lambda and the like.
+
+::
+
+    metrics = EmfHook()
+    publisher.configure(hooks=[metrics])
+
+    def handler(event, context):
+        try:
+            ...
+        finally:
+            publisher.flush(timeout=5)
+            metrics.emit()
+
+CloudWatch makes metrics of the lines: ``Accepted``, ``Delivered``, ``Failed``, ``Dropped``,
+``Retries``, ``Requests``, ``SentBytes``, ``Outstanding``, ``OldestAge`` and ``RequestTime`` by
+service and destination, and ``Errors`` by error code too. Between two calls of ``emit`` a line is
+also written when a request comes back more than ``interval`` after the last.
+Format: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, TextIO
+
+import publisher
+
+from .._message import Event
+from .._publisher import Publisher
+from .._stats import Ledger
+from ..hooks import Hook
+
+_COUNTS = {
+    "Accepted": "accepted",
+    "Delivered": "delivered",
+    "Failed": "failed",
+    "Dropped": "dropped",
+    "Retries": "retries",
+    "Requests": "requests",
+}
+_UNITS = {"SentBytes": "Bytes", "OldestAge": "Seconds", "RequestTime": "Seconds"}
+#: The format takes so many values of one metric in a line.
+_MAX_VALUES = 100
+
+
+class EmfHook(Hook):
+    """Writes what has changed in the account since the last line.
+
+    Args:
+        namespace: of the metrics in CloudWatch.
+        stream: a text file; default: standard output, which is what Lambda takes.
+        interval: seconds between lines that nobody asked for by calling :meth:`emit`.
+
+    Attributes:
+        publisher: whose account; default: the process-wide one.
+    """
+
+    caller_context = False
+
+    def __init__(
+        self,
+        namespace: str = "boto3-publisher",
+        stream: TextIO | None = None,
+        interval: float = 60.0,
+    ) -> None:
+        self.publisher: Publisher | None = None
+        self._namespace = namespace
+        self._stream = stream
+        self._interval = interval
+        self._emitted = time.monotonic()
+        self._pid = os.getpid()
+        self._lock = threading.Lock()  # guards what follows, and keeps lines whole
+        self._before: Mapping[str, Ledger] = {}
+        self._times: dict[str, list[float]] = {}
+
+    def on_sent(self, event: Event) -> None:
+        """Keep how long the request took."""
+        with self._lock:
+            times = self._times.setdefault(event.destination, [])
+            if len(times) < _MAX_VALUES:
+                times.append(round(event.duration or 0.0, 6))
+        if time.monotonic() - self._emitted >= self._interval:
+            self.emit()
+
+    def emit(self) -> None:
+        """Write a line for each destination that has changed; call it after ``flush()``."""
+        with self._lock:
+            self._emitted = time.monotonic()
+            if self._pid != os.getpid():  # a forked child's account starts at zero
+                self._pid = os.getpid()
+                self._before = {}
+            now = (self.publisher or publisher._default).stats().destinations
+            before, self._before = self._before, now
+            times, self._times = self._times, {}
+            stream = self._stream or sys.stdout
+            for name, ledger in now.items():
+                for line in self._lines(name, before.get(name), ledger, times.get(name, [])):
+                    stream.write(json.dumps(line) + "\n")
+            stream.flush()
+
+    def _lines(
+        self, name: str, before: Ledger | None, ledger: Ledger, times: list[float]
+    ) -> Iterator[dict[str, Any]]:
+        if before == ledger:
+            return
+        before = before or Ledger()
+        service, _, rest = name.partition(":")
+        region, _, label = rest.partition(":")
+        dimensions = {"Service": service, "Region": region, "Destination": label or service}
+        values: dict[str, Any] = {
+            metric: getattr(ledger, field) - getattr(before, field)
+            for metric, field in _COUNTS.items()
+        }
+        values["SentBytes"] = ledger.bytes_sent - before.bytes_sent
+        values["Outstanding"] = ledger.outstanding
+        values["OldestAge"] = round(ledger.oldest_age, 3)
+        if times:
+            values["RequestTime"] = times
+        yield self._line(dimensions, values)
+        for code, count in ledger.errors_by_code.items():
+            if more := count - before.errors_by_code.get(code, 0):
+                yield self._line({**dimensions, "ErrorCode": code}, {"Errors": more})
+
+    def _line(self, dimensions: dict[str, str], values: dict[str, Any]) -> dict[str, Any]:
+        metrics = [{"Name": name, "Unit": _UNITS.get(name, "Count")} for name in values]
+        directive = {
+            "Namespace": self._namespace,
+            "Dimensions": [list(dimensions)],
+            "Metrics": metrics,
+        }
+        about = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}
+        return {"_aws": about, **dimensions, **values}

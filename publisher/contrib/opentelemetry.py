@@ -1,0 +1,320 @@
+"""OpenTelemetry: metrics and traces by the semantic conventions for messaging.
+
+::
+
+    from publisher.contrib.opentelemetry import MetricsHook, TracingHook, observe
+
+    publisher.configure(hooks=[MetricsHook(), TracingHook()])
+    observe()
+
+``MetricsHook`` records each request (``messaging.client.operation.duration`` and
+``messaging.client.sent.messages``); ``observe`` shows the account; ``TracingHook`` makes a span for
+each message, a child of the caller's, and one for each request, linked to those of its messages.
+Conventions: https://opentelemetry.io/docs/specs/semconv/messaging/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import Context, ContextVar
+from typing import Any
+
+from opentelemetry import context as otel_context
+from opentelemetry import metrics, trace
+from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
+from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, TracerProvider
+
+import publisher
+
+from .._message import Event
+from .._publisher import Publisher
+from .._stats import Ledger
+from ..hooks import Hook
+
+_NAME = "publisher"
+_SYSTEMS = {"sns": "aws.sns"}
+#: SNS delivers at most so many attributes to an SQS queue in raw form.
+_MAX_ATTRIBUTES = 10
+_TRACEPARENT = "traceparent"
+_UNSET = "00-" + "0" * 32 + "-" + "0" * 16 + "-00"
+#: Upper bounds that the conventions advise for durations, seconds.
+_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+
+_span_of_message: ContextVar[Span] = ContextVar("publisher_span_of_message")
+
+
+def _attributes(service: str, region: str, name: str) -> dict[str, str]:
+    found = {
+        "messaging.system": _SYSTEMS.get(service, f"aws.{service}"),
+        "messaging.destination.name": name,
+    }
+    return {**found, "cloud.region": region} if region else found
+
+
+def _of(destination: str) -> dict[str, str]:
+    service, _, rest = destination.partition(":")
+    region, _, name = rest.partition(":")
+    return _attributes(service, region, name or service)
+
+
+# -- metrics
+
+
+class MetricsHook(Hook):
+    """Records each request.
+
+    Args:
+        meter_provider: default: the global one.
+    """
+
+    caller_context = False
+
+    def __init__(self, meter_provider: MeterProvider | None = None) -> None:
+        meter = metrics.get_meter(_NAME, publisher.__version__, meter_provider)
+        self._sent = meter.create_counter(
+            "messaging.client.sent.messages",
+            unit="{message}",
+            description="Messages that requests carried to the service.",
+        )
+        self._duration = meter.create_histogram(
+            "messaging.client.operation.duration",
+            unit="s",
+            description="Duration of requests to the service.",
+            explicit_bucket_boundaries_advisory=_BOUNDS,
+        )
+
+    def on_sent(self, event: Event) -> None:
+        """Record the request's duration and what became of its messages."""
+        attributes: dict[str, Any] = {
+            **_of(event.destination),
+            "messaging.operation.name": event.operation,
+            "messaging.operation.type": "send",
+        }
+        whole = _whole_error(event)
+        failed = {"error.type": whole} if whole else {}
+        self._duration.record(event.duration or 0.0, {**attributes, **failed})
+        if good := event.messages - sum(event.errors.values()):
+            self._sent.add(good, {**attributes, **failed})
+        for code, count in event.errors.items():
+            self._sent.add(count, {**attributes, "error.type": code})
+
+
+def _whole_error(event: Event) -> str | None:
+    """The error of a request that delivered nothing."""
+    if sum(event.errors.values()) >= event.messages:
+        return next(iter(event.errors), None)
+    last = event.attempts[-1] if event.attempts else None
+    return last.error_code if last is not None and last.split else None
+
+
+_Counts = Callable[[Ledger], "Mapping[str, float] | float"]
+_COUNTERS: tuple[tuple[str, str, str, str, _Counts], ...] = (
+    ("publisher.accepted", "{message}", "Messages accepted.", "", lambda one: one.accepted),
+    ("publisher.delivered", "{message}", "Messages stored.", "", lambda one: one.delivered),
+    (
+        "publisher.failed",
+        "{message}",
+        "Messages lost after a try.",
+        "error.type",
+        lambda one: one.failed_by_code,
+    ),
+    (
+        "publisher.dropped",
+        "{message}",
+        "Messages never sent.",
+        "publisher.reason",
+        lambda one: one.dropped_by_reason,
+    ),
+    ("publisher.retries", "{message}", "Messages sent again.", "", lambda one: one.retries),
+    ("publisher.sent.size", "By", "Bytes of what was sent.", "", lambda one: one.bytes_sent),
+)
+_GAUGES: tuple[tuple[str, str, str, _Counts], ...] = (
+    ("publisher.outstanding", "{message}", "Messages waiting.", lambda one: one.outstanding),
+    ("publisher.outstanding.size", "By", "Their bytes.", lambda one: one.outstanding_bytes),
+    ("publisher.oldest.age", "s", "Age of the oldest.", lambda one: one.oldest_age),
+)
+
+
+def observe(of: Publisher | None = None, meter_provider: MeterProvider | None = None) -> None:
+    """Show a publisher's account as observable counters and gauges, read when they are collected.
+
+    Args:
+        of: the publisher; default: the process-wide one, whichever that is at the time.
+        meter_provider: default: the global one.
+    """
+    meter = metrics.get_meter(_NAME, publisher.__version__, meter_provider)
+    for name, unit, text, label, count in _COUNTERS:
+        callback = _reader(of, label, count)
+        meter.create_observable_counter(name, [callback], unit=unit, description=text)
+    for name, unit, text, count in _GAUGES:
+        callback = _reader(of, "", count)
+        meter.create_observable_gauge(name, [callback], unit=unit, description=text)
+
+
+def _reader(
+    of: Publisher | None, label: str, count: _Counts
+) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    def read(_: CallbackOptions) -> Iterable[Observation]:
+        for key, ledger in (of or publisher._default).stats().destinations.items():
+            found = count(ledger)
+            if isinstance(found, Mapping):
+                for value, amount in found.items():
+                    yield Observation(amount, {**_of(key), label: value})
+            else:
+                yield Observation(found, _of(key))
+
+    return read
+
+
+# -- traces
+
+
+class TracingHook(Hook):
+    """A span for each message, from acceptance to its outcome, and one for each request.
+
+    A message's span is a child of the caller's current span and sampled as that is; a request's
+    span is the root of a trace of its own, linked to the sampled spans of its messages, and current
+    while the request runs: the spans of the botocore instrumentation are its children. The span of
+    a message that is cancelled is never exported.
+
+    Args:
+        tracer_provider: default: the global one.
+        inject: put the ``traceparent`` of a message's span into the attributes of messages to
+            topics, for consumers to go on with, where they have less than ten attributes and no
+            ``traceparent`` yet. It is part of what the message is billed for.
+    """
+
+    def __init__(
+        self, tracer_provider: TracerProvider | None = None, *, inject: bool = False
+    ) -> None:
+        self._tracer = trace.get_tracer(_NAME, publisher.__version__, tracer_provider)
+        if inject:
+            self._publisher_prepare = self._inject
+
+    # in the caller
+
+    def _inject(self, operation: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        # Room for it is made before the message is measured; on_accepted fills it in.
+        if operation == "publish" and params.get("TopicArn") is not None:
+            return _with_room(params)
+        if operation == "publish_batch":
+            entries = params.get("PublishBatchRequestEntries")
+            if isinstance(entries, (list, tuple)):
+                made = [_with_room(each) if isinstance(each, Mapping) else each for each in entries]
+                return {**params, "PublishBatchRequestEntries": made}
+        return params
+
+    def on_accepted(self, event: Event) -> None:
+        """Start the message's span; it is current in the context that later hooks run in."""
+        span = self._tracer.start_span(
+            f"create {_of(event.destination)['messaging.destination.name']}",
+            kind=SpanKind.PRODUCER,
+            attributes={
+                **_of(event.destination),
+                "messaging.operation.name": event.operation,
+                "messaging.operation.type": "create",
+                "messaging.message.body.size": event.size,
+            },
+        )
+        _span_of_message.set(span)
+        otel_context.attach(trace.set_span_in_context(span))
+        attributes = event.params.get("MessageAttributes") or {}
+        room = attributes.get(_TRACEPARENT)
+        if room is not None and room.get("StringValue") == _UNSET:
+            room["StringValue"] = _traceparent(span)
+
+    # on a worker
+
+    def _publisher_sending(
+        self, event: Event, contexts: Sequence[Context]
+    ) -> Callable[[Event], None]:
+        """Start a request's span and make it current; what is returned ends it."""
+        spans = [context[_span_of_message] for context in contexts if _span_of_message in context]
+        sampled = [span.get_span_context() for span in spans if span.is_recording()]
+        span = self._tracer.start_span(
+            f"send {_of(event.destination)['messaging.destination.name']}",
+            context=otel_context.Context(),
+            kind=SpanKind.CLIENT,
+            links=[Link(each) for each in sampled],
+            attributes={
+                **_of(event.destination),
+                "messaging.operation.name": event.operation,
+                "messaging.operation.type": "send",
+                "messaging.batch.message_count": event.messages,
+            },
+        )
+        token = otel_context.attach(trace.set_span_in_context(span))
+
+        def finish(event: Event) -> None:
+            otel_context.detach(token)
+            if span.is_recording():
+                _describe(span, event)
+            span.end()
+
+        return finish
+
+    # on the thread of callbacks, in the message's context
+
+    def on_retry(self, event: Event) -> None:
+        """Note the try on the message's span."""
+        span = _span_of_message.get(None)
+        if span is not None:
+            code = event.attempts[-1].error_code or ""
+            span.add_event("retry", {"error.type": code, "publisher.delay": event.delay or 0.0})
+
+    def on_delivered(self, event: Event) -> None:
+        """End the message's span."""
+        span = _span_of_message.get(None)
+        if span is not None:
+            response = event.response or {}
+            found = response.get("MessageId") or response.get("SequenceNumber")
+            if found and span.is_recording():
+                span.set_attribute("messaging.message.id", str(found))
+            span.end()
+
+    def on_failed(self, event: Event) -> None:
+        """End the message's span as an error."""
+        last = event.attempts[-1].error_code if event.attempts else None
+        self._lost(event, last or type(event.exception).__name__)
+
+    def on_dropped(self, event: Event) -> None:
+        """End the message's span as an error."""
+        self._lost(event, event.reason or "dropped")
+
+    def _lost(self, event: Event, code: str) -> None:
+        span = _span_of_message.get(None)
+        if span is None and event.reason == "buffer_full":  # never let in: nothing has begun
+            return
+        if span is not None:
+            span.set_attribute("error.type", code)
+            span.set_status(Status(StatusCode.ERROR, code))
+            span.end()
+
+
+def _with_room(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    attributes = params.get("MessageAttributes") or {}
+    if not isinstance(attributes, Mapping) or _TRACEPARENT in attributes:
+        return params
+    if len(attributes) >= _MAX_ATTRIBUTES:
+        return params
+    room = {_TRACEPARENT: {"DataType": "String", "StringValue": _UNSET}}
+    return {**params, "MessageAttributes": {**attributes, **room}}
+
+
+def _traceparent(span: Span) -> str:
+    found = span.get_span_context()
+    trace_id = trace.format_trace_id(found.trace_id)
+    span_id = trace.format_span_id(found.span_id)
+    return f"00-{trace_id}-{span_id}-{found.trace_flags & 1:02x}"
+
+
+def _describe(span: Span, event: Event) -> None:
+    last = event.attempts[-1] if event.attempts else None
+    if last is not None and last.request_id:
+        span.set_attribute("aws.request_id", last.request_id)
+    for code, count in event.errors.items():
+        span.add_event("failed", {"error.type": code, "messaging.batch.message_count": count})
+    whole = _whole_error(event)
+    if whole is not None:
+        span.set_attribute("error.type", whole)
+        span.set_status(Status(StatusCode.ERROR, whole))
