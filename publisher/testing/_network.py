@@ -18,6 +18,7 @@ import botocore.config
 import botocore.session
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
+from botocore.exceptions import NoRegionError
 
 from ..services._connection import Connection
 from . import _moto
@@ -60,7 +61,7 @@ class InlineConnection:
         self._renew = renew
         self._faults = faults
         self._endpoint_url = endpoint_url
-        self._mocked: tuple[int, Connection] | None = None
+        self._mocked: tuple[int, Any] | None = None
         self._inside: Any = None
         self._lock = threading.Lock()  # guards what stands above
 
@@ -93,9 +94,16 @@ class InlineConnection:
 
     def _inside_mock(self) -> Any:
         if self._mocked is None or self._mocked[0] != _moto.mocks_ended():
-            self._mocked = _moto.mocks_ended(), self._renew()
-            self._faults.attach(self._mocked[1].get())
-        return self._mocked[1].get()
+            connection = self._renew()
+            try:
+                client = connection.get()
+            except NoRegionError:
+                connection = self._renew()
+                connection._kwargs["region_name"] = DEFAULT_REGION
+                client = connection.get()
+            self._faults.attach(client)
+            self._mocked = _moto.mocks_ended(), client
+        return self._mocked[1]
 
     def close(self) -> None:
         """Give back what was borrowed."""
@@ -105,7 +113,7 @@ class InlineConnection:
                 give_back(self._inside)
                 self._inside = None
             if self._mocked is not None:
-                self._faults.detach(self._mocked[1].get())
+                self._faults.detach(self._mocked[1])
                 self._mocked = None
 
 
@@ -134,7 +142,7 @@ def borrow(
         client.publisher_testing_key = key
     if endpoint_url is None:
         events = client.meta.events
-        events.register("provide-client-params", _keep_params)
+        events.register("before-parameter-build", _keep_params)
         events.register_last("before-call", _answer)
         events.register_first("before-send", _refuse)
     return client
