@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import warnings
 import weakref
 from collections.abc import Callable
@@ -225,7 +226,7 @@ class Publisher:
 
     def __del__(self) -> None:
         core = self._mine() if "_core" in self.__dict__ else None
-        if core is not None and core.started and not core.flow.closed:
+        if core is not None and core.started and not core.flow.closed and not sys.is_finalizing():
             warnings.warn(
                 f"unclosed {self!r}: use close() or with",
                 ResourceWarning,

@@ -234,8 +234,9 @@ class Threads:
             self.wait(done, timeout)
 
     def spawn(self, function: Callable[[], object]) -> None:
-        """Run ``function`` on a thread of its own."""
-        threading.Thread(target=function, name="publisher-close", daemon=True).start()
+        """Run ``function`` on a thread of its own; at the end of the process that is not needed."""
+        with contextlib.suppress(RuntimeError):
+            threading.Thread(target=function, name="publisher-close", daemon=True).start()
 
     def stop(self, timeout: float | None) -> None:
         """End the threads, callbacks first run; at most ``timeout`` seconds.

@@ -143,7 +143,7 @@ def forked_while_locked(fork):
     core = publisher._default._core
     locks = [_future.LOCK.rlock, core.scheduler.lock, core.account.lock, core.flow._lock]
     held, release = threading.Event(), threading.Event()
-    holder = threading.Thread(target=hold, args=(locks, held, release))
+    holder = threading.Thread(target=hold, args=(locks, held, release), daemon=True)
     holder.start()
     held.wait()
     pid = fork()
