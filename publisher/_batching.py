@@ -187,13 +187,25 @@ class Lane:
         """
         if self._pieces:
             return now
-        due = self._retries[0][0] if self._retries else NEVER
+        due = self._retry_due()
         for route in self.routes:
             if inbox := route.inbox:
                 if len(inbox) >= self.limits.entries or inbox[0].accepted <= self.flush_until:
                     return now
                 due = min(due, inbox[0].accepted + route.delivery.linger)
         return due
+
+    def _retry_due(self) -> float:
+        """When the first retry goes: its backoff over, it waits for company like a new message.
+
+        A throttled destination answers every request with a few failures; each of them alone in a
+        request of its own would cost as much as a full one.
+        """
+        if not self._retries:
+            return NEVER
+        due, _, message = self._retries[0]
+        lingers = message.accepted > self.flush_until
+        return due + message.route.delivery.linger if lingers else due
 
     def set_wake_at(self, now: float, due: float) -> bool:
         """Set from which length of its inbox on each route's callers are to wake the dispatcher.
