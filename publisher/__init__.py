@@ -7,7 +7,7 @@ batches, retries only what failed, and keeps an account of every message.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ._client import Client
 from ._future import PublishFuture
@@ -27,6 +27,9 @@ from .errors import (
     RetriesExhausted,
 )
 from .hooks import Hook, LoggingHook
+
+if TYPE_CHECKING:
+    from .types import KinesisClient, SNSClient
 
 __version__ = "0.1.0"
 
@@ -61,6 +64,12 @@ __all__ = [
 _default = Publisher()
 
 
+@overload
+def client(service_name: Literal["sns"], **kwargs: Any) -> SNSClient: ...
+@overload
+def client(service_name: Literal["kinesis"], **kwargs: Any) -> KinesisClient: ...
+@overload
+def client(service_name: str, **kwargs: Any) -> Client: ...
 def client(service_name: str, **kwargs: Any) -> Client:
     """A client of ``"sns"`` or ``"kinesis"`` of the process-wide publisher.
 

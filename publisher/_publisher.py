@@ -9,7 +9,7 @@ import warnings
 import weakref
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from . import services
 from ._client import Client
@@ -20,6 +20,9 @@ from ._runtime import Threads
 from ._stats import Ledger, Stats
 from .errors import PublisherClosed
 from .services._connection import Connection, check_config
+
+if TYPE_CHECKING:
+    from .types import KinesisClient, SNSClient
 
 #: A warning beyond so many clients: each holds connections, and is meant to be shared.
 MAX_CLIENTS = 32
@@ -66,6 +69,23 @@ class Publisher:
 
     # -- clients
 
+    @overload
+    def client(
+        self, service_name: Literal["sns"], *, session: Any = ..., client: Any = ..., **kwargs: Any
+    ) -> SNSClient: ...
+    @overload
+    def client(
+        self,
+        service_name: Literal["kinesis"],
+        *,
+        session: Any = ...,
+        client: Any = ...,
+        **kwargs: Any,
+    ) -> KinesisClient: ...
+    @overload
+    def client(
+        self, service_name: str, *, session: Any = ..., client: Any = ..., **kwargs: Any
+    ) -> Client: ...
     def client(
         self, service_name: str, *, session: Any = None, client: Any = None, **kwargs: Any
     ) -> Client:
