@@ -33,6 +33,7 @@ class Target(Protocol):
     operation: str  # boto3's method name that the caller called
     sends: str  # and the one that goes out
     limits: Limits  # of one request
+    unknown_passes: bool  # an error code that no table knows is retried
 
     @property
     def key(self) -> str:
@@ -244,7 +245,9 @@ def _reject(
 ) -> None:
     """The whole request failed."""
     target: Target = request.lane.target
-    failure, verdict = whole_failure(error, target.service, len(messages))
+    failure, verdict = whole_failure(
+        error, target.service, len(messages), unknown_passes=target.unknown_passes
+    )
     if failure.timed_out:
         outcome.answer.cautious = True
     messages = [message for message in messages if is_live(message)]  # the others were given up

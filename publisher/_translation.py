@@ -12,6 +12,7 @@ from typing import Any
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
+from ._causes import THROTTLED
 from ._message import Failure
 from .errors import InvalidMessage
 from .services import EntryError, Service, Verdict
@@ -27,6 +28,7 @@ _TRANSIENT = (
     boto.HTTPClientError,  # connection closed, read time-out, broken body
     ResponseParserError,
 )
+_PASSING = (408, 429)  # HTTP's own words for "later"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _MAX_TEXT = 500
 
@@ -41,8 +43,17 @@ def printable(text: object) -> str:
     return shown if len(shown) <= _MAX_TEXT else shown[:_MAX_TEXT] + "..."
 
 
-def whole_failure(error: BaseException, service: Service, count: int) -> tuple[Failure, Verdict]:
-    """What a request of ``count`` entries met, and what that means for them."""
+def whole_failure(
+    error: BaseException, service: Service, count: int, *, unknown_passes: bool
+) -> tuple[Failure, Verdict]:
+    """What a request of ``count`` entries met, and what that means for them.
+
+    Args:
+        error: what the call raised.
+        service: whose codes they are.
+        count: how many entries the request carried.
+        unknown_passes: an error code that no table knows may be gone at the next try.
+    """
     if isinstance(error, boto.ClientError):
         described = error.response.get("Error", {})
         metadata = error.response.get("ResponseMetadata", {})
@@ -51,6 +62,9 @@ def whole_failure(error: BaseException, service: Service, count: int) -> tuple[F
         verdict = service.verdict(code, whole=count > 1)
         if verdict is Verdict.RETRY and status == 413:
             verdict = Verdict.SPLIT if count > 1 else Verdict.FINAL
+        passing = unknown_passes or status >= 500 or status in _PASSING or code in THROTTLED
+        if verdict is Verdict.RETRY and not passing:
+            verdict = Verdict.FINAL
         text = printable(described.get("Message") or "")
         failure = Failure(
             code, text, verdict is Verdict.FINAL, status >= 500, error=error, metadata=metadata

@@ -181,6 +181,19 @@ def test_operations_are_retried_by_the_same_policy(endpoint: Endpoint, status: i
     assert codes(future) == ["Throttling", None]
 
 
+@pytest.mark.parametrize(("status", "code"), [(400, "ResourceInUseException"), (409, "Odd")])
+def test_what_an_operation_is_told_is_not_retried(
+    endpoint: Endpoint, status: int, code: str
+) -> None:
+    """Only throttling, 5xx and connection errors are; the rest is an answer."""
+    endpoint.script(Answer(error=Error(status, code)))
+    with client("kinesis", endpoint.url) as kinesis:
+        future = kinesis.create_stream(StreamName="s", ShardCount=1)
+        error = future.exception(SOON)
+        assert type(error) is kinesis.exceptions.from_code(code)
+    assert codes(future) == [code]
+
+
 def test_modelled_exceptions_of_the_clients_own_classes(endpoint: Endpoint) -> None:
     with publishing() as made:
         sns, kinesis = (client_of(made, name, endpoint.url) for name in SERVICES)

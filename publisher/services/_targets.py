@@ -39,6 +39,8 @@ def api_name(operation: str) -> str:
 
 
 class _Target:
+    unknown_passes = True
+
     def __init__(
         self, service: Service, connection: Connection, operation: str, label: str
     ) -> None:
@@ -159,7 +161,13 @@ class BatchTarget(_Target):
 
 
 class CallTarget(_Target):
-    """A single operation: the caller's arguments go to boto3 as they are."""
+    """A single operation: the caller's arguments go to boto3 as they are.
+
+    What it may meet is the service's to say ("that stream exists already"): only throttling, 5xx
+    and connection errors are retried.
+    """
+
+    unknown_passes = False
 
     def __init__(self, service: Service, connection: Connection, operation: str) -> None:
         super().__init__(service, connection, operation, api_name(operation))
