@@ -184,10 +184,16 @@ class Stub:
 
 
 def control(url: str, what: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Call the control URL of the stub at `url` from any process: `what` is "stats" or "reset"."""
+    """Call the control URL of the stub at `url` from any process: `what` is "stats" or "reset".
+
+    Raises:
+        ValueError: for a setting that there is not.
+    """
     request = Request(f"{url}{CONTROL}/{what}", data=json.dumps(settings).encode())
     with urlopen(request, timeout=10) as response:
         answer: dict[str, Any] = json.load(response)
+    if "error" in answer:
+        raise ValueError(answer["error"])
     return answer
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.harness import Bench, Goal, Rows, Variant
 from benchmarks.load import (
+    LATENCY,
     REGION,
     STREAM,
     TOPIC,
@@ -19,6 +20,7 @@ from benchmarks.load import (
     messages,
     package,
 )
+from benchmarks.stub import control
 from benchmarks.worker import quantile
 
 Call = Callable[[Any], object]
@@ -166,9 +168,14 @@ def measure(
     work = messages(service, 2_000)
     call, waiting = KINDS[kind](service, endpoint)
     paced(200 if kind != "boto3" else 10, 0.003, call, work, [])
-    while backlog and waiting() < backlog:  # they are sent meanwhile, but slower than they come
-        for message in work[:500]:
-            call(message)
+    if backlog:
+        # With the endpoint slow for as long as that takes: one thread cannot outrun ten senders.
+        control(endpoint, "reset", {"latency": 1.0})
+        while waiting() < backlog:
+            for message in work[:500]:
+                call(message)
+        control(endpoint, "reset", {"latency": LATENCY})
+        time.sleep(1.0)  # the slow answers are in
     timed = call
     if noop:
         cost = quantile(sorted(together(callers, calls // 5, pace, call, work, burst)), 0.5)
@@ -210,7 +217,7 @@ def saturated(bench: Bench) -> Rows:
     def run() -> Rows:
         calls = bench.scale(2_500, 250)
         load = {"callers": 8, "calls": calls, "pace": 0.002}
-        seconds = calls * 0.002 * 1.5 + 0.5
+        seconds = calls * 0.002 * 1.5 + 1.5
         variants = {}
         for service, rate in (("sns", 6_000), ("kinesis", 60_000)):
             own = {"kind": "publish", "service": service, **load, "backlog": int(rate * seconds)}
