@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _exit
 from ._batching import NEVER, Request
+from ._hosts import check_host
 
 if TYPE_CHECKING:
     from ._core import Core
@@ -31,9 +32,14 @@ _SLOW_CALLBACK = 1.0  # seconds
 
 
 class Threads:
-    """Runs one core's sender half in threads."""
+    """Runs one core's sender half in threads.
+
+    Raises:
+        RuntimeError: threads could not run in this host as it is set up.
+    """
 
     def __init__(self, core: Core) -> None:
+        check_host()
         self.core = core
         # A lock used as an alarm clock: the dispatcher waits to acquire it, anybody may release it,
         # from a signal handler or a finaliser too. One token each, popped by whoever starts the

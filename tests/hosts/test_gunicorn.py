@@ -6,11 +6,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.hosts.load import Load, assert_nothing_lost_or_doubled, get, listening
-from tests.hosts.process import Process, assert_stored, bodies, expected
+from tests.hosts.process import Process, assert_stored, expected
 from tests.servers import Endpoint
 
 Start = Callable[..., Process]
@@ -64,21 +65,39 @@ def test_preloaded_application_that_has_published_already(
     assert_stored(endpoint, expected(r=8, **{f"import-{process.pid}": 1}))
 
 
-@pytest.mark.parametrize("preload", [[], ["--preload"]], ids=["", "preload"])
+PATCHED = Path(__file__).parent / "gunicorn_gevent.py"
+
+
+@pytest.mark.parametrize(
+    "options", [[], ["--preload", "-c", str(PATCHED)]], ids=["", "preload, patched in time"]
+)
 def test_gevent(
-    endpoint: Endpoint, start: Start, need: Callable[..., str], preload: list[str]
+    endpoint: Endpoint, start: Start, need: Callable[..., str], options: list[str]
 ) -> None:
     need("gunicorn")
     need("gevent")
     with listening() as listener:
         process = start(
-            command(listener.fileno(), "-k", "gevent", *preload), endpoint.url, fd=listener
+            command(listener.fileno(), "-k", "gevent", *options), endpoint.url, fd=listener
         )
-        port = listener.getsockname()[1]
-        first = get(port, "/first-0?wait")
-        print(first, process.log)
-        load = Load(port, 60, lambda: None, parts=1)
+        load = Load(listener.getsockname()[1], 60, lambda: None, parts=1)
         process.signal(signal.SIGTERM)
         assert process.end() == 0, process.log
-    print(bodies(endpoint), process.log)
-    assert 0
+    assert not load.broken, process.log
+    assert_nothing_lost_or_doubled(endpoint, load)
+
+
+def test_gevent_that_patches_too_late_is_refused(
+    endpoint: Endpoint, start: Start, need: Callable[..., str]
+) -> None:
+    need("gunicorn")
+    need("gevent")
+    with listening() as listener:
+        process = start(
+            command(listener.fileno(), "-k", "gevent", "--preload"), endpoint.url, fd=listener
+        )
+        assert get(listener.getsockname()[1], "/r-0?wait") == 500, process.log
+        process.signal(signal.SIGTERM)
+        assert process.end() == 0, process.log
+    assert "RuntimeError: gevent patched the standard library after publisher" in process.log
+    assert not endpoint.request_count
