@@ -52,7 +52,7 @@ class Running:
                 **os.environ,
                 "PYTHONPATH": str(ROOT),
                 "PYTHONUNBUFFERED": "1",
-                "PYTHONWARNINGS": "default",
+                "PYTHONFAULTHANDLER": "1",
                 **environment,
             },
         )
@@ -105,6 +105,8 @@ class Running:
         try:
             code = self.popen.wait(timeout)
         except subprocess.TimeoutExpired:
+            self.popen.send_signal(signal.SIGABRT)  # a traceback of every thread
+            self._reader.join(5)
             raise AssertionError(f"still running after {timeout} s:\n{self.text}") from None
         self._reader.join(5)
         return code

@@ -1,0 +1,146 @@
+"""Views, the command, and health."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from typing import Any
+
+from django.core.management import CommandError, call_command
+from django.test import AsyncClient, LiveServerTestCase, TestCase, override_settings
+
+import publisher
+from publisher.contrib.django import client
+from tests.servers import Answer, Endpoint
+from tests.support import SOON, STREAM, TOPIC
+
+
+def command(*arguments: str) -> str:
+    out = io.StringIO()
+    call_command("publisher", *arguments, stdout=out)
+    return out.getvalue()
+
+
+class Case:
+    settings_of: dict[str, Any] = {}
+
+    def setUp(self) -> None:
+        self.endpoint = Endpoint()
+        self.addCleanup(self.endpoint.close)
+        options = {"CLIENT": {"endpoint_url": self.endpoint.url}, **self.settings_of}
+        override = override_settings(AWS_PUBLISHER={"default": options})
+        override.enable()
+        self.addCleanup(override.disable)
+
+
+class CommandTests(Case, TestCase):
+    def test_send_to_a_topic(self) -> None:
+        text = command("send", "hello", "--topic", TOPIC)
+        self.assertRegex(text, r"^delivered: MessageId \S+\n$")
+        self.assertEqual([entry.data for entry in self.endpoint.stored()], [b"hello"])
+
+    def test_send_to_a_stream(self) -> None:
+        text = command("send", "hello", "--stream", STREAM, "--key", "k")
+        self.assertRegex(text, r"^delivered: shardId-\d+, SequenceNumber \d+\n$")
+        self.assertEqual(self.endpoint.stored()[0].partition_key, "k")
+
+    def test_send_that_fails_is_an_error_of_the_command(self) -> None:
+        self.endpoint.client("sns").delete_topic(TopicArn=TOPIC)
+        with self.assertRaisesRegex(CommandError, "NotFound"):
+            command("send", "hello", "--topic", TOPIC)
+        with self.assertRaisesRegex(CommandError, "either a topic or a stream"):
+            command("send", "hello")
+        with self.assertRaisesRegex(CommandError, "TopicArn"):
+            command("send", "hello", "--topic", "not an ARN")
+
+    def test_check(self) -> None:
+        arn = self.endpoint.client("sns").create_topic(Name="there")["TopicArn"]
+        text = command("check", "--topic", arn)
+        self.assertIn(f"{arn}: ok\n", text)
+        self.assertEqual(self.endpoint.stored(), [])
+
+    def test_check_of_what_is_not_there(self) -> None:
+        self.endpoint.client("sns").delete_topic(TopicArn=TOPIC)
+        out = io.StringIO()
+        with self.assertRaisesRegex(CommandError, "1 of 1 destinations"):
+            call_command("publisher", "check", "--topic", TOPIC, stdout=out)
+        self.assertIn("NotFound", out.getvalue())
+
+    def test_stats_of_this_process(self) -> None:
+        client("sns").publish(TopicArn=TOPIC, Message="x").result(SOON)
+        self.assertRegex(command("stats"), r"default: [^$]*sns:us-east-1:orders +1 +1 +0")
+
+    def test_stats_of_what_is_no_health_view(self) -> None:
+        with self.assertRaisesRegex(CommandError, "begins with http"):
+            command("stats", "file:///etc/passwd")
+        with self.assertRaisesRegex(CommandError, "cannot be read|health view"):
+            command("stats", f"{self.endpoint.url}/nothing")
+
+
+class LiveTests(Case, LiveServerTestCase):
+    def test_stats_of_a_running_server(self) -> None:
+        client("sns").publish(TopicArn=TOPIC, Message="x").result(SOON)
+        text = command("stats", f"{self.live_server_url}/health/publisher")
+        self.assertRegex(text, "default: healthy\n  total: accepted 1, delivered 1, failed 0")
+        self.assertIn("sns:us-east-1:orders: accepted 1", text)
+
+
+class HealthTests(Case, TestCase):
+    settings_of = {"MAX_MESSAGES": 1, "LINGER": 60, "ON_FULL": "drop"}
+
+    def test_healthy(self) -> None:
+        answer = self.client.get("/health/publisher")
+        self.assertEqual(answer.status_code, 200)
+        self.assertEqual(answer.json()["default"]["problems"], [])
+        self.assertIn("no-store", answer["Cache-Control"])
+        self.assertEqual(self.client.post("/health/publisher").status_code, 405)
+
+    def test_a_full_buffer_is_not(self) -> None:
+        client("sns").publish(TopicArn=TOPIC, Message="private")
+        answer = self.client.get("/health/publisher")
+        self.assertEqual(answer.status_code, 503)
+        self.assertIn("the buffer is full: 1 messages", answer.json()["default"]["problems"][0])
+        self.assertNotIn("private", answer.content.decode())
+
+    def test_nor_is_a_closed_publisher(self) -> None:
+        publisher.close(SOON)
+        self.addCleanup(publisher.configure)
+        answer = self.client.get("/health/publisher")
+        self.assertEqual(answer.status_code, 503)
+        self.assertEqual(answer.json()["default"]["problems"], ["the publisher is closed"])
+
+    def test_django_health_check(self) -> None:
+        healthy = self.client.get("/health/all?format=json")
+        self.assertEqual(healthy.status_code, 200, healthy.content)
+        client("sns").publish(TopicArn=TOPIC, Message="x")
+        with self.assertLogs("health_check", "WARNING"):
+            full = self.client.get("/health/all?format=json")
+        self.assertEqual(full.status_code, 500)
+        self.assertIn("the buffer is full", json.dumps(full.json()))
+
+
+class OldTests(Case, TestCase):
+    settings_of = {"DELIVERY_TIMEOUT": 0.2, "CONNECT_TIMEOUT": 30, "READ_TIMEOUT": 30}
+
+    def test_a_message_that_waits_too_long_is_not_healthy(self) -> None:
+        held = threading.Event()
+        self.endpoint.script(Answer(hold=held))
+        future = client("sns").publish(TopicArn=TOPIC, Message="x")
+        self.endpoint.wait_for(lambda: self.endpoint.request_count == 1)
+        with self.assertRaises(TimeoutError):
+            future.exception(0.15)
+        answer = self.client.get("/health/publisher")
+        held.set()
+        self.assertEqual(answer.status_code, 503)
+        self.assertIn("the oldest message has waited", answer.json()["default"]["problems"][0])
+        self.assertTrue(future.result(SOON))
+
+
+class AsyncTests(Case, TestCase):
+    async def test_an_async_view_awaits_the_future(self) -> None:
+        form = {"endpoint": self.endpoint.url, "name": "awaited"}
+        answer = await AsyncClient().post("/asend", form)
+        self.assertEqual(answer.status_code, 200)
+        self.assertTrue(answer.json()["id"])
+        self.assertEqual([entry.data for entry in self.endpoint.stored()], [b"awaited"])

@@ -1,0 +1,90 @@
+"""Django: its own test runner runs the project in tests/contrib/site."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.contrib.processes import run
+
+SETTINGS = "tests.contrib.site.settings"
+
+
+@pytest.fixture
+def django(need: Callable[[str], Path], tmp_path: Path) -> Callable[..., tuple[int, str]]:
+    """Runs Python with Django's settings in place."""
+    need("health_check")
+    python = need("django") / "python"
+
+    def django(*arguments: str, **environment: str) -> tuple[int, str]:
+        environment = {
+            "DJANGO_SETTINGS_MODULE": SETTINGS,
+            "SITE_FOLDER": str(tmp_path),
+            **environment,
+        }
+        return run([python, *arguments], **environment)
+
+    return django
+
+
+def test_the_project(django: Callable[..., tuple[int, str]]) -> None:
+    command = ("-W", "error", "-m", "django", "test", "-p", "suite_*.py", "tests.contrib.site")
+    code, text = django(*command)
+    assert code == 0, text
+    ran = re.search(r"Ran (\d+) tests", text)
+    assert ran, text
+    assert int(ran.group(1)) > 40, text
+    assert "skipped" not in text, text
+
+
+def test_no_migration_is_missing(django: Callable[..., tuple[int, str]]) -> None:
+    code, text = django("-m", "django", "makemigrations", "--check", "--dry-run")
+    assert code == 0, text
+
+
+def test_setting_up_starts_nothing(django: Callable[..., tuple[int, str]]) -> None:
+    script = (
+        "import threading, django; django.setup()\n"
+        "from publisher.contrib.django import client; client('sns')\n"
+        "import sys; print(len(threading.enumerate()), 'boto3' in sys.modules)"
+    )
+    assert django("-c", script) == (0, "1 False\n")
+
+
+WRONG = json.dumps({"default": {"MAX_WORKER": 3, "LINGER": -1}})
+
+
+def test_bad_settings_are_a_system_check_with_a_hint(
+    django: Callable[..., tuple[int, str]],
+) -> None:
+    code, text = django("-m", "django", "check", AWS_PUBLISHER=WRONG)
+    assert code == 1
+    assert "(aws_publisher.E001) AWS_PUBLISHER['default'] MAX_WORKER is not a known" in text
+    assert "HINT: Did you mean" in text
+    assert "(aws_publisher.E002) AWS_PUBLISHER['default'] LINGER: linger must be" in text
+    assert "Traceback" not in text
+
+
+def test_servers_run_no_checks_and_refuse_to_start(django: Callable[..., tuple[int, str]]) -> None:
+    code, text = django("-c", "import tests.contrib.site.wsgi", AWS_PUBLISHER=WRONG)
+    assert code == 1
+    error = "ImproperlyConfigured: AWS_PUBLISHER['default'] MAX_WORKER is not a known setting."
+    assert error in text
+    assert "LINGER: linger must be a number of seconds, 0 or more" in text
+
+
+def test_what_is_published_before_set_up_is_named(django: Callable[..., tuple[int, str]]) -> None:
+    script = (
+        "import publisher\n"
+        "sns = publisher.client('sns', endpoint_url='http://127.0.0.1:1')\n"
+        "sns.publish(TopicArn='arn:aws:sns:us-east-1:000000000000:x', Message='x').cancel()\n"
+        "from django.core.management import execute_from_command_line as run\n"
+        "run(['manage.py', 'check'])"
+    )
+    code, text = django("-c", script)
+    assert code == 1
+    assert "(aws_publisher.E004) A message was published before Django was set up" in text
