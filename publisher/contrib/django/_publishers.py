@@ -112,6 +112,9 @@ class Publishers(Mapping[str, Publisher]):
             found = self._made.setdefault(alias, Publisher(**self._options(alias)))
         return found
 
+    def __contains__(self, alias: object) -> bool:
+        return alias in self.settings()
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.settings())
 
