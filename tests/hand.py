@@ -63,6 +63,8 @@ class Wire:
     """
 
     operation = "publish"
+    permission = "sns:Publish"
+    home = "test-region"
 
     def __init__(self, label: str = "topic", limits: Limits | None = None, sends: str = "") -> None:
         self.service = services.load("sns")
@@ -219,16 +221,19 @@ class Hand:
         self.step()
 
     def run(self, timeout: float | None, done: Callable[[], bool]) -> bool:
-        """Let everything go its way until `done`, or for `timeout` seconds; whether it came to that."""
+        """Let everything go its way until `done`, at most `timeout` seconds; whether it is."""
         clock: Any = self.core.clock
         deadline = NEVER if timeout is None else clock.now + timeout
         for _ in range(100_000):
+            rings = self.rings
             self.step()
             self.run_calls()
             if done():
                 return True
             if self.on_wire:
                 self.work()
+                continue
+            if self.rings != rings:  # user code published
                 continue
             alarm = self.core.scheduler.alarm
             if min(alarm, deadline) == NEVER:
