@@ -519,6 +519,7 @@ class Core:
         abandoned = self._abandon()
         left = None if deadline is None else max(deadline - self.clock(), 0)
         self.runtime.stop(left)
+        self.losses.last_words(self.stats().total)
         return abandoned
 
     def _abandon(self) -> int:

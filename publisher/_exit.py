@@ -21,6 +21,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING
 
+from ._losses import lost_text
 from ._process import on_fork
 
 if TYPE_CHECKING:
@@ -138,16 +139,19 @@ def _abandon(cores: list[Core]) -> None:
     """Give up what is left where the time for it is over, and say so once."""
     for core in cores:
         if not core.flow.messages or _process.spent < core.options.close_timeout:
+            core.losses.last_words(core.stats().total)
             continue
         core.losses.silence()  # the line below has the counts
         left = {name: one.outstanding for name, one in core.stats().destinations.items()}
         abandoned = core.close(0)
+        total = core.stats().total
         if abandoned:
             logger.error(
-                "%d messages were abandoned at exit, close_timeout=%g s was not enough: %s",
+                "%d messages were abandoned at exit, close_timeout=%g s was not enough: %s%s",
                 abandoned,
                 core.options.close_timeout,
                 ", ".join(f"{count} to {name}" for name, count in left.items() if count),
+                f"; {lost_text(total)}" if total.failed + total.dropped > abandoned else "",
                 extra={"event": "publisher.abandoned", "messages": abandoned},
             )
         core.runtime.wait_for_calls(_LAST_CALLBACKS)

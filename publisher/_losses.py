@@ -69,6 +69,7 @@ class Losses:
         # logged, or there would be no end to it.
         self._logging = threading.local()
         self._silent = False
+        self._said = False  # the last words
 
     def silence(self) -> None:
         """Log nothing from here on: somebody else says it all at once."""
@@ -109,6 +110,15 @@ class Losses:
                 )
             finally:
                 self._logging.now = False
+
+    def last_words(self, total: Ledger) -> None:
+        """One line at the end, if anything was lost; once."""
+        text = lost_text(total)
+        if not text or self._said or self._silent:
+            return
+        self._said = True
+        lost = total.failed + total.dropped
+        logger.error("%s", text, extra={"event": "publisher.lost", "messages": lost})
 
 
 def lost_text(total: Ledger) -> str:

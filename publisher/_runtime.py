@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("publisher")
 
+CALLBACKS = "publisher-callbacks"
 _SLOW_CALLBACK = 1.0  # seconds
 
 
@@ -174,7 +175,7 @@ class Threads:
         """
         self._calls.extend(calls)
         if self._start_callbacks:
-            self._start(self._start_callbacks, "publisher-callbacks")
+            self._start(self._start_callbacks, CALLBACKS)
             if self._start_callbacks:  # no thread can be started
                 self._run_calls()
         _ring(self._calls_alarm)
@@ -238,6 +239,12 @@ class Threads:
             done = _locked()
             self.call([(lambda _: _ring(done), None)])
             self.wait(done, timeout)
+
+    def wait_for_end(self, timeout: float) -> None:
+        """After :meth:`stop`: wait until the last of the user code has run."""
+        for thread in self._threads:
+            if thread.name == CALLBACKS:
+                thread.join(timeout)
 
     def spawn(self, function: Callable[[], object]) -> None:
         """Run ``function`` on a thread of its own; at the end of the process that is not needed."""

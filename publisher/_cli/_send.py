@@ -21,6 +21,7 @@ from ._lines import Destination, Lines
 
 LOST, INTERRUPTED = 1, 130
 _PROGRESS_EVERY = 0.2  # seconds
+_LAST_CALLBACKS = 30.0  # seconds
 
 
 def add_to(commands: Any) -> None:
@@ -166,18 +167,26 @@ class _Sending:
         install_signal_handlers()
         began = time.monotonic()
         stopped: BaseException | None = None
+        abandoned = False
         with _progress(self._count) as show:
             try:
-                self._send_all(show)
+                try:
+                    self._send_all(show)
+                except (KeyboardInterrupt, SystemExit) as error:
+                    stopped = error
+                    print("send: stopping; delivering what was read ...", file=sys.stderr)
+                self._drain(show)
             except (KeyboardInterrupt, SystemExit) as error:
-                stopped = error
-                print("send: stopping; delivering what was read ...", file=sys.stderr)
-            abandoned = not self._drain(show)
+                stopped, abandoned = error, True
+                print("send: abandoning the rest", file=sys.stderr)
         ledger = self._publisher.close(timeout=0 if abandoned else None)
+        core = self._publisher._core
+        if core is not None:
+            core.runtime.wait_for_end(_LAST_CALLBACKS)  # what was abandoned is written too
         self._report(ledger, time.monotonic() - began, stopped)
         if isinstance(stopped, SystemExit):
             return int(stopped.code or 0)
-        if stopped is not None or abandoned:
+        if stopped is not None:
             return INTERRUPTED
         return LOST if ledger.failed or ledger.dropped or self._refused else 0
 
@@ -211,15 +220,10 @@ class _Sending:
             return False
         return True
 
-    def _drain(self, show: Callable[[Ledger], None]) -> bool:
-        try:
-            while self._publisher.flush(_PROGRESS_EVERY):
-                self._update(show)
-        except (KeyboardInterrupt, SystemExit):
-            print("send: abandoning the rest", file=sys.stderr)
-            return False
+    def _drain(self, show: Callable[[Ledger], None]) -> None:
+        while self._publisher.flush(_PROGRESS_EVERY):
+            self._update(show)
         show(self._publisher.stats().total)
-        return True
 
     def _update(self, show: Callable[[Ledger], None]) -> None:
         now = time.monotonic()
