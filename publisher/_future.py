@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ._process import on_fork, take_note
 from .errors import ForkedProcess
@@ -216,20 +216,22 @@ class PublishFuture(Future[Response]):
 
     # -- what the standard library's wait(), as_completed() and wrap_future() use
 
-    @property
-    def _condition(self) -> threading.Condition:  # type: ignore[override]
-        take_note()  # of a fork that Python was not told of: the lock may be held for ever
-        return LOCK.condition
+    if not TYPE_CHECKING:  # which knows them as the attributes of the base class
 
-    @property
-    def _state(self) -> str:  # type: ignore[override]
-        return FINISHED if self._phase in _LIVE and self._is_foreign() else self._phase
+        @property
+        def _condition(self) -> threading.Condition:
+            take_note()  # of a fork that Python was not told of: the lock may be held for ever
+            return LOCK.condition
 
-    @property
-    def _waiters(self) -> list[Any]:  # type: ignore[override]
-        if self._watch is None:
-            self._watch = _Watch()
-        return self._watch.waiters
+        @property
+        def _state(self) -> str:
+            return FINISHED if self._phase in _LIVE and self._is_foreign() else self._phase
+
+        @property
+        def _waiters(self) -> list[Any]:
+            if self._watch is None:
+                self._watch = _Watch()
+            return self._watch.waiters
 
     # -- ours
 

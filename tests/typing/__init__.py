@@ -1,0 +1,1 @@
+"""Read by type checkers in `test_testing_types.py`."""

@@ -1,0 +1,54 @@
+"""What type checkers must accept, and what they must know. Never run."""
+
+from concurrent.futures import Future, as_completed
+from typing import Any
+
+import publisher
+from publisher.testing import Capture, call, capture, contains
+from publisher.types import PublishResponse, PutRecordsRequestEntry, SNSClient
+
+TOPIC = "arn:aws:sns:us-east-1:123456789012:orders"
+
+sns = publisher.client("sns", region_name="eu-west-1")
+future = sns.publish(TopicArn=TOPIC, Message="paid", Subject="order")
+number: str = future.result(timeout=5)["MessageId"]
+whole: PublishResponse = future.result()
+status: int = whole["ResponseMetadata"]["HTTPStatusCode"]
+plain: Future[Any] = future
+attributes = {"event": {"DataType": "String", "StringValue": "paid"}}
+sns.publish(
+    PhoneNumber="+49123",
+    Message="paid",
+    MessageAttributes={"event": {"DataType": "String", "StringValue": "paid"}},
+)
+failed = sns.publish_batch(
+    TopicArn=TOPIC, PublishBatchRequestEntries=[{"Id": "1", "Message": "a"}]
+).result()["Failed"]
+codes: list[str] = [entry["Code"] for entry in failed]
+for done in as_completed([future]):
+    done.result().keys()
+future.add_done_callback(lambda one: print(one.result()["MessageId"]))
+first: str | None = future.attempts[0].error_code
+
+kinesis = publisher.Publisher(linger=0).client("kinesis")
+shard: str = kinesis.put_record(StreamName="clicks", Data=b"x", PartitionKey="1").result()[
+    "ShardId"
+]
+records: list[PutRecordsRequestEntry] = [{"Data": "text", "PartitionKey": "1"}]
+lost: int = kinesis.put_records(StreamName="clicks", Records=records).result()["FailedRecordCount"]
+
+
+def in_a_hurry(client: SNSClient) -> SNSClient:
+    return client.with_options(delivery_timeout=2)
+
+
+def by_name(name: str) -> publisher.Client:
+    return publisher.client(name)
+
+
+sns.some_future_operation(Anything=1).result()
+with capture() as published:
+    in_a_hurry(sns)
+published.assert_sent("sns", count=1, Message=contains("paid"))
+published.assert_in_order(call("sns", Message="a"), call("kinesis"))
+captured: Capture = published

@@ -1,0 +1,24 @@
+"""What type checkers must reject: each line with a comment. Never run."""
+
+import publisher
+
+TOPIC = "arn:aws:sns:us-east-1:123456789012:orders"
+sns = publisher.client("sns")
+kinesis = publisher.client("kinesis")
+
+sns.publish(TopicArn=TOPIC)  # error: no Message
+sns.publish(TopicArn=TOPIC, Message=b"bytes")  # error: no str
+sns.publish(TopicArn=TOPIC, Message="a", Mesage="b")  # error: unknown argument
+sns.publish(TOPIC, "a")  # error: positional
+sns.publish(TopicArn=TOPIC, Message="a", MessageAttributes={"a": {"StringValue": "b"}})  # error
+sns.publish(TopicArn=TOPIC, Message="a").result()["MesageId"]  # error: unknown key
+sns.publish(TopicArn=TOPIC, Message="a")["MessageId"]  # error: a future, no response
+sns.publish(TopicArn=TOPIC, Message="a").result(timeout="5")  # error: no number
+sns.publish_batch(TopicArn=TOPIC, PublishBatchRequestEntries=[{"Message": "a"}])  # error: no Id
+kinesis.put_record(StreamName="clicks", PartitionKey="1")  # error: no Data
+kinesis.put_record(StreamName="clicks", Data=3, PartitionKey="1")  # error: no bytes
+kinesis.put_records(StreamName="clicks", Records=[{"Data": b"a", "Key": "1"}])  # error: unknown key
+kinesis.put_records(StreamName="clicks", Records=[]).result()["Failed"]  # error: SNS's key
+shard: int = kinesis.put_record(Data=b"", PartitionKey="1").result()["ShardId"]  # error: a str
+kinesis.with_options(delivery_timeout="2 s")  # error: no number
+publisher.client("sns").put_record  # noqa: B018 - any other attribute is left to boto3

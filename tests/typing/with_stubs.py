@@ -1,0 +1,12 @@
+"""With types-boto3 installed every other operation is typed too. Never run."""
+
+import publisher
+
+sns = publisher.client("sns")
+kinesis = publisher.client("kinesis")
+
+topic: str = sns.create_topic(Name="orders").result()["TopicArn"]
+sns.create_topic(Nam="orders")  # error: unknown argument
+shards: int = sns.list_topics().result()["Topics"]  # error: a list
+kinesis.describe_stream(StreamName="clicks").result()["StreamDescription"]["StreamName"].upper()
+kinesis.describe_stream(StreamName=3)  # error: no str
