@@ -15,6 +15,8 @@ from benchmarks.harness import Bench, Goal, Part
 from benchmarks.peers import all_peers
 
 RESULTS = Path(__file__).parent / "results"
+README = Path(__file__).parent / "README.md"
+BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 VERDICTS = {True: "met", False: "NOT met", None: "not measured"}
 PACKAGES = [
     "boto3-publisher",
@@ -166,9 +168,26 @@ def write(bench: Bench, goals: list[Goal], partial: bool) -> None:
             text.append(f"\n## {title}\n")
             text += [f"- {what}: {(why.splitlines() or [''])[-1]}" for what, why in found.items()]
     (folder / "goals.md").write_text("\n".join(text) + "\n")
+    if folder == RESULTS:
+        fill_readme(f"{text[1]}\n{markdown(goals)}")
     try:
         from benchmarks import plots
     except ImportError as error:
         print(f"no plots: {error}", file=sys.stderr)
         return
     plots.draw(data, folder, {name: each.color for name, each in all_peers().items()})
+
+
+def fill_readme(text: str) -> None:
+    """Put the goals and the plots of a full run between the marks in the README."""
+    shown = [
+        "throughput",
+        "caller_latency",
+        "view_slowdown",
+        "memory_by_backlog",
+        "cost_by_backlog",
+    ]
+    pictures = "\n\n".join(f"![{name.replace('_', ' ')}](results/{name}.png)" for name in shown)
+    before, _, rest = README.read_text().partition(BEGIN)
+    after = rest.partition(END)[2]
+    README.write_text(f"{before}{BEGIN}\n\n{text}\n\n{pictures}\n\n{END}{after}")
