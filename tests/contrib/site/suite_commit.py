@@ -11,6 +11,7 @@ from django.db.transaction import TransactionManagementError
 from django.test import TestCase, TransactionTestCase
 
 import publisher
+import tests.contrib.site.suite  # noqa: F401
 from publisher.contrib.django import client, publish_on_commit, publishers
 from tests.contrib.site.models import Note
 from tests.servers import Answer, Endpoint

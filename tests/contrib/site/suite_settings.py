@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import SimpleTestCase, override_settings
 
 import publisher
+import tests.contrib.site.suite  # noqa: F401
 from publisher.contrib.django import client, publishers
 from tests.servers import Endpoint
 from tests.support import SOON, TOPIC

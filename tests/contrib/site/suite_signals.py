@@ -9,6 +9,7 @@ from django.db import connection
 from django.test import TransactionTestCase
 
 import publisher
+import tests.contrib.site.suite  # noqa: F401
 from publisher.contrib.django import client, delivered, dropped, failed, publishers
 from tests.contrib.site import hooks
 from tests.contrib.site.models import Note

@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 from django.test import AsyncClient, LiveServerTestCase, TestCase, override_settings
 
 import publisher
+import tests.contrib.site.suite  # noqa: F401
 from publisher.contrib.django import client
 from tests.servers import Answer, Endpoint
 from tests.support import SOON, STREAM, TOPIC

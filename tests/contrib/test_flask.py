@@ -1,0 +1,212 @@
+"""Flask: the extension, its settings and its commands."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.config import Config
+
+import publisher
+from tests.servers import Endpoint
+from tests.support import SESSION, SOON, STREAM, TOPIC
+
+
+@pytest.fixture(autouse=True)
+def _flask(need: Callable[[str], Path]) -> None:
+    need("flask")
+
+
+@pytest.fixture
+def make(endpoint: Endpoint) -> Iterator[Callable[..., Any]]:
+    """Makes applications with these settings; their publishers are closed at the end."""
+    from flask import Flask, request
+
+    from publisher.contrib.flask import FlaskPublisher
+
+    made: list[Any] = []
+
+    def make(extension: Any = None, **settings: Any) -> Any:
+        app = Flask("shop")
+        own = extension or FlaskPublisher()
+        app.config.update(
+            {"PUBLISHER_CLIENT": {"endpoint_url": endpoint.url, "region_name": "us-east-1"}}
+        )
+        app.config.update(settings)
+        own.init_app(app)
+        app.extensions["under test"] = own
+        app.add_url_rule("/health", view_func=own.health)
+
+        @app.post("/send")
+        def send() -> dict[str, str]:
+            own.client("sns", session=SESSION).publish(TopicArn=TOPIC, Message=request.form["text"])
+            return {}
+
+        made.append(app)
+        return app
+
+    yield make
+    for app in made:
+        with app.app_context():
+            app.extensions["under test"].publisher.close(SOON)
+
+
+def bodies(endpoint: Endpoint) -> list[str]:
+    return sorted(entry.data.decode() for entry in endpoint.stored())
+
+
+def test_a_view_publishes_and_does_not_wait(make: Callable[..., Any], endpoint: Endpoint) -> None:
+    app = make(PUBLISHER_LINGER=60)
+    assert app.test_client().post("/send", data={"text": "hello"}).status_code == 200
+    with app.app_context():
+        own = app.extensions["under test"].publisher
+        assert own.stats().total.outstanding == 1  # the end of the context closed nothing
+        assert own.flush(SOON) == 0
+    assert bodies(endpoint) == ["hello"]
+
+
+def test_several_applications_each_have_their_own(
+    make: Callable[..., Any], endpoint: Endpoint
+) -> None:
+    from publisher.contrib.flask import FlaskPublisher
+
+    shared = FlaskPublisher()
+    first = make(shared, PUBLISHER_MAX_WORKERS=1)
+    second = make(shared, PUBLISHER_MAX_WORKERS=2)
+    found = []
+    for app in (first, second):
+        with app.app_context():
+            found.append(shared.publisher)
+            assert shared.client("sns") is shared.client("sns")
+        app.test_client().post("/send", data={"text": "x"})
+    assert [each._options.max_workers for each in found] == [1, 2]
+    for each in found:
+        each.flush(SOON)
+        assert each.stats().total.delivered == 1
+    assert found[0] is not publisher._default
+
+
+def test_settings_are_the_options(make: Callable[..., Any]) -> None:
+    app = make(
+        PUBLISHER_MAX_WORKERS=3,
+        PUBLISHER_LINGER={"sns": 0.5},
+        PUBLISHER_HOOKS=["publisher.LoggingHook"],
+        PUBLISHER_ON_FULL="drop",
+    )
+    with app.app_context():
+        options = app.extensions["under test"].publisher._options
+    assert (options.max_workers, options.linger["sns"], options.on_full) == (3, 0.5, "drop")
+    assert isinstance(options.hooks[0], publisher.LoggingHook)
+
+
+def test_settings_from_the_environment(
+    make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flask import Flask
+
+    from publisher.contrib.flask import FlaskPublisher
+
+    monkeypatch.setenv("FLASK_PUBLISHER_MAX_WORKERS", "4")
+    app = Flask("shop")
+    app.config.from_prefixed_env()
+    extension = FlaskPublisher(app)
+    with app.app_context():
+        assert extension.publisher._options.max_workers == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"PUBLISHER_MAX_WORKER": 1}, "PUBLISHER_MAX_WORKER is not a known.*PUBLISHER_MAX_WORKERS"),
+        ({"PUBLISHER_MAX_WORKERS": 0}, "PUBLISHER_MAX_WORKERS: .*at least 1, not 0"),
+        ({"PUBLISHER_HOOKS": ["nowhere.Hook"]}, "PUBLISHER_HOOKS: .*nowhere"),
+        ({"PUBLISHER_CLIENT": {"region": "x"}}, "unknown argument 'region'"),
+        ({"PUBLISHER_LINGER": -1, "PUBLISHER_ON_FULL": "?"}, "LINGER.*ON_FULL"),
+    ],
+)
+def test_bad_settings_raise_at_init_app(
+    settings: dict[str, Any], text: str, make: Callable[..., Any]
+) -> None:
+    with pytest.raises(ValueError, match=text):
+        make(**settings)
+
+
+def test_fewer_connections_than_workers_is_a_warning(
+    make: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "publisher"):
+        make(PUBLISHER_CLIENT={"config": Config(max_pool_connections=2)})
+    assert "max_pool_connections=2 is below max_workers=10" in caplog.text
+
+
+def test_twice_for_one_application_raises(make: Callable[..., Any]) -> None:
+    app = make()
+    with pytest.raises(RuntimeError, match="once"):
+        app.extensions["under test"].init_app(app)
+
+
+def test_outside_of_an_application_raises(make: Callable[..., Any]) -> None:
+    from flask import Flask
+
+    extension = make().extensions["under test"]
+    with pytest.raises(RuntimeError, match="application context"):
+        extension.client("sns")
+    with Flask("other").app_context(), pytest.raises(RuntimeError, match="init_app"):
+        extension.client("sns")
+
+
+def test_the_health_view(make: Callable[..., Any]) -> None:
+    app = make(PUBLISHER_MAX_MESSAGES=1, PUBLISHER_LINGER=60)
+    client = app.test_client()
+    assert client.get("/health").status_code == 200
+    client.post("/send", data={"text": "private"})
+    full = client.get("/health")
+    assert full.status_code == 503
+    assert full.json["default"]["problems"] == ["the buffer is full: 1 messages, 7 bytes"]
+    assert "private" not in full.text
+
+
+def test_the_command_sends(make: Callable[..., Any], endpoint: Endpoint) -> None:
+    ran = make().test_cli_runner().invoke(args=["publisher", "send", "hello", "--topic", TOPIC])
+    assert ran.output.startswith("delivered: MessageId "), ran.output
+    ran = make().test_cli_runner().invoke(args=["publisher", "send", "hello", "--stream", STREAM])
+    assert ran.output.startswith("delivered: shardId-"), ran.output
+    assert bodies(endpoint) == ["hello", "hello"]
+
+
+def test_the_command_checks(make: Callable[..., Any], endpoint: Endpoint) -> None:
+    sns = endpoint.client("sns")
+    there = sns.create_topic(Name="there")["TopicArn"]
+    ran = make().test_cli_runner().invoke(args=["publisher", "check", "--topic", there])
+    assert ran.output == f"settings: ok\n{there}: ok\n"
+    sns.delete_topic(TopicArn=there)
+    ran = make().test_cli_runner().invoke(args=["publisher", "check", "--topic", there])
+    assert ran.exit_code == 1
+    assert "1 of 1 destinations cannot be published to" in ran.output
+    assert bodies(endpoint) == []
+
+
+def test_the_command_says_what_is_wrong(make: Callable[..., Any]) -> None:
+    for arguments, text in (
+        (["send", "hello"], "either a topic or a stream"),
+        (["stats", "ftp://x"], "begins with http"),
+        (["stats", "http://127.0.0.1:1/"], "cannot be read"),
+    ):
+        ran = make().test_cli_runner().invoke(args=["publisher", *arguments])
+        assert ran.exit_code == 1
+        assert text in ran.output
+        assert "Traceback" not in ran.output
+
+
+def test_the_account_as_json_is_whole(make: Callable[..., Any]) -> None:
+    app = make()
+    app.test_client().post("/send", data={"text": "x"})
+    with app.app_context():
+        app.extensions["under test"].publisher.flush(SOON)
+    report = json.loads(app.test_client().get("/health").data)["default"]
+    assert report["total"]["accepted"] == report["total"]["delivered"] == 1
+    assert list(report["destinations"]) == ["sns:us-east-1:orders"]
