@@ -65,6 +65,7 @@ class Wire:
     operation = "publish"
     permission = "sns:Publish"
     home = "test-region"
+    unknown_passes = True
 
     def __init__(self, label: str = "topic", limits: Limits | None = None, sends: str = "") -> None:
         self.service = services.load("sns")

@@ -1,0 +1,289 @@
+"""What the modules may import and start, read from their source, and what an import does."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import publisher
+
+ROOT = Path(publisher.__file__).parent
+#: Programs and tools beside the library: they may start and import what they need.
+PROGRAMS = ("publisher.demo", "publisher._cli", "publisher._doctoring", "publisher.doctor")
+FRAMEWORKS = {
+    "celery",
+    "django",
+    "flask",
+    "gevent",
+    "gunicorn",
+    "opentelemetry",
+    "prometheus_client",
+    "structlog",
+    "uwsgi",
+}
+STARTERS = {
+    "Process",
+    "ProcessPoolExecutor",
+    "Thread",
+    "ThreadPoolExecutor",
+    "Timer",
+    "start_new_thread",
+}
+
+
+class Import(NamedTuple):
+    name: str  # the module, in full
+    inner: bool  # inside a function
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = ["publisher", *path.relative_to(ROOT).with_suffix("").parts]
+        if parts[-1] == "__init__":
+            parts.pop()
+        found[".".join(parts)] = ast.parse(path.read_text(), str(path))
+    return found
+
+
+def is_package(name: str) -> bool:
+    return (ROOT.parent / name.replace(".", "/")).is_dir()
+
+
+def walk(node: ast.AST, inner: bool = False) -> Iterator[tuple[ast.AST, bool]]:
+    """Every node, and whether it is inside a function; without what only type checkers see."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            for other in child.orelse:
+                yield from walk(other, inner)
+            continue
+        yield child, inner
+        yield from walk(child, inner or isinstance(child, (ast.FunctionDef, ast.Lambda)))
+
+
+@cache
+def imports(name: str) -> list[Import]:
+    package = name if is_package(name) else name.rpartition(".")[0]
+    found = []
+    for node, inner in walk(modules()[name]):
+        if isinstance(node, ast.Import):
+            found += [Import(alias.name, inner) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = package.split(".")
+                base = ".".join(
+                    parts[: len(parts) - node.level + 1] + ([node.module] if node.module else [])
+                )
+            for alias in node.names:
+                full = f"{base}.{alias.name}"
+                found.append(Import(full if full in modules() else base, inner))
+    return found
+
+
+def importers(*names: str) -> set[str]:
+    """The modules that import one of the packages ``names``."""
+    return {
+        module
+        for module in modules()
+        if any(found.name.split(".")[0] in names for found in imports(module))
+    }
+
+
+def outside(found: set[str], *places: str) -> set[str]:
+    return {
+        name
+        for name in found
+        if not any(name == place or name.startswith(place + ".") for place in places)
+    }
+
+
+def ours(name: str, *, inner: bool = True) -> set[str]:
+    return {
+        found.name
+        for found in imports(name)
+        if found.name.split(".")[0] == "publisher" and (inner or not found.inner)
+    }
+
+
+def test_the_source_is_read() -> None:
+    assert {"publisher._core", "publisher.services.sns", "publisher.contrib.flask"} <= set(
+        modules()
+    )
+    assert "publisher._sending" in ours("publisher._core")
+    assert Import("boto3", inner=True) in imports("publisher.services._connection")
+
+
+def test_threads_start_only_in_the_runtime() -> None:
+    starting = {
+        name
+        for name, tree in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and (getattr(node.func, "attr", None) or getattr(node.func, "id", None)) in STARTERS
+    }
+    assert outside(starting, *PROGRAMS) == {"publisher._runtime"}
+
+
+def test_botocore_is_imported_only_where_aws_is_spoken_to() -> None:
+    allowed = (
+        "publisher.services",
+        "publisher._client",
+        "publisher._translation",
+        "publisher.errors",
+        "publisher.testing",  # which answers in AWS's place
+    )
+    assert outside(importers("boto3", "botocore"), *allowed, *PROGRAMS) == set()
+
+
+def test_tenacity_is_imported_only_by_the_policy_and_only_when_it_is_needed() -> None:
+    assert importers("tenacity") == {"publisher._retrying"}
+    assert all(found.inner for found in imports("publisher._retrying") if found.name == "tenacity")
+
+
+def test_frameworks_are_imported_only_in_contrib() -> None:
+    assert outside(importers(*FRAMEWORKS), "publisher.contrib", *PROGRAMS) == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "below"),
+    [
+        ("errors", set()),
+        ("_flow", set()),
+        ("_retrying", set()),
+        ("_future", {"errors", "_process"}),
+        ("_message", {"errors", "_process", "_future"}),
+        ("_stats", {"_tables"}),
+        ("_batching", {"_future", "_message", "_stats"}),
+        ("_ordering", {"_batching", "_future", "_message", "_stats"}),
+        ("_scheduling", {"_batching", "_future", "_message", "_ordering", "_stats"}),
+        ("services", {"_batching", "errors"}),
+        ("services.sns", {"_batching", "errors", "services"}),
+        ("services.kinesis", {"_batching", "errors", "services"}),
+    ],
+)
+def test_a_lower_layer_knows_only_what_is_below_it(name: str, below: set[str]) -> None:
+    assert ours(f"publisher.{name}") <= {f"publisher.{other}" for other in below}
+
+
+def test_layers_point_downward() -> None:
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, f"a circle of imports: {' -> '.join([*path, name])}"
+        if name not in done:
+            for other in ours(name, inner=False) & set(modules()):
+                visit(other, (*path, name))
+            done.add(name)
+
+    for name in modules():
+        visit(name, ())
+
+
+def test_the_core_needs_nothing_that_is_above_it() -> None:
+    above = ("contrib", "testing", "demo", "doctor", "types", "_cli", "_doctoring", "_publisher")
+    users = {"publisher", "publisher.__main__", "publisher._publisher", "publisher.types"}
+    for name in outside(
+        set(modules()) - users, "publisher.contrib", "publisher.testing", *PROGRAMS
+    ):
+        wanted = outside(ours(name, inner=False), "publisher.services")
+        assert not {
+            other for other in wanted if other.split(".")[1:2] and other.split(".")[1] in above
+        }
+        assert "publisher" not in ours(name, inner=False)
+
+
+def test_the_core_does_not_know_a_service_by_name() -> None:
+    for name in outside(
+        set(modules()),
+        "publisher.services",
+        "publisher.contrib",
+        "publisher.testing",
+        "publisher.types",
+        *PROGRAMS,
+    ):
+        docstrings = {
+            id(node.body[0].value)
+            for node in ast.walk(modules()[name])
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
+        }
+        typing = {  # overloads for type checkers, which have to be told
+            id(constant)
+            for node in ast.walk(modules()[name])
+            if isinstance(node, ast.Subscript) and getattr(node.value, "id", "") == "Literal"
+            for constant in ast.walk(node)
+        }
+        said = {
+            node.value
+            for node in ast.walk(modules()[name])
+            if isinstance(node, ast.Constant) and id(node) not in docstrings | typing
+        }
+        assert not said & {"sns", "kinesis", "publish", "put_record", "PublishBatch", "PutRecords"}
+
+
+def test_what_is_public_is_listed_and_there() -> None:
+    assert len(set(publisher.__all__)) == len(publisher.__all__)
+    assert all(hasattr(publisher, name) for name in publisher.__all__)
+    there = {
+        name
+        for name, value in vars(publisher).items()
+        if not name.startswith("_")
+        and str(getattr(value, "__module__", "")).startswith("publisher")
+    }
+    assert there <= set(publisher.__all__)
+
+
+@pytest.mark.parametrize("service", ["sns", "kinesis"])
+def test_nothing_starts_before_the_first_message(service: str) -> None:
+    script = f"""
+        import signal, socket, sys, threading
+        import urllib3  # tries whether there is IPv6 when it is imported
+
+        sockets, handlers = [], {{n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}}
+        real = socket.socket.__init__
+        def noted(self, *args, **kwargs):
+            sockets.append(args)
+            real(self, *args, **kwargs)
+        socket.socket.__init__ = noted
+
+        def check(when):
+            assert threading.enumerate() == [threading.main_thread()], when
+            assert sockets == [], when
+            for n, handler in handlers.items():
+                assert signal.getsignal(n) is handler, when
+            boto3 = sys.modules.get("boto3")
+            assert boto3 is None or boto3.DEFAULT_SESSION is None, when
+
+        import publisher
+        check("import")
+        for name in ("boto3", "tenacity", "asyncio", "multiprocessing.util", "publisher.testing"):
+            assert name not in sys.modules, name
+        client = publisher.client({service!r})
+        assert client._line is None
+        check("client")
+        assert publisher.flush(1) == 0
+        assert publisher.stats().total.accepted == 0
+        check("flush and stats")
+        assert publisher.close().accepted == 0
+        check("close")
+        print("nothing started")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("nothing started\n", "")
