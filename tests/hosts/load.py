@@ -40,7 +40,7 @@ def get(port: int, path: str, timeout: float = SOON) -> int:
 
 
 class Load:
-    """Sends `count` requests from a few threads; calls `between` each time a part of them is through."""
+    """Sends `count` requests from a few threads; calls `between` between the parts of it."""
 
     def __init__(self, port: int, count: int, between: Callable[[], None], parts: int) -> None:
         self.answered: Counter[str] = Counter()

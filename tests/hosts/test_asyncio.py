@@ -1,0 +1,41 @@
+"""An application of asyncio's: its loop is never held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.hosts.process import Process, assert_stored, bodies, expected
+from tests.servers import Answer, Endpoint
+
+Start = Callable[..., Process]
+
+
+def test_futures_are_awaited_and_the_loop_is_not_held(endpoint: Endpoint, start: Start) -> None:
+    endpoint.script(Answer(latency=0.3))
+    process = start(
+        """
+import asyncio
+configure(max_messages=50, max_block=5)
+
+async def main():
+    sns = client()
+    sns.meta  # the boto3 client is made: its CPU time is not the loop's
+    longest = last = 0
+    futures = []
+    for i in range(100):  # beyond 50 there is no room, and the loop must not wait for it
+        began = time.monotonic()
+        futures.append(sns.publish(TopicArn=TOPIC, Message=f'm-{i}'))
+        longest = max(longest, time.monotonic() - began)
+    ended = await asyncio.gather(*map(asyncio.wrap_future, futures), return_exceptions=True)
+    full = sum(isinstance(one, publisher.BufferFull) for one in ended)
+    delivered = sum(isinstance(one, dict) for one in ended)
+    say('delivered', delivered, 'full', full, 'held', longest < 1)
+
+asyncio.run(main())
+""",
+        endpoint.url,
+    )
+    assert process.read_until("delivered") == "delivered 50 full 50 held True"
+    assert process.end() == 0, process.log
+    assert_stored(endpoint, expected(m=50))
+    assert len(bodies(endpoint)) == 50

@@ -1,0 +1,40 @@
+"""Celery: what tasks published is delivered when a process is recycled or a worker shut down."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.hosts.process import Process, assert_stored, expected
+from tests.servers import Endpoint
+
+Start = Callable[..., Process]
+TASKS = 9
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["prefork", "-c", "2", "--max-tasks-per-child", "2"], ["solo"], ["threads", "-c", "4"]],
+    ids=lambda options: options[0],
+)
+def test_tasks_publish(
+    endpoint: Endpoint, start: Start, need: Callable[..., str], tmp_path: Path, options: list[str]
+) -> None:
+    need("celery")
+    environment = {"BROKER": str(tmp_path / "broker"), "WIRING": "1"}
+    send = "from tests.hosts.celery_app import publish_one\n"
+    send += f"for i in range({TASKS}): publish_one.delay(i)"
+    sender = start(send, endpoint.url, **environment)
+    quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    command = [sys.executable, "-m", "celery", "-A", "tests.hosts.celery_app", "worker", *quiet]
+    worker = start([*command, "-P", *options], endpoint.url, **environment)
+    assert sender.end() == 0, sender.log
+    for _ in range(TASKS):
+        worker.read_until("done", 60)
+    worker.signal(signal.SIGTERM)
+    assert worker.end() == 0, worker.log
+    assert_stored(endpoint, expected(task=TASKS))
