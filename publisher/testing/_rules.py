@@ -193,13 +193,17 @@ class Short(Rule):
 
 def error_answer(model: Any, request: dict[str, Any], failure: Failure, status: int | None) -> Any:
     """The answer to a request that is refused; the status is what the service's model says."""
+    shape = model.service_model.shape_for_error_code(failure.code)
     if status is None:
-        shape = model.service_model.shape_for_error_code(failure.code)
         found = {} if shape is None else shape.metadata.get("error", {})
         status = int(found.get("httpStatusCode", 400))
-    kind = "Receiver" if status >= 500 else "Sender"
-    error = {"Code": failure.code, "Message": failure.message, "Type": kind}
-    return answered(request, status, {"Error": error})
+    error: dict[str, Any] = {"Code": failure.code, "Message": failure.message}
+    answer: dict[str, Any] = {"Error": error}
+    if model.service_model.metadata["protocol"] == "query":
+        error["Type"] = "Receiver" if status >= 500 else "Sender"
+    elif shape is not None and "message" in shape.members:
+        answer["message"] = failure.message
+    return answered(request, status, answer)
 
 
 def _splice_messages(parsed: dict[str, Any], plan: Plan) -> None:
