@@ -12,8 +12,10 @@ import matplotlib as mpl
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 OURS, POOL, GREY = "#d62728", "#1f77b4", "#8c8c8c"
+CALLERS = {"publish": OURS, "submit": POOL, "boto3": "#2ca02c", "aiokpl": "#8c564b"}
 Tables = dict[str, dict[str, list[dict[str, Any]]]]
 
 
@@ -46,6 +48,7 @@ def throughput(tables: Tables, folder: Path, colors: dict[str, str]) -> None:
         for place, rate in enumerate(rates):
             axes.text(rate, place, f" {rate:,.0f}", va="center", fontsize=8)
         axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlim(right=max(rates) * 4)
         axes.set_title(f"{service.upper() if service == 'sns' else 'Kinesis'}: messages a second")
     save(figure, folder, "throughput")
@@ -63,7 +66,9 @@ def callers(tables: Tables, folder: Path) -> None:
         width = 0.8 / len(found)
         for place, (each, results) in enumerate(found.items()):
             at = [number + place * width for number in range(len(keys))]
-            axes.bar(at, [median(results, key) for key in keys], width, label=each)
+            kind, dark = each.split(" ")[0], 1.0 if "sns" in each else 0.6
+            heights = [median(results, key) for key in keys]
+            axes.bar(at, heights, width, label=each, color=CALLERS.get(kind, GREY), alpha=dark)
         axes.set_yscale("log")
         axes.set_xticks([number + 0.4 for number in range(len(keys))], ["p50", "p99", "p99.9"])
         axes.set_ylabel("µs in the caller")
