@@ -112,7 +112,8 @@ def cause(code: str, scene: Scene) -> str:
         where = f"in {scene.region}" if scene.region else "there"
         return f"no such destination {where}: wrong region, name or account"
     if code == "buffer_full":
-        return f"the buffer is too small, or nothing drains it{scene.bounds}"
+        bounds = f" ({scene.bounds})" if scene.bounds else ""
+        return f"the buffer is too small, or nothing drains it{bounds}"
     if code == SHARD:
         return hot_shard(scene.shards) or "the stream takes no more: 1,000 records, 1 MiB/s a shard"
     return next((words for codes, words in _SIMPLE if code in codes), "")

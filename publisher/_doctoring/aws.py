@@ -127,7 +127,7 @@ def _try(about: str, client: Any, service: str, target: str, scene: Scene) -> It
     try:
         answer = _PROBES[service](client, target)
     except Exception as error:  # noqa: BLE001 - the error is what is asked for
-        response = getattr(error, "response", {})
+        response = getattr(error, "response", None) or {}
         code = str(response.get("Error", {}).get("Code") or type(error).__name__)
         if code in _ALLOWED:
             yield Finding(OK, about, f"publishing is permitted ({scene.permission})")

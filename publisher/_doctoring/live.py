@@ -26,7 +26,7 @@ def findings() -> Iterator[Finding]:
     """What the live publishers' settings and accounts say."""
     for publisher in list(_publisher._publishers):
         core = publisher._core
-        if core is None or core.pid != os.getpid():
+        if core is None or core.pid != os.getpid() or core.flow.closed:
             continue
         for line in list(core.lines.values()):
             yield from connection(line.connection, core.options.max_workers)
