@@ -1,0 +1,237 @@
+"""The caller's half: a message gets its permit, is counted, and stands in the inbox of its lane."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from types import CodeType
+from typing import Any
+
+from ._batching import NEVER
+from ._ending import DROPPED, Ending, build_full
+from ._message import BatchEntry, BatchFuture, Message, Route
+from ._options import Options
+from .errors import BufferFull, InvalidMessage, PublisherClosed
+
+logger = logging.getLogger("publisher")
+
+
+class Accepting(Ending):
+    """What a core needs to accept messages; see :class:`Core`."""
+
+    options: Options
+    started: bool  # a message was accepted
+    stopped: bool  # nothing is sent any more
+
+    def accept(self, route: Route, entry: Any, size: int) -> Message:
+        """Accept one message.
+
+        Returns its future, which has ended already if there was no room for it.
+
+        Raises:
+            PublisherClosed: after close().
+            BufferFull: at the bound, with on_full="raise".
+        """
+        message = Message(route, entry, self.clock())
+        if not self._enter(message, size):
+            self._accept_slowly(message, size)
+        return message
+
+    def accept_batch(
+        self,
+        route: Route,
+        entries: Sequence[Any],
+        sizes: Sequence[int],
+        build: Callable[[BatchFuture], Any],
+    ) -> BatchFuture:
+        """Accept the entries of one call, each a message, holding the caller until all are in.
+
+        Entries for which there is no room within delivery_timeout end with BufferFull.
+        """
+        if self.flow.closed:
+            raise self._closed_error()
+        batch = BatchFuture(build)
+        batch.remaining = len(entries)
+        now = self.clock()
+        deadline = now + route.delivery.timeout
+        enter, keep = self._enter, batch.entries.append
+        for entry, size in zip(entries, sizes, strict=True):
+            message = BatchEntry(route, entry, now)
+            message.batch = batch
+            keep(message)
+            if enter(message, size):
+                continue
+            admitted = self.flow.take(size) or self._wait_for_room(size, deadline - self.clock())
+            now = message.accepted = self.clock()  # it may have been held
+            if admitted:
+                self._append_told(message, size)
+            else:
+                self._turn_away(message, size)
+        return batch
+
+    def _touch(self, route: Route) -> None:
+        route.wake_at = NEVER
+        self.started = True
+        self.scheduler.touched.append(route.lane)
+        if self.stopped:  # closed between the permit and the inbox
+            self._abandon()
+        else:
+            self.runtime.wake()
+
+    def _enter(self, message: Message, size: int) -> bool:
+        """The usual way in: nothing is full, closed, or wants to be told.
+
+        False if something is unusual.
+
+        Under the GIL nothing comes between the comparison and the append, for there is no call
+        between them: no lock, and no state in which a signal handler or Ctrl-C could leave a permit
+        without its message.
+        """
+        flow = self.flow
+        route = message.route
+        counters = route.lane.counters
+        if flow.messages < flow.limit and flow.bytes + size <= flow.max_bytes:
+            flow.messages += 1
+            flow.bytes += size
+            counters.accepted += 1
+            counters.accepted_bytes += size
+            route.inbox.append(message)
+            if len(route.inbox) >= route.wake_at:
+                self._touch(route)
+            return True
+        return False
+
+    def _accept_slowly(self, message: Message, size: int) -> None:
+        """Full, closed, or a hook wants to know: what ``on_full`` says."""
+        flow = self.flow
+        self.check_size(size)
+        admitted = flow.take(size)
+        if not admitted and not flow.closed:
+            on_full = self.options.on_full
+            if on_full == "raise":
+                raise BufferFull(self._full_text())
+            if on_full == "drop_oldest":
+                while not (admitted := flow.take(size)) and self._drop_oldest():
+                    pass
+            elif on_full == "block":
+                admitted = self._wait_for_room(size, self.options.max_block)
+        if admitted:
+            self._append_told(message, size)
+        elif flow.closed:
+            raise self._closed_error()
+        else:
+            self._turn_away(message, size)
+
+    def check_size(self, size: int) -> None:
+        """Raise InvalidMessage for a message that the buffer could never hold."""
+        if size > self.flow.max_bytes:
+            raise InvalidMessage(
+                f"the message has {size:,} bytes; the buffer's bound"
+                f" max_bytes={self.flow.max_bytes:,} could never hold it"
+            )
+
+    def _append_told(self, message: Message, size: int) -> None:
+        """Tell, count and append a message that has its permit, also where Ctrl-C hits a hook."""
+        route = message.route
+        counters = route.lane.counters
+        try:
+            if self.teller.watches:
+                self.teller.accepted(message, size)
+        finally:
+            with self.account.lock:  # without a GIL every message comes this way
+                counters.accepted += 1
+                counters.accepted_bytes += size
+            # It may have been held, and inboxes are in the order of acceptance.
+            message.accepted = self.clock()
+            route.inbox.append(message)
+            if len(route.inbox) >= route.wake_at:
+                self._touch(route)
+
+    def _wait_for_room(self, size: int, timeout: float | None) -> bool:
+        if (timeout is not None and timeout <= 0) or not _may_block():
+            return False
+        self.scheduler.flush(
+            self.clock()
+        )  # with the buffer full there is no better company to wait for
+        self.runtime.wake()
+        return bool(self.runtime.wait_for_room(size, timeout))
+
+    def _turn_away(self, message: Message, size: int) -> None:
+        """End a message that never got a permit.
+
+        It counts as accepted all the same: its caller has a future.
+        """
+        counters = message.route.lane.counters
+        with self.account.lock:
+            counters.accepted += 1
+            counters.accepted_bytes += size
+        if self.teller.watches:
+            self.teller.accepted(message, size, entered=False)
+        if self.flow.closed:  # while the entries of a batch waited for room
+            self.settle([message], [self._closed_error()], DROPPED, "closed", permits=False)
+        else:
+            value = (build_full, self._full_text(), None)
+            self.settle([message], [value], DROPPED, "buffer_full", permits=False)
+
+    def _drop_oldest(self) -> bool:
+        if _reentered():
+            return False
+        message = self.scheduler.evict_oldest()
+        if message is None:
+            return False
+        self.settle([message], [(build_full, self._full_text(), None)], DROPPED, "buffer_full")
+        return True
+
+    def _full_text(self) -> str:
+        flow = self.flow
+        return (
+            f"{flow.messages:,} messages and {flow.bytes:,} bytes are waiting; the bounds are"
+            f" {self._bounds_text()}"
+        )
+
+    def _bounds_text(self) -> str:
+        return f"max_messages={self.flow.max_messages:,} and max_bytes={self.flow.max_bytes:,}"
+
+    def _closed_error(self) -> PublisherClosed:
+        return PublisherClosed(
+            "the publisher is closed; publisher.configure() or publisher.Publisher() makes a new"
+            " one"
+        )
+
+
+# -- where a caller may be held
+
+
+def _may_block() -> bool:
+    """Whether this caller may be held.
+
+    Not on a thread with a running event loop, nor inside a call of ours (a signal handler, a
+    finaliser).
+    """
+    asyncio = sys.modules.get("asyncio")  # where nobody imported it no loop runs
+    if asyncio is not None and asyncio._get_running_loop() is not None:
+        return False
+    return not _reentered()
+
+
+def _reentered() -> bool:
+    """True if this thread was in a call of ours already.
+
+    What interrupted it may hold any lock of ours.
+    """
+    frame: Any = sys._getframe(1)
+    depth = 0
+    while frame is not None:
+        if frame.f_code in ENTRIES:
+            depth += 1
+        frame = frame.f_back
+    return depth > 1
+
+
+#: The calls of ours within which a signal handler or a finaliser may find itself.
+ENTRIES: set[CodeType] = {
+    Accepting.accept.__code__,
+    Accepting.accept_batch.__code__,
+    Accepting.settle.__code__,
+}
