@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Any, TypeVar
 
 import pytest
+from hypothesis import settings
 
 from tests.servers import Endpoint, FaultProxy, Kinesalite, Moto, UnavailableError, processes
 
@@ -31,6 +32,10 @@ def _set_environment() -> None:
             del os.environ[name]
     os.environ.update(ENVIRONMENT)
 
+
+# How long an example takes says more about the machine's other work than about the code.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 _set_environment()  # at import: test modules may make clients when they are collected
 

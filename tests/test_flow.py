@@ -1,0 +1,219 @@
+"""Flow control: permits leak nowhere, exceed no bound, and who waits is let in, in turn."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import publisher._flow as flow_module
+from publisher._flow import FlowControl
+
+SOON = 20  # seconds by which a thread on a busy machine has done what it can do at once
+
+
+class Caller:
+    """A thread that waits for room."""
+
+    def __init__(self, flow: FlowControl, size: int, timeout: float | None = SOON) -> None:
+        before = flow.waiting
+        self.result: bool | None = None
+        self._thread = threading.Thread(target=self._wait, args=(flow, size, timeout), daemon=True)
+        self._thread.start()
+        until(lambda: flow.waiting > before or not self._thread.is_alive())
+
+    def _wait(self, flow: FlowControl, size: int, timeout: float | None) -> None:
+        self.result = flow.wait(size, timeout)
+
+    def done(self) -> bool:
+        self._thread.join(SOON)
+        assert not self._thread.is_alive()
+        assert self.result is not None
+        return self.result
+
+    @property
+    def waits(self) -> bool:
+        return self._thread.is_alive()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that another thread is about to do."""
+    deadline = threading.Event()
+    for _ in range(SOON * 1000):
+        if condition():
+            return
+        deadline.wait(0.001)
+    raise AssertionError("it did not come to that")
+
+
+@pytest.fixture
+def switching_often() -> Iterator[None]:
+    """Threads change places as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.fixture(params=[True, False], ids=["with the GIL", "with the lock"])
+def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[FlowControl]:
+    monkeypatch.setattr(flow_module, "HAS_GIL", request.param)
+    return FlowControl
+
+
+def test_room_is_taken_and_given_back(make: type[FlowControl]) -> None:
+    flow = make(2, 10)
+    assert flow.take(4)
+    assert flow.take(6)
+    assert not flow.take(0)
+    flow.release(1, 6)
+    assert not flow.take(7)
+    assert flow.take(6)
+    flow.release(2, 10)
+    assert (flow.messages, flow.bytes) == (0, 0)
+
+
+def test_who_waits_is_let_in_first_come_first_served(make: type[FlowControl]) -> None:
+    flow = make(3, 100)
+    for _ in range(3):
+        flow.take(1)
+    callers = [Caller(flow, 1) for _ in range(3)]
+    for index in range(3):
+        flow.release(1, 1)
+        assert callers[index].done()
+        assert all(caller.waits for caller in callers[index + 1 :])
+    assert flow.messages == 3
+    assert flow.waiting == 0
+
+
+def test_nobody_gets_past_those_who_wait(make: type[FlowControl]) -> None:
+    flow = make(5, 10)
+    flow.take(8)
+    large = Caller(flow, 5)
+    assert not flow.take(1)  # there is room for it, but the large one was there first
+    small = Caller(flow, 1)
+    flow.release(1, 8)
+    assert large.done()
+    assert small.done()
+    assert flow.bytes == 6
+    assert flow.take(1)
+
+
+def test_a_large_one_that_gives_up_lets_in_those_behind_it(make: type[FlowControl]) -> None:
+    flow = make(5, 10)
+    flow.take(8)
+    large = Caller(flow, 5, timeout=0.3)
+    small = Caller(flow, 2)
+    assert not large.done()
+    assert small.done()
+    assert flow.bytes == 10
+
+
+def test_a_time_out_leaves_no_trace(make: type[FlowControl]) -> None:
+    flow = make(1, 10)
+    flow.take(1)
+    assert not flow.wait(1, 0.01)
+    assert flow.waiting == 0
+    flow.release(1, 1)
+    assert flow.take(1)
+    assert flow.messages == 1
+
+
+def test_close_sends_everybody_away(make: type[FlowControl]) -> None:
+    flow = make(1, 10)
+    flow.take(1)
+    callers = [Caller(flow, 1, timeout=None) for _ in range(3)]
+    flow.close()
+    assert not any(caller.done() for caller in callers)
+    assert not flow.take(0)
+    assert not flow.wait(0, 0)
+    flow.release(1, 1)
+    assert not flow.take(1)
+    assert flow.closed
+    assert (flow.messages, flow.bytes, flow.waiting) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("granted", [False, True])
+def test_an_interrupted_wait_keeps_no_permit(granted: bool) -> None:
+    flow = FlowControl(1, 10)
+    flow.take(1)
+
+    class Gate:
+        def acquire(self, timeout: float = -1) -> bool:
+            if granted:
+                flow.release(1, 1)  # the permit arrives just when Ctrl-C does
+            raise KeyboardInterrupt
+
+        def release(self) -> None:
+            pass
+
+    class Ticket(flow_module._Ticket):
+        def __init__(self, size: int) -> None:
+            super().__init__(size)
+            self.gate = Gate()  # type: ignore[assignment]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flow_module, "_Ticket", Ticket)
+        with pytest.raises(KeyboardInterrupt):
+            flow.wait(1, None)
+    assert flow.messages == (0 if granted else 1)
+    assert flow.waiting == 0
+
+
+@given(
+    bounds=st.tuples(st.integers(1, 6), st.integers(1, 20)),
+    steps=st.lists(st.tuples(st.booleans(), st.integers(0, 25)), max_size=60),
+)
+def test_no_bound_is_exceeded_and_nothing_leaks(
+    bounds: tuple[int, int], steps: list[tuple[bool, int]]
+) -> None:
+    flow = FlowControl(*bounds)
+    held: list[int] = []
+    for take, number in steps:
+        if take:
+            fits = len(held) < bounds[0] and sum(held) + number <= bounds[1]
+            assert flow.take(number) is fits
+            if fits:
+                held.append(number)
+        elif held:
+            flow.release(1, held.pop(number % len(held)))
+        assert (flow.messages, flow.bytes) == (len(held), sum(held))
+    flow.release(len(held), sum(held))
+    assert (flow.messages, flow.bytes) == (0, 0)
+
+
+def test_under_many_threads_nothing_is_lost_and_no_wake_up_is_missed(
+    make: type[FlowControl], switching_often: None
+) -> None:
+    flow = make(4, 40)
+    threads, rounds = 6, 150
+    start = threading.Barrier(threads)
+    entered, worst, failures = [0] * threads, [0, 0], []
+
+    def caller(index: int) -> None:
+        start.wait(SOON)
+        for turn in range(rounds):
+            size = 1 + (index * 7 + turn) % 15
+            if not flow.take(size) and not flow.wait(size, SOON):
+                failures.append((index, turn))
+                return
+            worst[0] = max(worst[0], flow.messages)
+            worst[1] = max(worst[1], flow.bytes)
+            entered[index] += 1
+            flow.release(1, size)
+
+    workers = [threading.Thread(target=caller, args=(i,), daemon=True) for i in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(3 * SOON)
+        assert not worker.is_alive()
+    assert failures == []
+    assert entered == [rounds] * threads
+    assert worst[0] <= 4
+    assert worst[1] <= 40
+    assert (flow.messages, flow.bytes, flow.waiting) == (0, 0, 0)
