@@ -30,6 +30,7 @@ logger = logging.getLogger("publisher")
 
 CALLBACKS = "publisher-callbacks"
 _SLOW_CALLBACK = 1.0  # seconds
+_STUCK = 1.0  # seconds that close() waits for threads that have nothing left to do
 
 
 class Threads:
@@ -262,7 +263,8 @@ class Threads:
             self.wait_for_calls(timeout)
         self._ending = True
         _ring(self._calls_alarm)
-        deadline = time.monotonic() + (5.0 if timeout is None else timeout)
+        # Everything has ended: what a thread is still at is a request whose messages were given up.
+        deadline = time.monotonic() + (_STUCK if timeout is None else min(timeout, _STUCK))
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(max(deadline - time.monotonic(), 0))
