@@ -92,7 +92,7 @@ BROKEN = {
         FLASK,
         '    sns.publish(TopicArn=ORDERS, Message=f"order {number} packed", Subject="packed")\n',
         "",
-        r"1 of these, not 2 was published: sns\(",
+        r"1 such message was published, not 2: sns\(",
     ),
 }
 

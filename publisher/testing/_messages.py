@@ -130,8 +130,13 @@ class Messages:
         expected = Expected(service, operation, params)
         found = self.find(service, operation, **params)
         if (not found) if count is None else (len(found) != count):
-            wanted = "no such message" if count is None else f"{len(found)} of these, not {count}"
-            raise AssertionError(self._report(f"{wanted} was published: {expected}", expected))
+            headline = (
+                "no such message was published"
+                if not found
+                else f"{len(found)} such {'message was' if len(found) == 1 else 'messages were'}"
+                f" published, not {count}"
+            )
+            raise AssertionError(self._report(f"{headline}: {expected}", expected))
         self._note(found)
         return found
 
