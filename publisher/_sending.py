@@ -68,6 +68,9 @@ class Target(Protocol):
     def params(self, entry: Any) -> dict[str, Any]:
         """boto3's keyword arguments of the operation the caller called."""
 
+    def note_failed(self, error: BaseException) -> None:
+        """A request failed as a whole; it may have to do with the client."""
+
     def named(self, operation: str) -> Target:
         """The same for errors that are to name another operation."""
 
@@ -245,6 +248,7 @@ def _reject(
 ) -> None:
     """The whole request failed."""
     target: Target = request.lane.target
+    target.note_failed(error)
     failure, verdict = whole_failure(
         error, target.service, len(messages), unknown_passes=target.unknown_passes
     )

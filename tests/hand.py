@@ -116,6 +116,9 @@ class Wire:
             if group and count + self.groups[group] > 1
         ]
 
+    def note_failed(self, error: BaseException) -> None:
+        pass
+
     def change_to_single(self, code: str) -> bool:
         return False
 

@@ -83,6 +83,8 @@ class Connection:
         self.fast = False
         self._failure: BaseException | None = None
         self._retry_at = 0.0
+        self._given = client is not None
+        self._renew_at: float | None = None  # when to make another client, on the monotonic clock
         self._guard: Any = None
         if "moto" in sys.modules:  # what is accepted inside a mock must not reach the network later
             from ..testing import MockGuard
@@ -111,12 +113,14 @@ class Connection:
             Exception: whatever boto3 raises (no region, no such profile); the same for a second
                 afterwards.
         """
-        if self._client is not None:
+        if self._client is not None and self._renew_at is None:
             return self._client
         making = _making_here()
         if not making.acquire(timeout=60):
             raise TimeoutError("making a boto3 client took another thread more than 60 s")
         try:
+            if self._renew_at is not None and time.monotonic() >= self._renew_at:
+                self._client, self._renew_at = self._renewed(), None
             if self._client is None:
                 if self._failure is not None and time.monotonic() < self._retry_at:
                     raise copy.copy(self._failure).with_traceback(None)
@@ -129,6 +133,20 @@ class Connection:
             return self._client
         finally:
             making.release()
+
+    def lacks_credentials(self) -> None:
+        """The client found none when it was made, and never looks again: make another in a second.
+
+        Until then it stays, for its exceptions and its model are needed.
+        """
+        if not self._given and self._renew_at is None:
+            self._renew_at = time.monotonic() + _RETRY_AFTER
+
+    def _renewed(self) -> Any:
+        try:
+            return self._make()
+        except Exception:  # noqa: BLE001 - the old one still says what is wrong
+            return self._client
 
     def _make(self) -> Any:
         import boto3

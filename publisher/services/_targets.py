@@ -11,6 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from botocore.exceptions import NoCredentialsError
+
 from .._batching import Limits
 from .._message import Attempt, Failure
 from .._sending import MalformedAnswer
@@ -62,6 +64,10 @@ class _Target:
 
     def error_of(self, attempt: Attempt) -> BaseException | None:
         return None if attempt.failure is None else self.error(attempt.failure)
+
+    def note_failed(self, error: BaseException) -> None:
+        if isinstance(error, NoCredentialsError):
+            self.connection.lacks_credentials()
 
     def named(self, operation: str) -> Any:
         other = copy.copy(self)
