@@ -52,7 +52,7 @@ publish('last', 25)
 
 
 def test_a_host_without_threads_is_refused(endpoint: Endpoint, start: Start) -> None:
-    """What uWSGI before 2.0.22 is without --enable-threads, by its own module."""
+    """What an older uWSGI (2.0.21) is without --enable-threads, by what its own module says."""
     process = start(
         """
 import types
