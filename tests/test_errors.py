@@ -1,0 +1,93 @@
+"""The exceptions: what catches them, and that they survive a pickle."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import botocore.exceptions
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
+
+import publisher
+from publisher.errors import retries_exhausted
+
+THROTTLED = ClientError(
+    {
+        "Error": {"Code": "Throttling", "Message": "slow down"},
+        "ResponseMetadata": {"RequestId": "r-1", "HTTPStatusCode": 400},
+    },
+    "Publish",
+)
+ALL = [
+    publisher.InvalidMessage("Message must be str, not int"),
+    publisher.BufferFull("10 messages are waiting"),
+    publisher.DeliveryTimeout(
+        "late", outcome_unknown=True, last_code="Throttling", cause=THROTTLED
+    ),
+    publisher.PublisherClosed("closed"),
+    publisher.RetriesExhausted("gave up", last_code="X"),
+    publisher.ForkedProcess(),
+    retries_exhausted(THROTTLED, tries=3, outcome_unknown=True, last_code="Throttling"),
+    retries_exhausted(
+        EndpointConnectionError(endpoint_url="https://x"),
+        tries=1,
+        outcome_unknown=False,
+        last_code="EndpointConnectionError",
+    ),
+]
+
+
+@pytest.mark.parametrize("error", ALL, ids=lambda error: type(error).__name__)
+def test_every_exception_survives_a_pickle(error: Any) -> None:
+    copy = pickle.loads(pickle.dumps(error))
+    assert str(copy) == str(error)
+    assert isinstance(copy, publisher.PublisherError)
+    for name in ("outcome_unknown", "last_code", "kwargs", "response", "operation_name"):
+        assert getattr(copy, name, None) == getattr(error, name, None)
+    assert str(copy.__cause__) == str(error.__cause__)
+    assert pickle.loads(pickle.dumps(copy)).args == error.args
+
+
+def test_what_catches_what() -> None:
+    assert issubclass(publisher.InvalidMessage, botocore.exceptions.ParamValidationError)
+    assert issubclass(publisher.InvalidMessage, ValueError)
+    assert issubclass(publisher.PublisherClosed, RuntimeError)
+    assert issubclass(publisher.ForkedProcess, RuntimeError)
+    for late in (publisher.DeliveryTimeout, publisher.PublisherClosed, publisher.RetriesExhausted):
+        assert issubclass(late, publisher.DeliveryError)
+    assert not issubclass(publisher.DeliveryTimeout, TimeoutError)
+
+
+def test_exhausted_retries_are_also_the_last_error() -> None:
+    error = retries_exhausted(THROTTLED, tries=3, outcome_unknown=True, last_code="Throttling")
+    assert isinstance(error, publisher.RetriesExhausted)
+    assert isinstance(error, ClientError)
+    assert type(error).__name__ == "ClientError"
+    assert error.response["Error"]["Code"] == error.last_code == "Throttling"
+    assert error.operation_name == "Publish"
+    assert error.__cause__ is THROTTLED
+    assert "3 tries" in str(error)
+    assert "may have stored" in str(error)
+
+
+def test_exhausted_retries_of_an_exception_that_cannot_be_combined() -> None:
+    class Rigid(BaseException):
+        def __init_subclass__(cls) -> None:
+            raise TypeError
+
+    error = retries_exhausted(Rigid("x"), tries=1, outcome_unknown=False, last_code="Rigid")
+    assert type(error) is publisher.RetriesExhausted
+    assert "1 try," in str(error)
+    assert isinstance(error.__cause__, Rigid)
+
+
+def test_a_time_out_of_the_network_is_kept_with_its_attributes() -> None:
+    error = retries_exhausted(
+        ReadTimeoutError(endpoint_url="https://x"),
+        tries=2,
+        outcome_unknown=True,
+        last_code="ReadTimeoutError",
+    )
+    assert isinstance(error, ReadTimeoutError)
+    assert error.kwargs == {"endpoint_url": "https://x"}
