@@ -75,6 +75,13 @@ def _uwsgi(uwsgi: Any) -> Iterator[Finding]:
             "threads are off: what runs in the background stands still",
             "set enable-threads = true",
         )
+    if "die-on-term" in names:
+        yield Finding(
+            WARNING,
+            "uWSGI",
+            "die-on-term: a busy worker ends at once, and what it had accepted is lost",
+            "set hook-master-start = unix_signal:15 gracefully_kill_them_all in its place",
+        )
     if "master" in names and not names & {"lazy-apps", "lazy"}:
         yield Finding(
             NOTE,

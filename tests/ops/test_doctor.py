@@ -143,6 +143,9 @@ def test_uwsgi_without_threads() -> None:
     findings = list(process._uwsgi(uwsgi))
     assert found(findings, "enable-threads = true") == doctor.ERROR
     assert found(findings, "lazy-apps = true") == doctor.NOTE
+    uwsgi.opt[b"die-on-term"] = True
+    assert found(process._uwsgi(uwsgi), "gracefully_kill_them_all") == doctor.WARNING
+    del uwsgi.opt[b"die-on-term"]
     uwsgi.opt.update({b"enable-threads": True, b"lazy-apps": True})
     assert list(process._uwsgi(uwsgi)) == []
 

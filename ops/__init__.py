@@ -1,0 +1,1 @@
+"""What operators need: a dashboard, alert rules, and a run that feeds them."""
