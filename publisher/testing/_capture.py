@@ -13,8 +13,9 @@ import publisher as _package
 from .. import _publisher
 from .._core import Core
 from .._options import Options
+from ._core import InlineCore
 from ._faults import Faults
-from ._inline import Clock, InlineCore
+from ._inline import Clock
 from ._messages import Messages
 from ._moto import discard_core, mocks_ended
 from ._network import InlineConnection

@@ -24,8 +24,8 @@ from ..services._connection import Connection
 from . import _moto
 
 if TYPE_CHECKING:
+    from ._core import InlineCore
     from ._faults import Faults
-    from ._inline import InlineCore
 
 DEFAULT_REGION = "us-east-1"
 _PARAMS = "publisher_testing_params"  # in botocore's request context
