@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from typing import Any
 
 import publisher
+from tests.hosts.cpu import waited_for_cpu
 
 TOPIC = "arn:aws:sns:us-east-1:000000000000:hosts"
 
@@ -23,7 +24,9 @@ logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
 
 
 def configure(**options: Any) -> None:
-    publisher.configure(**{"close_timeout": float(os.environ.get("CLOSE_TIMEOUT", "5")), **options})
+    publisher.configure(
+        **{"close_timeout": float(os.environ.get("CLOSE_TIMEOUT", "30")), **options}
+    )
 
 
 def client(**kwargs: Any) -> publisher.Client:
@@ -48,5 +51,5 @@ def wait_for_signals() -> None:
 
 
 def ending() -> None:
-    """Tells the test when this process begins to end."""
-    say("ending", time.monotonic())
+    """Tells the test when this process begins to end, and how long it had waited for a CPU."""
+    say("ending", time.monotonic(), waited_for_cpu("self"))

@@ -72,11 +72,11 @@ class Load:
                     self.broken.add(f"r-{number}")
 
 
-def assert_nothing_lost_or_doubled(endpoint: Endpoint, load: Load) -> None:
+def assert_nothing_lost_or_doubled(endpoint: Endpoint, load: Load, log: str = "") -> None:
     """One message for each answered request, at most one for one whose connection broke."""
     found = bodies(endpoint)
     requests = Counter({body: n for body, n in found.items() if body not in load.broken})
-    assert requests == load.answered, missing_and_extra(requests, load.answered)
+    assert requests == load.answered, (missing_and_extra(requests, load.answered), log)
     assert all(found[body] <= 1 for body in load.broken)
 
 

@@ -9,12 +9,14 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.hosts.cpu import waited_for_cpu
 from tests.servers import Endpoint
 
 ROOT = Path(__file__).parent.parent.parent
@@ -51,7 +53,9 @@ class Process:
             },
         )
         self.pid = self.popen.pid
-        self.ended = 0.0  # when, on the clock that `ending` uses
+        self.took = 0.0  # seconds from `ending` to the end
+        self._began: Any = ()
+        self._over = threading.Event()
         self.said = b""
 
     def read_until(self, word: str, timeout: float = SOON) -> str:
@@ -74,13 +78,25 @@ class Process:
 
     def end(self, timeout: float = SOON) -> int:
         """Waits for the end; the exit code."""
+        if self._began:
+            threading.Thread(target=self._see_the_end, daemon=True).start()
+            assert self._over.wait(timeout), f"still running after {timeout} s\n{self.log}"
         try:
-            code = self.popen.wait(timeout)
+            return self.popen.wait(timeout)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still running after {timeout} s\n{self.log}") from None
-        finally:
-            self.ended = time.monotonic()
-        return code
+
+    def read_ending(self) -> None:
+        """Waits until it calls `ending()`: from there on `took` counts."""
+        _, now, waited = self.read_until("ending").split()
+        self._began = float(now), float(waited)
+
+    def _see_the_end(self) -> None:
+        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        now, waited = time.monotonic(), waited_for_cpu(self.pid)
+        # What other processes had of the CPU meanwhile is not this one's fault.
+        self.took = now - self._began[0] - max(waited - self._began[1], 0)
+        self._over.set()
 
     def signal(self, number: signal.Signals) -> None:
         self.popen.send_signal(number)

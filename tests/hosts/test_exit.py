@@ -55,9 +55,9 @@ def test_the_end_comes_in_time_and_says_what_was_abandoned(
         "no such host": "http://publisher.invalid",
     }[network]
     process = start(END + "ending()\nsys.exit(7)", url, CLOSE_TIMEOUT="1.5")
-    began = float(process.read_until("ending").split()[1])
+    process.read_ending()
     assert process.end() == 7, process.log
-    assert process.ended - began < 1.5 + 1, process.log
+    assert process.took < 1.5 + 1, process.log
     (line,) = [line for line in process.log.splitlines() if line.startswith("ERROR publisher")]
     assert "120 messages were abandoned at exit, close_timeout=1.5 s was not enough" in line
     assert line.endswith(": 120 to sns:us-east-1:hosts")
@@ -113,7 +113,8 @@ def work():
     publish('m', 25)
 """
     url = _refusing() if where == "atexit with nobody there" else endpoint.url
-    process = start(prelude + code, url, CLOSE_TIMEOUT="1.5")
+    timeout = "30" if url == endpoint.url else "1.5"
+    process = start(prelude + code, url, CLOSE_TIMEOUT=timeout)
     assert process.end() == 0, process.log
     if url == endpoint.url:
         assert_stored(endpoint, expected(m=25))

@@ -16,7 +16,7 @@ from tests.servers import Endpoint
 
 Start = Callable[..., Process]
 #: HOSTS_REQUESTS=5000 for the whole of it.
-REQUESTS = int(os.environ.get("HOSTS_REQUESTS", "240"))
+REQUESTS = int(os.environ.get("HOSTS_REQUESTS", "160"))
 
 
 def command(fd: int, *options: str) -> list[str]:
@@ -34,7 +34,7 @@ def test_reloads_and_recycled_workers(
     preload: list[str],
 ) -> None:
     need("gunicorn")
-    options = ["-k", kind, "--max-requests", str(REQUESTS // 8), *preload]
+    options = ["-k", kind, "--max-requests", str(REQUESTS // 4), *preload]
     options += ["--threads", "4"] if kind == "gthread" else []
     with listening() as listener:
         process = start(command(listener.fileno(), *options), endpoint.url, fd=listener)
@@ -43,7 +43,7 @@ def test_reloads_and_recycled_workers(
         process.signal(signal.SIGTERM)
         assert process.end() == 0, process.log
     assert len(load.answered) >= REQUESTS * 0.95, (len(load.broken), process.log)
-    assert_nothing_lost_or_doubled(endpoint, load)
+    assert_nothing_lost_or_doubled(endpoint, load, process.log)
     assert "abandoned" not in process.log
 
 
@@ -84,7 +84,7 @@ def test_gevent(
         process.signal(signal.SIGTERM)
         assert process.end() == 0, process.log
     assert not load.broken, process.log
-    assert_nothing_lost_or_doubled(endpoint, load)
+    assert_nothing_lost_or_doubled(endpoint, load, process.log)
 
 
 def test_gevent_that_patches_too_late_is_refused(
