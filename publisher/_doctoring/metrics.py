@@ -23,11 +23,11 @@ class MetricsError(Exception):
 
 def findings(where: str) -> Iterator[Finding]:
     """What the metrics at a URL, or in a file, say about losses. Raises MetricsError."""
+    text = _read(where)
     try:
         from prometheus_client.parser import text_string_to_metric_families as parse
     except ModuleNotFoundError:
         raise MetricsError("--metrics needs pip install 'boto3-publisher[prometheus]'") from None
-    text = _read(where)
     samples: dict[str, list[Any]] = {}
     try:
         for family in parse(text):
