@@ -80,9 +80,13 @@ def check_options(base: Options, changes: Mapping[str, Any]) -> Options:
 def _number(name: str, value: Any, rule: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be {rule}, not {type(value).__name__}")
-    if math.isnan(value) or math.isinf(value):
-        raise ValueError(f"{name} must be {rule}, not {value!r}")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an int beyond every float
+        number = math.inf
+    if math.isnan(number) or math.isinf(number):
+        raise ValueError(f"{name} must be {rule}, not {number!r}")
+    return number
 
 
 def _at_least_one(name: str, value: Any) -> int:

@@ -31,6 +31,9 @@ _TRANSIENT = (
 _PASSING = (408, 429)  # HTTP's own words for "later"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _MAX_TEXT = 500
+_REFUSED = (
+    "botocore refuses the parameters; its own text is left out because it quotes their values"
+)
 
 
 def printable(text: object) -> str:
@@ -41,6 +44,10 @@ def printable(text: object) -> str:
     shown = str(text)[: _MAX_TEXT + 1]
     shown = _CONTROL.sub(lambda match: repr(match.group())[1:-1], shown)
     return shown if len(shown) <= _MAX_TEXT else shown[:_MAX_TEXT] + "..."
+
+
+def _quotes_values(error: BaseException) -> bool:
+    return isinstance(error, boto.ParamValidationError) and not isinstance(error, InvalidMessage)
 
 
 def whole_failure(
@@ -83,7 +90,7 @@ def whole_failure(
         verdict = Verdict.SPLIT
     failure = Failure(
         type(error).__name__,
-        printable(error),
+        _REFUSED if _quotes_values(error) else printable(error),
         verdict is Verdict.FINAL,
         unknown,
         timed_out,
@@ -131,11 +138,8 @@ def exception_for(failure: Failure, exceptions: Any, operation: str) -> BaseExce
         kind = boto.ClientError if exceptions is None else exceptions.from_code(failure.code)
         made: BaseException = kind(response, operation)
         return made
-    if isinstance(error, boto.ParamValidationError) and not isinstance(error, InvalidMessage):
-        return InvalidMessage(
-            "botocore refuses the parameters; its own text is left out because it quotes their"
-            " values"
-        )
+    if _quotes_values(error):
+        return InvalidMessage(_REFUSED)
     if isinstance(error, boto.ClientError):
         response = copy.deepcopy(dict(error.response))
         # botocore's text would say "(reached max retries: 0)": the attempts say how often it was

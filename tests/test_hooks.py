@@ -1,0 +1,180 @@
+"""Hooks are told once of each thing, on the right thread, and cannot do harm."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from publisher import Event, Hook, LoggingHook
+from publisher.hooks import HOOK_METHODS, check_hook, hook_methods
+from publisher.services import EntryError
+
+from .hand import Bench, Wire
+
+THROTTLED = EntryError("Throttling", "slow down", False)
+
+
+class Recorder:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, Event]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in HOOK_METHODS:
+            raise AttributeError(name)
+        return lambda event: self.events.append((name, event))
+
+    def told(self, name: str) -> list[Event]:
+        return [event for told, event in self.events if told == name]
+
+
+def bench_with(*hooks: Any, **options: Any) -> Bench:
+    return Bench(hooks=hooks, **options)
+
+
+def test_a_delivered_message() -> None:
+    recorder = Recorder()
+    bench = bench_with(recorder)
+    wire = Wire()
+
+    def reply(wire: Wire, entries: Any) -> Any:
+        bench.clock.now += 0.5
+        return [{"MessageId": entry.name} for entry in entries]
+
+    wire.reply = reply
+    future = bench.publish(bench.route(wire), "m", 7)
+    assert [name for name, _ in recorder.events] == ["on_accepted"]
+    bench.hand.settle()
+    assert [name for name, _ in recorder.events] == ["on_accepted", "on_sent", "on_delivered"]
+    accepted, sent, delivered = (event for _, event in recorder.events)
+    assert accepted.params == delivered.params == {"Message": "m"}
+    assert accepted.size == sent.size == delivered.size == 7
+    assert (accepted.operation, sent.operation) == ("publish", "publish_batch")
+    assert sent.messages == 1
+    assert sent.duration == delivered.duration == 0.5
+    assert sent.params == {}
+    assert delivered.response == future.result(0)
+    assert delivered.attempts == future.attempts
+    assert {event.destination for _, event in recorder.events} == {"sns:test-region:topic"}
+    assert {event.service for _, event in recorder.events} == {"sns"}
+
+
+def test_a_retry_and_its_delay() -> None:
+    recorder = Recorder()
+    bench = bench_with(recorder)
+    wire = Wire()
+    answers = iter([THROTTLED, None])
+    wire.reply = lambda wire, entries: [next(answers) or {"MessageId": e.name} for e in entries]
+    future = bench.publish(bench.route(wire), "m")
+    bench.hand.settle()
+    [retry] = recorder.told("on_retry")
+    assert isinstance(retry.exception, ClientError)
+    assert retry.exception.response["Error"]["Code"] == "Throttling"
+    assert retry.delay == future.attempts[1].delay
+    assert [event.errors for event in recorder.told("on_sent")] == [{"Throttling": 1}, {}]
+
+
+@pytest.mark.parametrize(
+    ("how", "told", "reason"),
+    [
+        ("refused", "on_failed", None),
+        ("expired", "on_dropped", "expired"),
+        ("full", "on_dropped", "buffer_full"),
+        ("closed", "on_dropped", "closed"),
+        ("cancelled", None, None),
+    ],
+)
+def test_what_is_not_delivered_is_told_once(how: str, told: str | None, reason: str | None) -> None:
+    recorder = Recorder()
+    bench = bench_with(recorder, linger=50, delivery_timeout=10, max_messages=1, on_full="drop")
+    wire = Wire()
+    wire.reply = lambda wire, entries: [EntryError("InvalidParameter", "no", True)]
+    route = bench.route(wire)
+    future = bench.publish(route, "m")
+    if how == "refused":
+        bench.core.flush(None)
+    elif how == "expired":
+        bench.hand.pass_time(11)
+    elif how == "full":
+        future = bench.publish(route, "other")
+    elif how == "closed":
+        bench.hand.wait = lambda *_: None  # type: ignore[method-assign]  # no time to send it
+        bench.core.close(0)
+    else:
+        future.cancel()
+    bench.hand.run_calls()
+    ends = [
+        (name, event)
+        for name, event in recorder.events
+        if name in ("on_delivered", "on_failed", "on_dropped")
+    ]
+    assert [name for name, _ in ends] == ([told] if told else [])
+    for _, event in ends:
+        assert event.reason == reason
+        assert event.exception is future.exception(0)
+
+
+def test_a_hook_that_raises_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        def fail(self, event: Event) -> None:
+            raise ZeroDivisionError
+
+        on_accepted = on_sent = on_delivered = fail
+
+    recorder = Recorder()
+    bench = bench_with(Broken(), recorder)
+    with caplog.at_level(logging.ERROR, "publisher"):
+        future = bench.publish(bench.route(), "m")
+        bench.hand.settle()
+    assert future.result(0)["MessageId"] == "m"
+    assert [name for name, _ in recorder.events] == ["on_accepted", "on_sent", "on_delivered"]
+    assert "raised" in caplog.text
+    bench.assert_at_rest()
+
+
+def test_only_what_a_class_overrides_is_called() -> None:
+    class Own(Hook):
+        def on_failed(self, event: Event) -> None:
+            pass
+
+    own = Own()
+    assert hook_methods((own, Hook()), "on_failed") == (own.on_failed,)
+    assert hook_methods((own,), "on_sent") == ()
+    for name in HOOK_METHODS:
+        assert getattr(Hook(), name)(Event(service="", operation="", destination="")) is None
+
+
+@pytest.mark.parametrize("wrong", [object(), Hook, 3, None, type("Odd", (), {"on_sent": 1})()])
+def test_what_is_no_hook_is_refused(wrong: Any) -> None:
+    with pytest.raises(TypeError):
+        check_hook(wrong)
+    with pytest.raises(TypeError):
+        bench_with(wrong)
+
+
+class TestTheLoggingHook:
+    def test_it_logs_no_content(self, caplog: pytest.LogCaptureFixture) -> None:
+        bench = bench_with(LoggingHook(), delivery_timeout=1)
+        wire = Wire()
+        wire.reply = lambda wire, entries: [THROTTLED for _ in entries]
+        with caplog.at_level(logging.DEBUG, "publisher.events"):
+            bench.publish(bench.route(wire), "secret-body")
+            bench.hand.settle()
+        lines = [record for record in caplog.records if record.name == "publisher.events"]
+        assert {record.levelno for record in lines} == {logging.INFO, logging.WARNING}
+        assert {record.event for record in lines} == {"publisher.retry", "publisher.failed"}
+        assert {record.error_code for record in lines} == {"Throttling"}
+        assert "secret" not in caplog.text
+
+    def test_its_lines_are_limited(self, caplog: pytest.LogCaptureFixture) -> None:
+        hook = LoggingHook(logging.getLogger("mine"), logging.ERROR)
+        event = Event(service="sns", operation="publish", destination="d", reason="closed")
+        with caplog.at_level(logging.DEBUG, "mine"):
+            for _ in range(5):
+                hook.on_dropped(event)
+            LoggingHook(logging.getLogger("mine"), interval=0).on_dropped(event)
+        assert [record.name for record in caplog.records] == ["mine"] * 2

@@ -1,0 +1,212 @@
+"""Foreign errors: what they mean for a message, and what the caller gets of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+import pytest
+from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from publisher import InvalidMessage
+from publisher._message import Failure
+from publisher._translation import (
+    entry_failure,
+    exception_for,
+    malformed,
+    printable,
+    whole_failure,
+)
+from publisher.services import EntryError, Verdict, load
+
+SNS, KINESIS = load("sns"), load("kinesis")
+CLIENT = boto3.Session().client("sns", region_name="us-east-1")
+
+
+def client_error(code: str, status: int = 400, text: str = "no") -> boto.ClientError:
+    return boto.ClientError(
+        {
+            "Error": {"Code": code, "Message": text},
+            "ResponseMetadata": {
+                "RequestId": "r",
+                "HTTPStatusCode": status,
+                "MaxAttemptsReached": True,
+            },  # type: ignore[typeddict-unknown-key]
+        },
+        "PublishBatch",
+    )
+
+
+@given(st.text())
+def test_printable_text_has_no_control_characters_and_an_end(text: str) -> None:
+    shown = printable(text)
+    assert all(
+        character.isprintable() or character not in "\n\r\x00\x1b\u2028" for character in shown
+    )
+    assert not set(shown) & {chr(code) for code in [*range(32), *range(127, 160)]}
+    assert len(shown) <= 503
+
+
+def test_printable_text_is_otherwise_left_alone() -> None:
+    assert printable("größe 🎈") == "größe 🎈"
+    assert printable("a\nb\x1b[2J") == r"a\nb\x1b[2J"
+    assert printable("x" * 1000) == "x" * 500 + "..."
+
+
+NETWORK = [
+    # error, unknown outcome, timed out
+    (boto.EndpointConnectionError(endpoint_url="https://x"), False, False),
+    (boto.ConnectTimeoutError(endpoint_url="https://x"), False, True),
+    (boto.SSLError(endpoint_url="https://x", error="no"), False, False),
+    (boto.ProxyConnectionError(proxy_url="https://x"), False, False),
+    (boto.ReadTimeoutError(endpoint_url="https://x"), True, True),
+    (boto.ConnectionClosedError(endpoint_url="https://x"), True, False),
+    (boto.HTTPClientError(error="broken"), True, False),
+    (ResponseParserError("<html>"), True, False),
+    (KeyError("PublishBatchResponse"), True, False),
+    (boto.CredentialRetrievalError(provider="x", error_msg="y"), False, False),
+]
+
+
+@pytest.mark.parametrize(("error", "unknown", "timed_out"), NETWORK)
+@pytest.mark.parametrize("count", [1, 10])
+def test_the_network_is_tried_again(
+    error: Exception, unknown: bool, timed_out: bool, count: int
+) -> None:
+    failure, verdict = whole_failure(error, SNS, count, unknown_passes=True)
+    assert verdict is Verdict.RETRY
+    assert (failure.final, failure.unknown, failure.timed_out) == (False, unknown, timed_out)
+    assert failure.code == type(error).__name__
+    assert failure.request_id is None
+
+
+@pytest.mark.parametrize(
+    "error", [boto.NoCredentialsError(), boto.NoRegionError(), boto.ProfileNotFound(profile="x")]
+)
+def test_what_nothing_was_sent_for_is_final(error: Exception) -> None:
+    failure, verdict = whole_failure(error, SNS, 10, unknown_passes=True)
+    assert verdict is Verdict.FINAL
+    assert failure.final
+    assert not failure.unknown
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "alone", "many"),
+    [
+        ("Throttling", 400, Verdict.RETRY, Verdict.RETRY),
+        ("KMSThrottling", 400, Verdict.RETRY, Verdict.RETRY),
+        ("InternalError", 500, Verdict.RETRY, Verdict.RETRY),
+        ("NeverHeardOf", 400, Verdict.RETRY, Verdict.RETRY),
+        ("413", 413, Verdict.FINAL, Verdict.SPLIT),
+        ("NeverHeardOf", 413, Verdict.FINAL, Verdict.SPLIT),
+        ("AuthorizationError", 403, Verdict.FINAL, Verdict.FINAL),
+        ("KMSDisabled", 400, Verdict.FINAL, Verdict.FINAL),
+        ("KMSNotFound", 400, Verdict.FINAL, Verdict.FINAL),
+        ("KMSAccessDenied", 400, Verdict.FINAL, Verdict.FINAL),
+        ("KMSOptInRequired", 403, Verdict.FINAL, Verdict.FINAL),
+        ("NotFound", 404, Verdict.FINAL, Verdict.FINAL),
+        ("InvalidParameter", 400, Verdict.FINAL, Verdict.SPLIT),
+        ("BatchRequestTooLong", 400, Verdict.FINAL, Verdict.SPLIT),
+    ],
+)
+def test_codes_of_whole_requests(code: str, status: int, alone: Verdict, many: Verdict) -> None:
+    for count, expected in ((1, alone), (10, many)):
+        failure, verdict = whole_failure(
+            client_error(code, status), SNS, count, unknown_passes=True
+        )
+        assert verdict is expected
+        assert failure.final is (expected is Verdict.FINAL)
+        assert failure.unknown is (status >= 500)
+        assert (failure.code, failure.text, failure.request_id) == (code, "no", "r")
+
+
+def test_an_unknown_code_of_a_single_operation_is_final_unless_it_passes() -> None:
+    for code, status, expected in (
+        ("NeverHeardOf", 400, Verdict.FINAL),
+        ("NeverHeardOf", 503, Verdict.RETRY),
+        ("NeverHeardOf", 429, Verdict.RETRY),
+        ("Throttling", 400, Verdict.RETRY),
+    ):
+        _, verdict = whole_failure(client_error(code, status), SNS, 1, unknown_passes=False)
+        assert verdict is expected
+
+
+def test_an_answer_without_anything_in_it_is_unknown() -> None:
+    failure, verdict = whole_failure(
+        boto.ClientError({}, "PublishBatch"), SNS, 10, unknown_passes=True
+    )
+    assert (failure.code, verdict) == ("Unknown", Verdict.RETRY)
+
+
+def test_entries() -> None:
+    sender = entry_failure(EntryError("Odd\nCode", "a\x00b", True), SNS, {"RequestId": "r"})
+    assert sender.final
+    assert sender.sender_fault
+    assert (sender.code, sender.text, sender.request_id) == (r"Odd\nCode", r"a\x00b", "r")
+    assert not entry_failure(EntryError("InternalFailure", "", False), SNS, {}).final
+    assert entry_failure(EntryError("KMSDisabledException", "", False), KINESIS, {}).final
+    throughput = EntryError("ProvisionedThroughputExceededException", "", False)
+    assert not entry_failure(throughput, KINESIS, {}).final
+    missing = entry_failure(EntryError("MalformedResponse", "", False), SNS, {})
+    assert missing.unknown
+    assert not missing.final
+    assert malformed(ValueError("what?"), {}).unknown
+
+
+class TestWhatTheCallerGets:
+    def test_an_entrys_code_becomes_the_modelled_exception(self) -> None:
+        failure = Failure("NotFound", "gone", True, metadata={"RequestId": "r"})
+        error: Any = exception_for(failure, CLIENT.exceptions, "Publish")
+        assert isinstance(error, CLIENT.exceptions.NotFoundException)
+        assert error.response["Error"]["Code"] == "NotFound"
+        assert error.response["ResponseMetadata"]["RequestId"] == "r"
+        assert error.operation_name == "Publish"
+
+    def test_a_whole_requests_error_names_the_callers_operation(self) -> None:
+        met = client_error("Throttling")
+        failure, _ = whole_failure(met, SNS, 10, unknown_passes=True)
+        errors: list[Any] = [exception_for(failure, CLIENT.exceptions, "Publish") for _ in "ab"]
+        assert errors[0] is not errors[1]
+        assert str(errors[0]) == (
+            "An error occurred (Throttling) when calling the Publish operation: no"
+        )
+        errors[0].response["Error"]["Code"] = "changed"
+        assert errors[1].response["Error"]["Code"] == met.response["Error"]["Code"] == "Throttling"
+
+    @pytest.mark.parametrize("met", [error for error, *_ in NETWORK])
+    def test_each_gets_an_instance_without_our_frames(self, met: Exception) -> None:
+        try:
+            try:
+                raise ValueError("inside")
+            except ValueError:
+                raise met from None
+        except Exception as caught:  # noqa: BLE001
+            error = caught
+        failure, _ = whole_failure(error, SNS, 2, unknown_passes=True)
+        made = exception_for(failure, None, "Publish")
+        assert type(made) is type(met)
+        assert made is not met
+        assert str(made) == str(met)
+        assert made.__traceback__ is made.__cause__ is made.__context__ is None
+
+    def test_botocores_own_text_about_parameters_is_left_out(self) -> None:
+        met = boto.ParamValidationError(report="Invalid type for Message, value: secret-body")
+        failure, verdict = whole_failure(met, SNS, 1, unknown_passes=True)
+        assert verdict is Verdict.FINAL
+        assert whole_failure(met, SNS, 2, unknown_passes=True)[1] is Verdict.SPLIT
+        made = exception_for(failure, None, "Publish")
+        assert isinstance(made, InvalidMessage)
+        assert "secret" not in str(made)
+        assert "secret" not in failure.text
+
+    def test_an_exception_that_cannot_be_copied_is_shared(self) -> None:
+        class StubbornError(Exception):
+            def __copy__(self) -> Any:
+                raise TypeError
+
+        met = StubbornError("x")
+        failure, _ = whole_failure(met, SNS, 1, unknown_passes=True)
+        assert exception_for(failure, None, "Publish") is met
