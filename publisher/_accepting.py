@@ -34,7 +34,7 @@ class Accepting(Ending):
             BufferFull: at the bound, with on_full="raise".
         """
         message = Message(route, entry, self.clock())
-        if not self._enter(message, size):
+        if not self._enter(route, (message,), size):
             self._accept_slowly(message, size)
         return message
 
@@ -53,22 +53,28 @@ class Accepting(Ending):
             raise self._closed_error()
         batch = BatchFuture(build)
         batch.remaining = len(entries)
-        now = self.clock()
-        deadline = now + route.delivery.timeout
-        enter, keep = self._enter, batch.entries.append
-        for entry, size in zip(entries, sizes, strict=True):
-            message = BatchEntry(route, entry, now)
-            message.batch = batch
-            keep(message)
-            if enter(message, size):
-                continue
-            admitted = self.flow.take(size) or self._wait_for_room(size, deadline - self.clock())
-            now = message.accepted = self.clock()  # it may have been held
-            if admitted:
-                self._append_told(message, size)
-            else:
-                self._turn_away(message, size)
+        deadline = self.clock() + route.delivery.timeout
+        at_once = route.lane.limits.entries  # more would be long without a look at flow control
+        for start in range(0, len(entries), at_once):
+            now = self.clock()  # it may have been held
+            made = [
+                BatchEntry(route, entry, now, batch) for entry in entries[start : start + at_once]
+            ]
+            batch.entries += made
+            made_sizes = sizes[start : start + at_once]
+            if not self._enter(route, made, sum(made_sizes)):
+                for message, size in zip(made, made_sizes, strict=True):
+                    self._accept_entry(message, size, deadline)
         return batch
+
+    def _accept_entry(self, message: Message, size: int, deadline: float) -> None:
+        """One entry where not all of them got in together."""
+        if self._enter(message.route, (message,), size):
+            return
+        if self.flow.take(size) or self._wait_for_room(size, deadline - self.clock()):
+            self._append_told(message, size)
+        else:
+            self._turn_away(message, size)
 
     def _touch(self, route: Route) -> None:
         route.wake_at = NEVER
@@ -79,24 +85,24 @@ class Accepting(Ending):
         else:
             self.runtime.wake()
 
-    def _enter(self, message: Message, size: int) -> bool:
+    def _enter(self, route: Route, messages: Sequence[Message], size: int) -> bool:
         """The usual way in: nothing is full, closed, or wants to be told.
 
-        False if something is unusual.
+        False if something is unusual; then none of the messages, ``size`` bytes together, is in.
 
-        Under the GIL nothing comes between the comparison and the append, for there is no call
-        between them: no lock, and no state in which a signal handler or Ctrl-C could leave a permit
-        without its message.
+        Under the GIL nothing comes between the comparison and the extension of the inbox, for
+        there is no call between them: no lock, and no state in which a signal handler or Ctrl-C
+        could leave a permit without its message.
         """
         flow = self.flow
-        route = message.route
         counters = route.lane.counters
-        if flow.messages < flow.limit and flow.bytes + size <= flow.max_bytes:
-            flow.messages += 1
+        count = len(messages)
+        if flow.messages + count <= flow.limit and flow.bytes + size <= flow.max_bytes:
+            flow.messages += count
             flow.bytes += size
-            counters.accepted += 1
+            counters.accepted += count
             counters.accepted_bytes += size
-            route.inbox.append(message)
+            route.inbox.extend(messages)
             if len(route.inbox) >= route.wake_at:
                 self._touch(route)
             return True

@@ -14,7 +14,7 @@ import heapq
 import itertools
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,10 +77,11 @@ class Request:
     Attributes:
         oldest: when the first of them was accepted.
         expires: when the first of them ends, come what may: its deadline and ``grace`` seconds.
+        size: bytes, None where it was not counted yet.
         groups: the message groups that are busy because of it; None where the lane keeps no order.
     """
 
-    __slots__ = ("expires", "groups", "lane", "messages", "oldest", "split")
+    __slots__ = ("expires", "groups", "lane", "messages", "oldest", "size", "split")
 
     def __init__(
         self, lane: Lane, messages: list[Message], split: Split | None, grace: float
@@ -88,6 +89,7 @@ class Request:
         self.lane = lane
         self.messages = messages
         self.split = split
+        self.size = lane.taken_size
         self.groups = lane.groups_of(messages)
         self.oldest = min([message.accepted for message in messages])
         if len(lane.routes) == 1:
@@ -144,6 +146,11 @@ class Lane:
         self.withdraw = withdraw
         self.target = target
         self.routes: list[Route] = []
+        #: Bytes of several entries together; the service may have a quicker way.
+        self.measure_all: Callable[[Sequence[Any]], int] = lambda entries: sum(
+            map(measure, entries)
+        )
+        self.taken_size: int | None = None  # of the last take(), where it was counted
         self.in_flight = 0
         self.cautious = False  # a request timed out: one at a time until one succeeds
         self.queued = False  # stands in the scheduler's queue of ready lanes
@@ -232,9 +239,17 @@ class Lane:
 
     def take(self, now: float) -> tuple[list[Message], Split | None]:
         """The messages of the next request, claimed for a worker; empty if nothing can go."""
+        self.taken_size = None
         piece = self._take_piece()
         if piece is not None:
             return piece
+        if not self._retries and len(self.routes) == 1:
+            whole = self._take_whole(self.routes[0].inbox)
+            if whole is not None:
+                return whole, None
+        return self._take_each(now), None
+
+    def _take_each(self, now: float) -> list[Message]:
         batch: list[Message] = []
         room = self.limits.bytes
         limit = self.limits.entries
@@ -245,7 +260,7 @@ class Lane:
                 if message._phase == RUNNING:
                     room -= measure(message.entry)
                     if room < 0 and batch:
-                        return batch, None
+                        return batch
                     batch.append(message)
                 heapq.heappop(self._retries)
             while len(batch) < limit and (inbox := self._oldest_inbox()) is not None:
@@ -256,13 +271,30 @@ class Lane:
                     if message._phase == PENDING:
                         room -= measure(message.entry)
                         if room < 0 and batch:
-                            return batch, None
+                            return batch
                         message._phase = RUNNING
                         batch.append(message)
                     inbox.popleft()
                     if not only:
                         break
-        return batch, None
+        return batch
+
+    def _take_whole(self, inbox: deque[Message]) -> list[Message] | None:
+        """As many messages of an inbox as a request may have; None if they are too large together.
+
+        The usual case, in few steps for each message.
+        """
+        taken = [inbox.popleft() for _ in range(min(self.limits.entries, len(inbox)))]
+        with LOCK.rlock:
+            live = [message for message in taken if message._phase == PENDING]
+            size = self.measure_all([message.entry for message in live])
+            if size > self.limits.bytes:
+                inbox.extendleft(reversed(taken))
+                return None
+            for message in live:
+                message._phase = RUNNING
+        self.taken_size = size
+        return live
 
     # -- what comes back
 

@@ -14,7 +14,6 @@ from ._options import Delivery
 from ._ordering import OrderedLane
 from ._process import HERE
 from ._sending import error_named, failure_of
-from .errors import InvalidMessage
 from .services import EntryError, Service
 from .services._connection import Connection, check_params
 from .services._targets import BatchTarget, Call, CallTarget, call_size
@@ -67,7 +66,9 @@ class Line:
             )
             if self.service.is_ordered(address):
                 return OrderedLane(*parts, group_of=self.service.group)
-            return Lane(*parts)
+            lane = Lane(*parts)
+            lane.measure_all = self.service.measure_all
+            return lane
 
         return self.lane(address, make)
 

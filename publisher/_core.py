@@ -92,7 +92,10 @@ class Core(Accepting):
                 outcome = self._perform(request)
             self._count(request, outcome)
             late = len(outcome.delivered) - self.settle(
-                outcome.delivered, outcome.values, DELIVERED
+                outcome.delivered,
+                outcome.values,
+                DELIVERED,
+                size=outcome.size if len(outcome.delivered) == outcome.count else None,
             )
             if late:
                 self.runtime.call([(self._log_late, (request.lane.target.key, late))])

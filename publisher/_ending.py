@@ -43,6 +43,7 @@ class Ending:
         reason: str | None = None,
         *,
         permits: bool = True,
+        size: int | None = None,
     ) -> int:
         """End messages of one lane, whatever the cause.
 
@@ -58,6 +59,7 @@ class Ending:
                 worker).
             reason: why it was dropped.
             permits: False for messages that never got one.
+            size: of the messages together, where it is known.
 
         Returns:
             how many were ended by this call.
@@ -85,8 +87,9 @@ class Ending:
                     for message, value in zip(messages, values, strict=True)
                     if id(message) in kept
                 ]
-            sizes = [measure(message.entry) for message in live]
-            size, count = sum(sizes), len(live)
+            count = len(live)
+            if size is None or count < len(messages):
+                size = sum([measure(message.entry) for message in live])
             if permits:
                 self.flow.release(count, size)
             with self.account.lock:
@@ -101,10 +104,7 @@ class Ending:
                     counters.dropped[reason or "closed"] += count
                 counters.note_latency(now, [message.accepted for message in live])
             if self.teller.wants(hook):
-                told = [
-                    (message, message.entry, size)
-                    for message, size in zip(live, sizes, strict=True)
-                ]
+                told = [(message, message.entry, measure(message.entry)) for message in live]
             release = not lane.keeps_entries
             for message, value in zip(live, values, strict=True):
                 if message._watch is None:  # nobody waits: nothing to tell
@@ -114,8 +114,8 @@ class Ending:
                     callbacks += finish_locked(message, phase, value, failed=failed)
                 if release:
                     message.entry = None
-                if type(message) is BatchEntry:
-                    batch = message.batch
+                if type(message) is BatchEntry and (batch := message.batch) is not None:
+                    message.batch = None  # no reference cycle: thousands of them would cost the GC
                     batch.remaining -= 1
                     if not batch.remaining:
                         batches.append(batch)

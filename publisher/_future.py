@@ -229,9 +229,7 @@ class PublishFuture(Future[Response]):
 
         @property
         def _waiters(self) -> list[Any]:
-            if self._watch is None:
-                self._watch = _Watch()
-            return self._watch.waiters
+            return self._watching().waiters
 
     # -- ours
 
@@ -260,19 +258,24 @@ class PublishFuture(Future[Response]):
                     value = self._value = build(first, second)
         return value  # type: ignore[no-any-return]  # _value is untyped to keep the slot free of wrappers
 
+    def _watching(self) -> _Watch:
+        if self._watch is None:
+            self._watch = _Watch()
+        return self._watch
+
     def _wait(self, timeout: float | None) -> None:
         with LOCK.rlock:
             if self._phase not in _LIVE:
                 return
             waiter = _Waiter()
-            self._waiters.append(waiter)
+            self._watching().waiters.append(waiter)
         try:
             patience = -1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX)
             if not waiter.gate.acquire(timeout=patience) and self._phase in _LIVE:
                 raise FutureTimeoutError
         finally:
             with LOCK.rlock:
-                self._waiters.remove(waiter)
+                self._watching().waiters.remove(waiter)
 
 
 def finish_locked(

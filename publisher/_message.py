@@ -198,7 +198,9 @@ class BatchEntry(Message):
 
     __slots__ = ("batch",)
 
-    batch: BatchFuture
+    def __init__(self, route: Route, entry: Any, accepted: float, batch: BatchFuture) -> None:
+        super().__init__(route, entry, accepted)
+        self.batch: BatchFuture | None = batch  # until it ends
 
     def _outcome(self, timeout: float | None) -> BaseException | Response:
         # Built anew for each hook that reads it and never kept: the batch's response is made

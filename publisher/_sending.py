@@ -94,6 +94,7 @@ class Outcome:
         answer: what goes back to the lane.
         duration: seconds the request took.
         size: bytes of the entries that went out.
+        count: how many went out.
         sent_as: boto3's method name of the operation that went out.
     """
 
@@ -104,6 +105,7 @@ class Outcome:
     answer: Answer = field(default_factory=Answer)
     duration: float = 0.0
     size: int = 0
+    count: int = 0
     sent_as: str = ""
 
 
@@ -170,7 +172,12 @@ def perform(request: Request, clock: Callable[[], float], wall: Callable[[], flo
     if not entries:
         return outcome
     measure = request.lane.measure
-    outcome.size = sum([measure(entry) for entry in entries])
+    outcome.count = len(entries)
+    outcome.size = (
+        request.size
+        if request.size is not None and len(entries) == len(request.messages)
+        else sum([measure(entry) for entry in entries])
+    )
     sent_as = outcome.sent_as = target.sends
     started, began = wall(), clock()
     results: Sequence[Any] | None = None
@@ -195,6 +202,13 @@ def perform(request: Request, clock: Callable[[], float], wall: Callable[[], flo
     return outcome
 
 
+def _is_plain(messages: list[Message], results: Sequence[Any]) -> bool:
+    """The usual answer: every entry delivered at its first try, and none given up meanwhile."""
+    failed = [1 for result in results if type(result) is EntryError]
+    other = [1 for message in messages if message.history or message._phase != RUNNING]
+    return not failed and not other
+
+
 def _read(
     request: Request,
     messages: list[Message],
@@ -212,10 +226,15 @@ def _read(
     metadata = dict(reply.get("ResponseMetadata") or {})
     request_id = metadata.get("RequestId")
     respond = target.response
+    if _is_plain(messages, results):
+        histories.add(messages[0], None, request_id)
+        for message in messages:
+            message.history = messages[0].history
+        outcome.delivered = messages
+        outcome.values = [(respond, reply, result) for result in results]
+        return
     failures: list[tuple[Message, Failure]] = []
     same: dict[EntryError, Failure] = {}
-    first: tuple[Attempt, ...] = ()  # the history of whatever was delivered at its first try
-    deliver, keep = outcome.delivered.append, outcome.values.append
     for message, result in zip(messages, results, strict=True):
         if type(result) is EntryError:
             failure = same.get(result)
@@ -223,16 +242,10 @@ def _read(
                 failure = same[result] = entry_failure(result, target.service, metadata)
             failures.append((message, failure))
             continue
-        if message._phase != RUNNING:  # given up meanwhile: its history has ended with it
-            pass
-        elif first and not message.history:
-            message.history = first
-        else:
+        if message._phase == RUNNING:  # or it was given up: its history has ended with it
             histories.add(message, None, request_id)
-            if len(message.history) == 1:
-                first = message.history
-        deliver(message)
-        keep((respond, reply, result))
+        outcome.delivered.append(message)
+        outcome.values.append((respond, reply, result))
     if failures:
         _decide(request, failures, histories, outcome, now)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
 from unittest import mock
@@ -58,8 +58,13 @@ class Inbox(deque[Message]):
         self.index = machine.index
 
     def append(self, message: Message) -> None:
-        super().append(message)
-        self.index[message.entry.name] = len(self.index)
+        self.extend((message,))
+
+    def extend(self, messages: Iterable[Message]) -> None:
+        coming = list(messages)
+        super().extend(coming)
+        for message in coming:
+            self.index[message.entry.name] = len(self.index)
 
 
 class Counts:

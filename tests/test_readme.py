@@ -34,7 +34,9 @@ def test_snippet_runs(snippet: str) -> None:
     if "configure(" in snippet or "capture()" in snippet:
         program = PRELUDE + snippet
     else:
-        program = PRELUDE + "with capture():\n" + re.sub(r"^(?=.)", "    ", snippet, flags=re.M)
+        program = (
+            PRELUDE + "with capture():\n" + re.sub(r"^(?=.)", "    ", snippet, flags=re.MULTILINE)
+        )
     done = subprocess.run(
         [sys.executable, "-W", "error::DeprecationWarning", "-c", program],
         capture_output=True,

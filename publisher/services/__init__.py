@@ -38,8 +38,9 @@ class EntryError(NamedTuple):
     sender_fault: bool
 
 
-#: A call that goes into a batch: its address (hashable; equal for messages that may share a request),
-#: its entry (immutable, what the batch request is built from), and its bytes as the service counts them.
+#: A call that goes into a batch: its address (hashable; equal for messages that may share a
+#: request), its entry (immutable, what the batch request is built from), and its bytes as the
+#: service counts them.
 Accepted: TypeAlias = tuple[Any, Any, int]
 
 
@@ -151,6 +152,10 @@ class Service:
     def measure(self, entry: Any) -> int:
         """Bytes of an entry, as the service counts them."""
         raise NotImplementedError
+
+    def measure_all(self, entries: Sequence[Any]) -> int:
+        """Bytes of several entries together."""
+        return sum(map(self.measure, entries))
 
     def group(self, entry: Any) -> str:
         """The group within which an ordered destination keeps the order."""

@@ -43,18 +43,16 @@ class Kinesis(Service):
         return found.group() if found else ""
 
     def accept(self, params: Mapping[str, Any]) -> Accepted | None:
-        if len(params) == 3:  # the usual record, checked in one breath
+        if len(params) == 3:
             data, key, stream = map(params.get, _USUAL)
-            if type(data) is bytes and type(key) is str and type(stream) is str and key.isascii():
-                size = len(data) + len(key)
-                if 0 < len(key) <= MAX_KEY and size <= self.max_message:
-                    return stream, (data, key), size
+            if type(stream) is str and (size := _usual_size(data, key)):
+                return stream, (data, key), size
         if not params.keys() <= _TABLE or "PartitionKey" not in params:
             return None  # botocore's model decides: a record without a key is allowed since 2026
         entry, size = self._entry(params, "put_record")
         return self._address(params), entry, size
 
-    def accept_batch(
+    def accept_batch(  # noqa: C901 - one check after the other
         self, params: Mapping[str, Any]
     ) -> tuple[Any, Sequence[Any], Sequence[int], Any] | None:
         if not params.keys() <= {"Records", *_ADDRESS}:
@@ -71,14 +69,12 @@ class Kinesis(Service):
         address = self._address(params)
         entries, sizes = [], []
         for index, record in enumerate(records):
-            if type(record) is dict and len(record) == 2:  # the usual record, checked in one breath
+            if type(record) is dict and len(record) == 2:
                 data, key = record.get("Data"), record.get("PartitionKey")
-                if type(data) is bytes and type(key) is str and key.isascii():
-                    size = len(data) + len(key)
-                    if 0 < len(key) <= MAX_KEY and size <= self.max_message:
-                        entries.append((data, key))
-                        sizes.append(size)
-                        continue
+                if size := _usual_size(data, key):
+                    entries.append((data, key))
+                    sizes.append(size)
+                    continue
             if not isinstance(record, Mapping):
                 raise wrong_type(f"Records[{index}]", record, "a dict")
             if not record.keys() <= _RECORD:
@@ -108,6 +104,11 @@ class Kinesis(Service):
     def measure(self, entry: Any) -> int:
         key = entry[1]
         return len(entry[0]) + (len(key) if key.isascii() else len(key.encode()))
+
+    def measure_all(self, entries: Sequence[Any]) -> int:
+        keys = "".join([entry[1] for entry in entries])
+        size = len(keys) if keys.isascii() else len(keys.encode())
+        return size + sum([len(entry[0]) for entry in entries])
 
     def label(self, address: Any) -> str:
         return address if isinstance(address, str) else str(address[0][1]).rpartition("/")[2]
@@ -207,6 +208,14 @@ class Kinesis(Service):
                 )
             return (data, key, hash_key), size
         return (data, key), size
+
+
+def _usual_size(data: Any, key: Any) -> int:
+    """Bytes of a record as most are, bytes and an ASCII key; 0 for one to look at more closely."""
+    if type(data) is not bytes or type(key) is not str or not key.isascii():
+        return 0
+    size = len(data) + len(key)
+    return size if 0 < len(key) <= MAX_KEY and size <= Kinesis.max_message else 0
 
 
 def _as_bytes(data: Any) -> bytes:
