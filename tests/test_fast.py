@@ -1,0 +1,322 @@
+"""The hand-made bodies are botocore's own, byte for byte, and the readers read what it reads.
+
+.ci/run repeats this with the oldest botocore of the supported range.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import boto3
+import botocore.awsrequest
+import pytest
+from botocore.stub import Stubber
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import publisher
+from publisher.services import Service, _fast, load
+from tests.servers import Answer, Endpoint
+
+TOPIC = "arn:aws:sns:us-east-1:123456789012:orders"
+
+
+class _SentError(Exception):
+    """The request is complete; it goes nowhere."""
+
+
+def make(service: str, *, fast: bool) -> Any:
+    client = boto3.client(
+        service,
+        region_name="us-east-1",
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+        config=boto3.session.Config(parameter_validation=False),
+    )
+    if fast:
+        assert _fast.install(client, service)
+    return client
+
+
+CLIENTS = {(name, fast): make(name, fast=fast) for name in ("sns", "kinesis") for fast in (0, 1)}
+SERVICES: dict[str, Service] = {name: load(name) for name in ("sns", "kinesis")}
+
+
+def body(client: Any, operation: str, params: dict[str, Any]) -> bytes:
+    """The body of the request that would go out."""
+    sent: list[bytes] = []
+
+    def stop(request: Any, **_: Any) -> None:
+        sent.append(request.body if isinstance(request.body, bytes) else request.body.encode())
+        raise _SentError
+
+    events = client.meta.events
+    events.register_first("before-send", stop)
+    try:
+        with pytest.raises(_SentError):
+            getattr(client, operation)(**params)
+    finally:
+        events.unregister("before-send", stop)
+    return sent[0]
+
+
+def bodies(name: str, address: Any, entries: list[Any]) -> tuple[bytes, bytes]:
+    """Ours, and botocore's own."""
+    service = SERVICES[name]
+    fast = _fast.encode(name, address, entries)
+    assert fast is not None
+    plain = service.batch_request(address, entries)
+    return (
+        body(CLIENTS[name, True], service.batch, fast),
+        body(CLIENTS[name, False], service.batch, plain),
+    )
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+records = st.fixed_dictionaries(
+    {"Data": st.binary(max_size=60), "PartitionKey": names},
+    optional={"ExplicitHashKey": st.integers(0, 2**128 - 1).map(str)},
+)
+addresses = st.one_of(
+    st.just({"StreamName": "clicks"}),
+    st.just({"StreamARN": "arn:aws:kinesis:us-east-1:123456789012:stream/clicks"}),
+)
+attributes = st.dictionaries(
+    names,
+    st.one_of(
+        st.fixed_dictionaries({"DataType": st.just("String"), "StringValue": texts}),
+        st.fixed_dictionaries(
+            {"DataType": st.just("Binary"), "BinaryValue": st.binary(max_size=20)}
+        ),
+    ),
+    min_size=1,
+    max_size=3,
+)
+messages = st.fixed_dictionaries(
+    {"Message": texts},
+    optional={
+        "Subject": texts,
+        "MessageStructure": st.just("json"),
+        "MessageGroupId": names,
+        "MessageDeduplicationId": names,
+        "MessageAttributes": attributes,
+    },
+)
+relaxed = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+)
+
+
+@relaxed
+@given(addresses, st.lists(records, min_size=1, max_size=4))
+def test_put_records_is_botocores_byte_for_byte(address: Any, given_records: Any) -> None:
+    accepted = [SERVICES["kinesis"].accept({**address, **record}) for record in given_records]
+    made = [one for one in accepted if one is not None]
+    ours, botocores = bodies("kinesis", made[0][0], [entry for _, entry, _ in made])
+    assert ours == botocores
+
+
+@relaxed
+@given(st.lists(messages, min_size=1, max_size=4))
+def test_publish_batch_is_botocores_byte_for_byte(given_messages: Any) -> None:
+    accepted = [SERVICES["sns"].accept({"TopicArn": TOPIC, **one}) for one in given_messages]
+    made = [one for one in accepted if one is not None]
+    ours, botocores = bodies("sns", TOPIC, [entry for _, entry, _ in made])
+    assert ours == botocores
+
+
+@relaxed
+@given(st.lists(texts, max_size=5))
+def test_form_quote_is_quote_plus(given_texts: list[str]) -> None:
+    from urllib.parse import quote_plus
+
+    expected = [quote_plus(text) for text in given_texts]
+    assert _fast.form_quote(given_texts) == (expected or [""])
+
+
+def answered(client: Any, operation: str, params: dict[str, Any], status: int, text: bytes) -> Any:
+    """What the client makes of an answer: its response, or its exception's."""
+
+    class Raw:
+        def stream(self, *_: Any, **__: Any) -> Any:
+            return iter([text])
+
+    def answer(request: Any, **_: Any) -> Any:
+        headers = {"x-amzn-requestid": "of-the-header", "content-length": str(len(text))}
+        return botocore.awsrequest.AWSResponse(request.url, status, headers, Raw())
+
+    events = client.meta.events
+    events.register_first("before-send", answer)
+    try:
+        return getattr(client, operation)(**params)
+    except client.exceptions.ClientError as error:
+        return type(error).__name__, error.response
+    except Exception as error:  # noqa: BLE001 - whatever botocore raises for such an answer
+        return type(error).__name__
+    finally:
+        events.unregister("before-send", answer)
+
+
+def both_read(name: str, status: int, text: bytes) -> None:
+    service = SERVICES[name]
+    address: Any = TOPIC if name == "sns" else "clicks"
+    entry: Any = "m" if name == "sns" else (b"d", "k")
+    plain = service.batch_request(address, [entry])
+    fast = _fast.encode(name, address, [entry])
+    assert fast is not None
+    ours = answered(CLIENTS[name, True], service.batch, fast, status, text)
+    botocores = answered(CLIENTS[name, False], service.batch, plain, status, text)
+    assert ours == botocores
+
+
+RECORD = {"SequenceNumber": "495903", "ShardId": "shardId-000000000000"}
+FAILED = {"ErrorCode": "InternalFailure", "ErrorMessage": "no"}
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (200, json.dumps({"FailedRecordCount": 0, "Records": [RECORD, RECORD]})),
+        (200, json.dumps({"FailedRecordCount": 1, "Records": [RECORD, FAILED]})),
+        (200, json.dumps({"Records": [RECORD], "EncryptionType": "KMS", "FailedRecordCount": 0})),
+        (200, json.dumps({"Records": []})),
+        (200, "{}"),
+        (200, "[]"),
+        (200, '{"Records": [1]}'),
+        (200, '{"Records": "x"}'),
+        (200, '{"Records": [{"Seq'),
+        (200, "<html>hello</html>"),
+        (200, ""),
+        (400, json.dumps({"__type": "ResourceNotFoundException", "message": "no stream"})),
+        (500, "oops"),
+    ],
+)
+def test_an_answer_of_kinesis_is_read_as_botocore_reads_it(status: int, text: str) -> None:
+    both_read("kinesis", status, text.encode())
+
+
+def xml(inside: str, request: str = "of-the-body") -> str:
+    return (
+        '<PublishBatchResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/">\n'
+        f"  <PublishBatchResult>{inside}</PublishBatchResult>\n"
+        f"  <ResponseMetadata><RequestId>{request}</RequestId></ResponseMetadata>\n"
+        "</PublishBatchResponse>"
+    )
+
+
+def member(number: int, more: str = "") -> str:
+    return (
+        f"<member><MessageId>{number:08d}-aaaa-bbbb-cccc-1234567890ab</MessageId>"
+        f"<Id>{number}</Id>{more}</member>"
+    )
+
+
+REFUSED = (
+    "<Failed><member><Id>1</Id><Code>InternalError</Code><Message>no</Message>"
+    "<SenderFault>false</SenderFault></member></Failed>"
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (200, xml(f"<Failed/><Successful>{member(0)}{member(1)}</Successful>")),
+        (200, xml(f"<Successful>{member(0)}</Successful><Failed></Failed>")),
+        (200, xml(f"<Successful>{member(0)}</Successful>")),
+        (200, xml(f"<Successful>{member(0, '<SequenceNumber>17</SequenceNumber>')}</Successful>")),
+        (200, xml(f"\n <Successful>\n  {member(0)}\n {member(1)}\n</Successful>\n <Failed />\n")),
+        (
+            200,
+            xml("<Successful><member><Id>0</Id><MessageId>aa-11</MessageId></member></Successful>"),
+        ),
+        (200, xml(f"{REFUSED}<Successful>{member(0)}</Successful>")),
+        (200, xml(f"{REFUSED}<Successful/>")),
+        (200, xml("")),
+        (
+            200,
+            xml(
+                "<Successful><member><MessageId>x&amp;y</MessageId><Id>0</Id></member></Successful>"
+            ),
+        ),
+        (200, xml(f"<Successful>{member(0)}<other/></Successful>")),
+        (200, "<html>hello</html>"),
+        (200, xml(f"<Successful>{member(0)}")[:-30]),
+        (
+            400,
+            (
+                "<ErrorResponse><Error><Type>Sender</Type><Code>NotFound</Code>"
+                "<Message>no</Message></Error><RequestId>r</RequestId></ErrorResponse>"
+            ),
+        ),
+        (503, "oops"),
+    ],
+)
+def test_an_answer_of_sns_is_read_as_botocore_reads_it(status: int, text: str) -> None:
+    both_read("sns", status, text.encode())
+
+
+def test_one_switch_turns_them_off(monkeypatch: pytest.MonkeyPatch, endpoint: Endpoint) -> None:
+    monkeypatch.setenv("BOTO3_PUBLISHER_FAST", "0")
+    with publisher.Publisher() as mine:
+        client = mine.client("kinesis", endpoint_url=endpoint.url, region_name="us-east-1")
+        client.put_record(StreamName="clicks", Data=b"x", PartitionKey="k").result(20)
+        line = client._line
+        assert line is not None
+        assert not line.connection.fast
+    assert [entry.data for entry in endpoint.stored("kinesis")] == [b"x"]
+
+
+def test_another_protocol_falls_through_to_botocore() -> None:
+    client = make("sns", fast=False)
+    model = client.meta.service_model
+    model.__dict__["resolved_protocol"] = "json"
+    model.metadata = {**model.metadata, "protocol": "json"}
+    assert not _fast.install(client, "sns")
+
+
+def test_a_passed_in_client_is_not_touched(endpoint: Endpoint) -> None:
+    theirs = endpoint.client("sns")
+    seen: list[Any] = []
+    theirs.meta.events.register(
+        "provide-client-params.sns.PublishBatch", lambda params, **_: seen.append(params)
+    )
+    with publisher.Publisher() as mine:
+        with pytest.warns(UserWarning, match="used as it is"):
+            client = mine.client("sns", client=theirs)
+        client.publish(TopicArn=TOPIC, Message="seen").result(20)
+    (params,) = seen
+    assert params["PublishBatchRequestEntries"] == [{"Id": "0", "Message": "seen"}]
+
+
+def test_a_stubber_on_a_passed_in_client_works() -> None:
+    theirs = make("sns", fast=False)
+    with Stubber(theirs) as stubber:
+        stubber.add_response(
+            "publish_batch",
+            {"Successful": [{"Id": "0", "MessageId": "m"}], "Failed": []},
+            {"TopicArn": TOPIC, "PublishBatchRequestEntries": [{"Id": "0", "Message": "hello"}]},
+        )
+        with publisher.Publisher() as mine:
+            with pytest.warns(UserWarning, match="used as it is"):
+                client = mine.client("sns", client=theirs)
+            future = client.publish(TopicArn=TOPIC, Message="hello")
+            assert future.result(20)["MessageId"] == "m"
+
+
+def test_a_malformed_answer_is_a_failure_with_both(endpoint: Endpoint) -> None:
+    endpoint.script(
+        lambda request: Answer(body=b'{"Records": []}') if request.number == 1 else None
+    )
+    with publisher.Publisher() as mine:
+        client = mine.client(
+            "kinesis",
+            endpoint_url=endpoint.url,
+            region_name="us-east-1",
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+        )
+        future = client.put_record(StreamName="clicks", Data=b"x", PartitionKey="k")
+        future.result(20)
+    assert [attempt.error_code for attempt in future.attempts] == ["MalformedResponse", None]
