@@ -6,7 +6,6 @@ import asyncio
 import concurrent.futures
 import copy
 import logging
-import os
 import pickle
 import threading
 import warnings
@@ -694,7 +693,3 @@ def test_code_written_for_boto3(endpoint: Endpoint) -> None:
             prepare()
             assert pay(boto, lambda response: response) == wanted
             assert pay(ours, lambda future: future.result(SOON)) == wanted
-
-
-def test_environment_of_the_test_is_what_it_says() -> None:
-    assert os.environ["AWS_DEFAULT_REGION"] == "us-east-1"

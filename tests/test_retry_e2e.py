@@ -28,6 +28,7 @@ from tests.support import (
     count_codes,
     publish,
     publish_all,
+    publish_together,
     publishing,
     texts,
     tries,
@@ -170,7 +171,7 @@ def test_an_unknown_code_is_neither_fatal_nor_endless(endpoint: Endpoint, servic
 def test_a_wrong_number_of_records(endpoint: Endpoint, results: int) -> None:
     endpoint.script(first(Answer(results=results)))
     with client("kinesis", endpoint.url) as kinesis:
-        futures = [publish(kinesis, f"{i}") for i in range(3)]
+        futures = publish_together(kinesis, ["0", "1", "2"])
         for future in futures:
             future.result(SOON)
             assert codes(future) == ["MalformedResponse", None]
@@ -184,7 +185,7 @@ def test_a_wrong_number_of_records(endpoint: Endpoint, results: int) -> None:
 def test_an_entry_that_sns_does_not_mention_has_failed(endpoint: Endpoint, answer: Answer) -> None:
     endpoint.script(first(answer))
     with client("sns", endpoint.url) as sns:
-        futures = [publish(sns, f"{i}") for i in range(3)]
+        futures = publish_together(sns, ["0", "1", "2"])
         for future in futures:
             future.result(SOON)
     assert [codes(future) for future in futures] == [[None], ["MalformedResponse", None], [None]]
@@ -259,7 +260,7 @@ def test_a_whole_call_that_may_succeed_later(
 ) -> None:
     endpoint.script(first(Answer(error=Error(status, code))))
     with client(service, endpoint.url) as ours:
-        futures = [publish(ours, f"{i}") for i in range(10)]
+        futures = publish_together(ours, [f"{i}" for i in range(10)])
         for future in futures:
             future.result(SOON)
     assert count_codes(futures) == {(code, None): 10}
@@ -274,7 +275,7 @@ def test_a_whole_call_that_never_will(endpoint: Endpoint, service: str, code: st
     endpoint.script(Answer(error=Error(403, code)))
     policy = tenacity.Retrying(wait=tenacity.wait_fixed(0), retry=tenacity.retry_always)
     with client(service, endpoint.url, retry=policy) as ours:
-        futures = [publish(ours, f"{i}") for i in range(10)]
+        futures = publish_together(ours, [f"{i}" for i in range(10)])
         errors = [future.exception(SOON) for future in futures]
     for error in errors:
         assert isinstance(error, botocore.exceptions.ClientError)
@@ -303,7 +304,8 @@ def test_a_poison_entry_never_sinks_its_neighbours(
     bad = {f"{range(count)[index]}" for index in poison}
     endpoint.script(rejecting(*bad, code=code))
     with client(service, endpoint.url) as ours:
-        futures = {f"{i}": publish(ours, f"{i}") for i in range(count)}
+        names = [f"{i}" for i in range(count)]
+        futures = dict(zip(names, publish_together(ours, names), strict=True))
         concurrent.futures.wait(futures.values(), SOON)
         failed = {body for body, future in futures.items() if future.exception(0)}
         for body in bad:
@@ -329,7 +331,7 @@ def test_a_batch_that_the_service_calls_too_long_is_split(endpoint: Endpoint) ->
 
     endpoint.script(script)
     with client("sns", endpoint.url) as sns:
-        futures = [publish(sns, f"{i}") for i in range(10)]
+        futures = publish_together(sns, [f"{i}" for i in range(10)])
         for future in futures:
             assert future.result(SOON)["MessageId"]
     assert Counter(texts(endpoint.stored())) == Counter(f"{i}" for i in range(10))
@@ -342,7 +344,7 @@ def test_where_everything_is_rejected_alike_the_splitting_stops(
     endpoint.script(Answer(error=Error(400, "ValidationException")))
     count = {"sns": 10, "kinesis": 500}[service]
     with client(service, endpoint.url) as ours:
-        futures = [publish(ours, f"{i}") for i in range(count)]
+        futures = publish_together(ours, [f"{i}" for i in range(count)])
         for future in futures:
             error = future.exception(SOON)
             assert isinstance(error, botocore.exceptions.ClientError)
