@@ -358,12 +358,12 @@ def test_hooks_are_told_everything(endpoint: Endpoint) -> None:
         )
     )
     recorder = Recorder()
-    with publishing(hooks=[recorder], linger=0.2) as made:
+    with publishing(hooks=[recorder], linger=60) as made:
         sns = client_of(made, "sns", endpoint.url)
         attributes = {"a": {"DataType": "String", "StringValue": "v"}}
         retried = publish(sns, "retried", MessageAttributes=attributes)
         refused, good = publish(sns, "refused"), publish(sns, "good")
-        concurrent.futures.wait([retried, refused, good], SOON)
+        made.flush(SOON)
         lingering = publish(sns.with_options(linger=60), "dropped")
         made.close(0)
         assert isinstance(lingering.exception(0), publisher.PublisherClosed)
