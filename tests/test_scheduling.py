@@ -1,0 +1,211 @@
+"""What is sent next, and when to look again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ReadTimeoutError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from publisher._batching import NEVER, Limits
+from publisher._sending import Target
+from publisher.services import EntryError
+
+from .hand import Bench, Wire
+
+
+def test_the_wire_has_all_that_a_target_has() -> None:
+    named = {name for name in vars(Target) if not name.startswith("_")}
+    for name in {*named, *Target.__annotations__}:
+        assert hasattr(Wire(), name)
+
+
+class TestTheAlarm:
+    def test_with_nothing_to_do_it_never_rings(self) -> None:
+        bench = Bench()
+        bench.hand.step()
+        assert bench.core.scheduler.alarm == NEVER
+
+    def test_it_rings_when_the_linger_ends(self) -> None:
+        bench = Bench(linger=0.5)
+        bench.publish(bench.route(), "m")
+        bench.hand.step()
+        assert bench.core.scheduler.alarm == 1000.5
+        bench.hand.pass_time(0.5)
+        assert len(bench.hand.on_wire) == 1
+
+    def test_it_rings_at_the_deadline_of_what_waits(self) -> None:
+        bench = Bench(linger=100, delivery_timeout=7)
+        bench.publish(bench.route(), "m")
+        bench.hand.step()
+        assert bench.core.scheduler.alarm == 1007
+
+    def test_it_rings_at_the_deadline_and_grace_of_what_is_on_the_wire(self) -> None:
+        bench = Bench(delivery_timeout=7, connect_timeout=2, read_timeout=3)
+        bench.publish(bench.route(), "m")
+        bench.hand.pass_time(7)
+        assert bench.core.scheduler.alarm == 1012
+
+    def test_it_rings_when_a_backoff_ends(self) -> None:
+        bench = Bench()
+        wire = Wire()
+        wire.reply = lambda wire, entries: [EntryError("Throttling", "", False)]
+        future = bench.publish(bench.route(wire), "m")
+        bench.hand.step()
+        bench.hand.work()
+        assert bench.core.scheduler.alarm == pytest.approx(1000 + future._value)
+
+
+class TestWakingTheDispatcher:
+    def test_the_first_message_wakes_it_and_the_others_do_not(self) -> None:
+        bench = Bench(linger=1)
+        route = bench.route(Wire(limits=Limits(10, 100)))
+        bench.publish(route, "first")
+        assert bench.hand.rings == 1
+        for index in range(5):
+            bench.publish(route, f"m{index}")
+        assert bench.hand.rings == 1
+
+    def test_a_full_batch_wakes_it(self) -> None:
+        bench = Bench(linger=1)
+        route = bench.route(Wire(limits=Limits(10, 100)))
+        for index in range(9):
+            bench.publish(route, f"m{index}")
+            bench.hand.step()
+        assert bench.hand.rings == 1
+        assert not bench.hand.on_wire
+        bench.publish(route, "the tenth")
+        assert bench.hand.rings == 2
+        bench.hand.step()
+        assert len(bench.hand.on_wire) == 1
+
+    def test_while_all_workers_are_busy_nobody_wakes_it(self) -> None:
+        bench = Bench(max_workers=1)
+        route = bench.route(Wire(limits=Limits(2, 100)))
+        bench.publish(route, "a")
+        bench.hand.step()
+        bench.publish(route, "b")
+        bench.hand.step()
+        rings = bench.hand.rings
+        for index in range(50):
+            bench.publish(route, f"m{index}")
+        assert bench.hand.rings == rings
+        bench.hand.settle()
+        bench.assert_at_rest()
+
+
+class TestSharing:
+    def test_alone_a_lane_may_have_all_workers(self) -> None:
+        bench = Bench(max_workers=4)
+        route = bench.route(Wire(limits=Limits(1, 100)))
+        for index in range(10):
+            bench.publish(route, f"m{index}")
+        bench.hand.step()
+        assert len(bench.hand.on_wire) == 4
+
+    def test_among_several_no_lane_has_more_than_half(self) -> None:
+        bench = Bench(max_workers=4)
+        stalled, other = (bench.route(Wire(name, Limits(1, 100))) for name in ("one", "two"))
+        for index in range(10):
+            bench.publish(stalled, f"m{index}")
+            bench.publish(other, f"n{index}")
+        bench.hand.step()
+        carried = [request.lane for request in bench.hand.on_wire]
+        assert carried.count(stalled.lane) == carried.count(other.lane) == 2
+        bench.hand.settle()
+
+    @given(st.integers(1, 5), st.integers(2, 5), st.integers(1, 12))
+    def test_every_lane_has_its_turn(self, workers: int, lanes: int, each: int) -> None:
+        bench = Bench(max_workers=workers)
+        wires = [Wire(f"w{i}", Limits(1, 100)) for i in range(lanes)]
+        order: list[str] = []
+        for wire in wires:
+            wire.reply = lambda wire, entries: (
+                order.append(wire.key) or [{"MessageId": entry.name} for entry in entries]
+            )
+        routes = [bench.route(wire) for wire in wires]
+        for index in range(each):
+            for route in routes:
+                bench.publish(route, f"{id(route)} {index}")
+        bench.hand.settle()
+        assert len(order) == lanes * each
+        for key in set(order):  # nobody waits for more than a few turns of all
+            places = [i for i, other in enumerate(order) if other == key]
+            gaps = [b - a for a, b in zip([-1, *places], places, strict=False)]
+            assert max(gaps) <= 2 * (lanes + workers)
+        bench.assert_at_rest()
+
+    def test_after_a_time_out_one_at_a_time_until_one_succeeds(self) -> None:
+        bench = Bench(max_workers=4)
+        wire = Wire(limits=Limits(1, 100))
+
+        def lost(wire: Wire, entries: Any) -> Any:
+            raise ReadTimeoutError(endpoint_url="https://test")
+
+        wire.reply = lost
+        route = bench.route(wire)
+        for index in range(8):
+            bench.publish(route, f"m{index}")
+        bench.hand.step()
+        assert len(bench.hand.on_wire) == 4
+        for _ in range(4):
+            bench.hand.work()
+        assert len(bench.hand.on_wire) == 1
+        wire.reply = Wire().reply
+        bench.hand.work()
+        assert len(bench.hand.on_wire) > 1
+        bench.hand.settle()
+
+
+def test_a_worker_that_returns_takes_the_next_request_with_it() -> None:
+    bench = Bench(max_workers=1)
+    route = bench.route(Wire(limits=Limits(1, 100)))
+    for index in range(3):
+        bench.publish(route, f"m{index}")
+    bench.hand.step()
+    following = bench.core.work(bench.hand.on_wire.pop())
+    assert following is not None
+    assert following.messages[0].entry.name == "m1"
+    assert bench.core.scheduler.busy == 1
+    bench.hand.on_wire.append(following)
+    bench.hand.settle()
+    assert bench.core.scheduler.busy == 0
+
+
+def test_a_worker_that_died_does_not_shrink_the_pool() -> None:
+    bench = Bench(max_workers=1)
+    route = bench.route()
+    take_back = route.lane.take_back
+
+    def fault(answer: Any) -> None:
+        route.lane.take_back = take_back  # type: ignore[method-assign]
+        raise ZeroDivisionError
+
+    route.lane.take_back = fault  # type: ignore[method-assign]
+    first = bench.publish(route, "m")
+    bench.hand.step()
+    with pytest.raises(ZeroDivisionError):
+        bench.hand.work()
+    bench.core.scheduler.release_worker()
+    second = bench.publish(route, "n")
+    bench.hand.settle()
+    assert first.result(0)["MessageId"] == "m"
+    assert second.result(0)["MessageId"] == "n"
+    assert bench.core.scheduler.busy == 0
+
+
+def test_the_oldest_is_evicted_whichever_lane_it_is_in() -> None:
+    bench = Bench(linger=10)
+    routes = [bench.route(Wire("plain")), bench.route(Wire("t.fifo"), ordered=True)]
+    futures = []
+    for index in range(6):
+        bench.clock.now += 0.001
+        futures.append(bench.publish(routes[index % 2], f"m{index}", group="g"))
+    futures[0].cancel()
+    for future in futures[1:]:
+        assert bench.core.scheduler.evict_oldest() is future
+        bench.core.settle([future], [ValueError()], "dropped", "buffer_full")
+    assert bench.core.scheduler.evict_oldest() is None
+    bench.assert_at_rest()
