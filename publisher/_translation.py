@@ -15,7 +15,7 @@ from botocore.parsers import ResponseParserError
 from ._causes import THROTTLED
 from ._message import Failure
 from .errors import InvalidMessage
-from .services import EntryError, Service, Verdict
+from .services import EntryError, NotMadeError, Service, Verdict
 
 #: The request never went out: it is known not to be stored.
 _NOT_SENT = (
@@ -61,6 +61,10 @@ def whole_failure(
         count: how many entries the request carried.
         unknown_passes: an error code that no table knows may be gone at the next try.
     """
+    if isinstance(error, NotMadeError) and error.__cause__ is not None:
+        cause = error.__cause__
+        code, text = type(cause).__name__, printable(cause)
+        return Failure(code, text, final=True, error=cause), Verdict.FINAL
     if isinstance(error, boto.ClientError):
         described = error.response.get("Error", {})
         metadata = error.response.get("ResponseMetadata", {})

@@ -693,3 +693,12 @@ def test_code_written_for_boto3(endpoint: Endpoint) -> None:
             prepare()
             assert pay(boto, lambda response: response) == wanted
             assert pay(ours, lambda future: future.result(SOON)) == wanted
+
+
+def test_a_client_that_cannot_be_made_ends_its_messages_at_once() -> None:
+    with publisher.Publisher() as mine:
+        broken = mine.client("kinesis", region_name="us-east-1", endpoint_url="no url")
+        future = broken.put_record(StreamName="clicks", Data=b"x", PartitionKey="k")
+        assert isinstance(future.exception(SOON), ValueError)
+        (attempt,) = future.attempts
+        assert not attempt.outcome_unknown

@@ -30,6 +30,10 @@ class Verdict(enum.Enum):
     SPLIT = enum.auto()  # of a whole request: one of its entries may be the cause
 
 
+class NotMadeError(Exception):
+    """The boto3 client could not be made, for its cause; nothing was sent."""
+
+
 class EntryError(NamedTuple):
     """One failed entry of an answered batch."""
 

@@ -17,7 +17,7 @@ from .._batching import Limits
 from .._message import Attempt, Failure
 from .._sending import MalformedAnswer
 from .._translation import exception_for
-from . import ACCESS_CODES, EntryError, Service
+from . import ACCESS_CODES, EntryError, NotMadeError, Service
 from ._connection import Connection
 from ._fast import encode
 
@@ -55,6 +55,12 @@ class _Target:
     @property
     def key(self) -> str:
         return f"{self.service.name}:{self.connection.region}:{self._label}"
+
+    def _client(self) -> Any:
+        try:
+            return self.connection.get()
+        except Exception as error:
+            raise NotMadeError from error
 
     def error(self, failure: Failure) -> BaseException:
         client = self.connection.made
@@ -97,7 +103,7 @@ class BatchTarget(_Target):
     def send(
         self, entries: Sequence[Any]
     ) -> tuple[list[Mapping[str, Any] | EntryError], Mapping[str, Any]]:
-        client = self.connection.get()
+        client = self._client()
         service = self.service
         if self.sends == service.single and len(entries) == 1:
             try:
@@ -184,7 +190,7 @@ class CallTarget(_Target):
     def send(
         self, entries: Sequence[Any]
     ) -> tuple[list[Mapping[str, Any] | EntryError], Mapping[str, Any]]:
-        client = self.connection.get()
+        client = self._client()
         response = getattr(client, self.operation)(**entries[0].params)
         response.get("ResponseMetadata", {}).pop("MaxAttemptsReached", None)
         return [response], response
