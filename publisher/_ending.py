@@ -8,7 +8,16 @@ from typing import Any
 
 from ._batching import Lane
 from ._flow import FlowControl
-from ._future import CANCELLED, FINISHED, LOCK, PENDING, RUNNING, Callback, finish_locked
+from ._future import (
+    CANCELLED,
+    FINISHED,
+    LOCK,
+    PENDING,
+    RUNNING,
+    Callback,
+    finish_locked,
+    is_waited_for,
+)
 from ._losses import Losses, code_of
 from ._message import BatchEntry, BatchFuture, Message
 from ._scheduling import Scheduler
@@ -120,9 +129,14 @@ class Ending:
                     if not batch.remaining:
                         batches.append(batch)
             for batch in batches:
-                cancelled = all(entry._phase == CANCELLED for entry in batch.entries)
-                value = None if cancelled else (_build_batch, batch, None)
-                callbacks += finish_locked(batch, CANCELLED if cancelled else FINISHED, value)
+                if all(entry._phase == CANCELLED for entry in batch.entries):
+                    callbacks += finish_locked(batch, CANCELLED, None)
+                elif is_waited_for(batch):  # by somebody who wants to know now whether it failed
+                    made = _build_batch(batch, None)
+                    broken = isinstance(made, BaseException)
+                    callbacks += finish_locked(batch, FINISHED, made, failed=broken)
+                else:
+                    callbacks += finish_locked(batch, FINISHED, (_build_batch, batch, None))
         calls: list[tuple[Callable[..., Any], Any]] = list(callbacks)
         if told:
             calls += self.teller.ended(hook, told, reason, now)

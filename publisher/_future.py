@@ -61,9 +61,10 @@ class _Lock:
             return
         self.pid = os.getpid()
         self.rlock = threading.RLock()
-        # wait() and as_completed() use a future's condition as a lock, many of them at once:
-        # re-entrance serves them.
-        self.condition = threading.Condition(self.rlock)
+        # A leaf, for whoever makes a watch without holding the other.
+        self.making = threading.RLock()
+        # For the futures that a fork left behind: nobody of this process ends them.
+        self.condition = threading.Condition()
 
 
 LOCK = _Lock()
@@ -71,11 +72,17 @@ on_fork(LOCK.renew)
 
 
 class _Watch:
-    """Who waits for a future; made with the first of them."""
+    """Who waits for a future; made with the first of them.
 
-    __slots__ = ("callbacks", "waiters")
+    ``condition`` is what wait() and as_completed() lock, together with those of other futures in
+    the order of their ids; so each future needs its own, made when they first ask. Under ``LOCK``
+    a future with one is ended while holding it. They never want ``LOCK`` while they hold one.
+    """
+
+    __slots__ = ("callbacks", "condition", "waiters")
 
     def __init__(self) -> None:
+        self.condition: threading.Condition | None = None
         self.waiters: list[Any] = []
         self.callbacks: list[Callable[[PublishFuture], object]] = []
 
@@ -220,8 +227,14 @@ class PublishFuture(Future[Response]):
 
         @property
         def _condition(self) -> threading.Condition:
-            take_note()  # of a fork that Python was not told of: the lock may be held for ever
-            return LOCK.condition
+            if self._is_foreign():
+                take_note()  # of a fork that Python was not told of: a lock may be held for ever
+                return LOCK.condition
+            watch = self._watching()
+            if watch.condition is None:
+                with LOCK.making:
+                    watch.condition = watch.condition or threading.Condition()
+            return watch.condition
 
         @property
         def _state(self) -> str:
@@ -259,9 +272,11 @@ class PublishFuture(Future[Response]):
         return value  # type: ignore[no-any-return]  # _value is untyped to keep the slot free of wrappers
 
     def _watching(self) -> _Watch:
-        if self._watch is None:
-            self._watch = _Watch()
-        return self._watch
+        with LOCK.making:
+            watch = self._watch
+            if watch is None:
+                watch = self._watch = _Watch()
+            return watch
 
     def _wait(self, timeout: float | None) -> None:
         with LOCK.rlock:
@@ -285,11 +300,20 @@ def finish_locked(
 
     Returns the callbacks to hand on.
     """
-    future._value = value
-    future._phase = phase
     watch = future._watch
-    if watch is None:
-        return []
+    if watch is None or watch.condition is None:
+        # No call since the look: under the GIL nobody of the standard library has begun to watch.
+        future._value = value
+        future._phase = phase
+        return [] if watch is None else _tell(future, watch, failed)
+    with watch.condition:
+        future._value = value
+        future._phase = phase
+        return _tell(future, watch, failed)
+
+
+def _tell(future: PublishFuture, watch: _Watch, failed: bool) -> list[Callback]:
+    phase = future._phase
     for waiter in watch.waiters:
         if phase == CANCELLED:
             waiter.add_cancelled(future)
@@ -305,3 +329,8 @@ def finish_locked(
 def is_live(future: PublishFuture) -> bool:
     """True while the future has not ended."""
     return future._phase in _LIVE
+
+
+def is_waited_for(future: PublishFuture) -> bool:
+    """True where the standard library's ``wait`` or ``as_completed`` looks at it."""
+    return future._watch is not None and future._watch.condition is not None

@@ -8,8 +8,11 @@ import copy
 import logging
 import os
 import pickle
+import subprocess
+import sys
 import threading
 from concurrent.futures import CancelledError, Future, InvalidStateError
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -270,3 +273,39 @@ class TestInTheChildOfAFork:
         os.waitpid(pid, 0)
         release.set()
         thread.join(SOON)
+
+
+def test_waits_for_sets_that_share_a_foreign_future_do_not_block_each_other() -> None:
+    # wait() locks the futures of a set in the order of their ids: were ours to share a lock, two
+    # threads could each hold what the other wants.
+    program = """
+import concurrent.futures as cf, sys, threading
+from tests.hand import Bench
+sys.setswitchinterval(1e-6)
+bench = Bench(linger=100, max_messages=100000)
+route = bench.route()
+mixed = [bench.publish(route, f"m{i}") if i % 2 else cf.Future() for i in range(2000)]
+ours = sorted((one for one in mixed if type(one) is not cf.Future), key=id)
+first, last = ours[0], ours[-1]
+shared = next(one for one in mixed if type(one) is cf.Future and id(first) < id(one) < id(last))
+barrier = threading.Barrier(2)
+def wait(futures):
+    barrier.wait(20)
+    for _ in range(3000):
+        cf.wait(futures, timeout=0)
+sets = ([first, shared], [shared, last])
+threads = [threading.Thread(target=wait, args=(one,), daemon=True) for one in sets]
+for thread in threads: thread.start()
+for thread in threads: thread.join(40)
+print("stuck" if any(thread.is_alive() for thread in threads) else "free", flush=True)
+"""
+    root = Path(__file__).parent.parent
+    done = subprocess.run(
+        [sys.executable, "-c", program + "import os; os._exit(0)"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=root,
+        check=False,
+    )
+    assert done.stdout.strip() == "free", done.stderr
