@@ -62,7 +62,7 @@ demo: $(VENV)/.demo
 
 PYTEST ?=
 test: lint node
-	@$(BIN)/python -m pytest $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 $(PYTEST)
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .
