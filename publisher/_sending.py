@@ -178,7 +178,10 @@ def perform(request: Request, clock: Callable[[], float], wall: Callable[[], flo
         if request.size is not None and len(entries) == len(request.messages)
         else sum([measure(entry) for entry in entries])
     )
-    sent_as = outcome.sent_as = target.sends
+    # A request of several goes as a batch also where the lane has changed to the single operation
+    # since it was taken: a refusal is then about the batch, and its messages go one by one.
+    sent_as = target.sends if len(entries) == 1 else target.service.batch
+    outcome.sent_as = sent_as
     started, began = wall(), clock()
     results: Sequence[Any] | None = None
     reply: Mapping[str, Any] = {}

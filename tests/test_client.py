@@ -9,6 +9,7 @@ import logging
 import pickle
 import threading
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ import tenacity
 from botocore.config import Config
 
 import publisher
-from tests.servers import Answer, Endpoint, Error, Moto
+from publisher._batching import Limits
+from tests.hand import Bench, Entry, Wire, delivered
+from tests.servers import Answer, Endpoint, Error, Moto, Request
 from tests.servers.wire import shard_of
 from tests.support import (
     SESSION,
@@ -636,6 +639,53 @@ def test_a_role_that_may_do_neither_is_told_so(endpoint: Endpoint, service: str)
             assert not isinstance(error, publisher.RetriesExhausted)
     assert endpoint.stored() == []
     assert endpoint.request_count <= 2 * 15 + 2
+
+
+def test_batches_taken_before_the_change_are_sent_one_by_one_too() -> None:
+    class Changing(Wire):
+        def change_to_single(self, code: str) -> bool:
+            self.sends, self.limits = self.operation, Limits(1, 100)
+            return True
+
+    def refuse(wire: Wire, entries: Sequence[Entry]) -> list[Any]:
+        if len(entries) > 1:
+            response: Any = {"Error": {"Code": "AuthorizationError", "Message": "no"}}
+            raise botocore.exceptions.ClientError(response, "PublishBatch")
+        return delivered(wire, entries)
+
+    bench, wire = Bench(max_workers=3), Changing()
+    wire.reply = refuse
+    route = bench.route(wire)
+    futures = [bench.publish(route, f"m{i}") for i in range(30)]
+    bench.hand.step()
+    assert [len(request.messages) for request in bench.hand.on_wire] == [10, 10, 10]
+    bench.hand.settle()
+    assert wire.acknowledged.total() == 30
+    assert {tuple(codes(future)) for future in futures} == {("AuthorizationError", None)}
+    bench.assert_at_rest()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("body", [b"{}", b"<html>", b""])
+def test_a_single_operation_whose_answer_says_nothing_is_tried_again(
+    endpoint: Endpoint, service: str, body: bytes
+) -> None:
+    odd = iter([Answer(body=body)])
+
+    def script(request: Request) -> Answer | None:
+        if request.operation in ("PublishBatch", "PutRecords"):
+            return Answer(error=Error(403, "AccessDeniedException"))
+        return next(odd, None)
+
+    endpoint.script(script)
+    with client(service, endpoint.url) as ours:
+        future = publish(ours, "m")
+        response = future.result(SOON)
+        assert response["MessageId" if service == "sns" else "SequenceNumber"]
+        first, second, third = future.attempts
+        assert (first.error_code, third.error_code) == ("AccessDeniedException", None)
+        assert second.error_code
+        assert second.outcome_unknown
 
 
 # Failing to make the boto3 client

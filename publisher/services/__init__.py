@@ -120,6 +120,8 @@ class Service:
     single: ClassVar[str]
     batch: ClassVar[str]
     entries_parameter: ClassVar[str]
+    #: what a stored entry's answer has
+    receipt: ClassVar[str]
     #: the permission that the batch twin needs
     permission: ClassVar[str]
     limits: ClassVar[Limits]

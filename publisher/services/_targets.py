@@ -113,6 +113,9 @@ class BatchTarget(_Target):
             except Exception as error:
                 self._note_refused(error)
                 raise
+            response.get("ResponseMetadata", {}).pop("MaxAttemptsReached", None)
+            if not response.get(service.receipt):
+                raise MalformedAnswer(f"the answer has no {service.receipt}", response)
             self._warn()
             return [
                 {key: value for key, value in response.items() if key != "ResponseMetadata"}

@@ -28,6 +28,7 @@ class Kinesis(Service):
 
     name = "kinesis"
     single, batch, entries_parameter = "put_record", "put_records", "Records"
+    receipt = "SequenceNumber"
     permission = "kinesis:PutRecords"
     limits = Limits(entries=500, bytes=10 * 1024 * 1024)
     max_message = 10 * 1024 * 1024

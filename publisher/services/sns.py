@@ -38,6 +38,7 @@ class SNS(Service):
 
     name = "sns"
     single, batch, entries_parameter = "publish", "publish_batch", "PublishBatchRequestEntries"
+    receipt = "MessageId"
     permission = "sns:Publish"
     limits = Limits(entries=10, bytes=256 * 1024)
     max_message = 1024 * 1024
