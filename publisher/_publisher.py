@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 import warnings
@@ -12,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from . import services
+from ._arguments import check_arguments, key_of
 from ._client import Client
 from ._core import Core
 from ._options import Options, check_options
@@ -26,23 +26,6 @@ if TYPE_CHECKING:
 
 #: A warning beyond so many clients: each holds connections, and is meant to be shared.
 MAX_CLIENTS = 32
-_SECRETS = frozenset({"aws_secret_access_key", "aws_session_token", "aws_access_key_id"})
-_KNOWN = frozenset(
-    # boto3.client's own
-    {
-        "region_name",
-        "api_version",
-        "use_ssl",
-        "verify",
-        "endpoint_url",
-        "aws_access_key_id",
-        "aws_secret_access_key",
-        "aws_session_token",
-        "aws_account_id",
-        "config",
-    }
-)
-_salt = os.urandom(16)
 
 
 class Publisher:
@@ -104,52 +87,19 @@ class Publisher:
             TypeError: an unknown argument.
         """
         try:
-            key = (
-                (service_name, *_key(session, client, kwargs))
-                if kwargs or session or client
-                else service_name
-            )
-            found = self._clients.get(key)
-        except TypeError:
+            found = self._clients.get(key_of(service_name, session, client, kwargs))
+        except TypeError:  # an argument without a hash: it is looked at more closely
             found = None
         if found is not None:
             return found
         return self._make_client(service_name, session, client, kwargs)
 
-    def _make_client(  # noqa: C901 - one check after the other
+    def _make_client(
         self, service_name: str, session: Any, client: Any, kwargs: dict[str, Any]
     ) -> Client:
-        if service_name not in services.names():
-            known = ", ".join(repr(name) for name in services.names())
-            raise ValueError(
-                f"unknown service {service_name!r}; the supported services are {known}"
-            )
-        for name in kwargs:
-            if name not in _KNOWN:
-                raise TypeError(
-                    f"unknown argument {name!r}; client() takes boto3.client's own, session= and"
-                    " client="
-                )
-        if client is not None:
-            if session is not None or kwargs:
-                others = ", ".join(sorted([*kwargs, *(["session"] if session is not None else [])]))
-                raise ValueError(f"client= is used as it is: {others} cannot be given with it")
-            model = getattr(getattr(client, "meta", None), "service_model", None)
-            if model is None:
-                raise TypeError(f"client= must be a boto3 client, not {type(client).__name__}")
-            if model.service_name != service_name:
-                raise ValueError(
-                    f"client= is a client of {model.service_name!r}, not of {service_name!r}"
-                )
-            warnings.warn(
-                "client= is used as it is: its own retries and time-outs apply on top of this"
-                " publisher's",
-                stacklevel=3,
-            )
+        check_arguments(service_name, session, client, kwargs)
         if kwargs.get("config") is not None:
             check_config(kwargs["config"], self._options.max_workers)
-        if session is not None and not callable(getattr(session, "client", None)):
-            raise TypeError(f"session= must be a boto3.Session, not {type(session).__name__}")
         service = services.load(service_name)
         made_in = os.getpid()
 
@@ -165,11 +115,7 @@ class Publisher:
             return Connection(service_name, kwargs, session, client, defaults, current.max_workers)
 
         made = Client(self, service, connect, {})
-        key = (
-            (service_name, *_key(session, client, kwargs))
-            if kwargs or session or client
-            else service_name
-        )
+        key = key_of(service_name, session, client, kwargs)
         # What the key identifies by id() must live as long as the key does.
         made.__dict__["_identities"] = (session, client, kwargs)
         if len(self._clients) >= MAX_CLIENTS:
@@ -324,34 +270,3 @@ def _renew() -> None:
 
 
 on_fork(_renew)
-
-
-def _key(session: Any, client: Any, kwargs: dict[str, Any]) -> tuple[Any, ...]:
-    """What makes two calls of client() equal.
-
-    Sessions and clients count by identity, a Config by its options; secrets are hashed.
-    """
-    parts: list[Any] = [id(session), id(client)]
-    for name in sorted(kwargs):
-        value = kwargs[name]
-        if name in _SECRETS and isinstance(value, str):
-            value = hashlib.blake2b(value.encode(), key=_salt).digest()
-        elif name == "config" and value is not None:
-            value = _frozen(getattr(value, "_user_provided_options", None) or id(value))
-        parts.append((name, _frozen(value)))
-    return tuple(parts)
-
-
-def _frozen(value: Any) -> Any:
-    if isinstance(value, dict):
-        return tuple(
-            (key, _frozen(item))
-            for key, item in sorted(value.items(), key=lambda pair: str(pair[0]))
-        )
-    if isinstance(value, (list, tuple)):
-        return tuple(_frozen(item) for item in value)
-    try:
-        hash(value)
-    except TypeError:
-        return id(value)
-    return value

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from .._arguments import KNOWN
 from .._options import Options, check_options
-from .._publisher import _KNOWN
 
 #: The settings' names, and the options that they stand for.
 OPTIONS = {option.name.upper(): option.name for option in fields(Options)}
@@ -98,11 +98,11 @@ class Settings:
             )
             return
         for name in value:
-            if name not in _KNOWN:
+            if name not in KNOWN:
                 yield Problem(
                     UNKNOWN,
                     f"{prefix}{CLIENT} has the unknown argument {name!r}.",
-                    f"boto3.client takes {', '.join(sorted(_KNOWN))}.",
+                    f"boto3.client takes {', '.join(sorted(KNOWN))}.",
                 )
             else:
                 self.client[name] = value[name]
