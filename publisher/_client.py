@@ -8,92 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from ._batching import Lane
 from ._core import Core
-from ._future import CANCELLED, PublishFuture
+from ._future import PublishFuture
+from ._line import MAX_ROUTES, Line, batch_response
 from ._message import BatchFuture, Message, Route
 from ._options import Delivery
-from ._ordering import OrderedLane
 from ._process import HERE
-from ._sending import error_named, failure_of
-from .services import EntryError, Service
+from .services import Service
 from .services._connection import Connection, check_params
-from .services._targets import BatchTarget, Call, CallTarget, call_size
+from .services._targets import Call, call_size
 
 if TYPE_CHECKING:
     from ._publisher import Publisher
-
-#: Idle destinations are forgotten beyond so many of one client; their counts stay.
-_MAX_ROUTES = 1_000
-
-
-class Line:
-    """What a client's views share in one process: the boto3 client, the lanes to destinations."""
-
-    def __init__(self, core: Core, service: Service, connection: Connection) -> None:
-        self.core = core
-        self.service = service
-        self.connection = connection
-        self.lanes: dict[Any, Lane] = {}
-
-    def lane(self, key: Any, make: Callable[[], Lane]) -> Lane:
-        lane = self.lanes.get(key)
-        if lane is None:
-            if len(self.lanes) >= _MAX_ROUTES:
-                for old, idle in list(self.lanes.items()):
-                    if idle.is_idle():
-                        self.lanes.pop(old, None)
-            lane = self.lanes.setdefault(
-                key, make()
-            )  # two callers at once: one of the two lanes is used
-        return lane
-
-    def batch_lane(self, address: Any) -> Lane:
-        """The lane of a topic or stream.
-
-        Raises:
-            InvalidMessage: for an address nothing could be sent to.
-        """
-
-        def make() -> Lane:
-            self.service.check_address(address)
-            target = BatchTarget(self.service, self.connection, address)
-            parts = (
-                target.limits,
-                self.service.measure,
-                self._counters(target),
-                self.core.pid,
-                self.core.withdraw,
-                target,
-            )
-            if self.service.is_ordered(address):
-                return OrderedLane(*parts, group_of=self.service.group)
-            lane = Lane(*parts)
-            lane.measure_all = self.service.measure_all
-            return lane
-
-        return self.lane(address, make)
-
-    def call_lane(self, operation: str) -> Lane:
-        """The lane of a single operation."""
-
-        def make() -> Lane:
-            target = CallTarget(self.service, self.connection, operation)
-            return Lane(
-                target.limits,
-                _size_of_call,
-                self._counters(target),
-                self.core.pid,
-                self.core.withdraw,
-                target,
-            )
-
-        return self.lane((operation,), make)
-
-    def _counters(self, target: Any) -> Any:
-        return self.core.account.counters(f"{id(self.connection)}:{target.key}", lambda: target.key)
-
-
-def _size_of_call(entry: Call) -> int:
-    return entry.size
 
 
 class Client:
@@ -159,7 +84,7 @@ class Client:
         service = self._service
 
         def build(batch: BatchFuture) -> Any:
-            return _batch_response(service, context, batch)
+            return batch_response(service, context, batch)
 
         return core.accept_batch(route, entries, sizes, build)
 
@@ -316,7 +241,7 @@ class Client:
 
     def _remember(self, key: Any, lane: Lane, delivery: Delivery) -> Route:
         routes = self._routes
-        if len(routes) >= _MAX_ROUTES:
+        if len(routes) >= MAX_ROUTES:
             routes = self._routes = {}
         return routes.setdefault(key, lane.route(delivery))
 
@@ -337,39 +262,3 @@ def _copied(params: Mapping[str, Any]) -> dict[str, Any]:
         return value
 
     return {key: copied(value) for key, value in params.items()}
-
-
-def _batch_response(service: Service, context: Any, batch: BatchFuture) -> Any:
-    """The whole call's response or, where nothing could be sent at all, its exception."""
-    outcomes: list[Any] = []
-    answered: dict[int, tuple[float, Mapping[str, Any]]] = {}  # by identity: each request's answer
-    for entry in batch.entries:
-        value = entry._value
-        if type(value) is tuple and type(value[1]) is dict:  # delivered: (build, answer, outcome)
-            outcomes.append(value[2])
-            if id(value[1]) not in answered:
-                answered[id(value[1])] = (entry.history[-1].started, value[1])
-            continue
-        failure = failure_of(value)
-        if entry._phase == CANCELLED:
-            outcomes.append(
-                EntryError("Cancelled", "the entry was cancelled before it was sent", True)
-            )
-            answered.setdefault(0, (0.0, {}))
-        elif failure is None:
-            error = entry._outcome(0)
-            outcomes.append(EntryError(type(error).__name__, str(error), False))
-        else:
-            outcomes.append(EntryError(failure.code, failure.text, failure.sender_fault))
-            if failure.error is None and id(failure) not in answered:
-                answer = {"ResponseMetadata": dict(failure.metadata)}
-                answered[id(failure)] = (entry.history[-1].started, answer)
-    if not answered:
-        return error_named(batch.entries[0]._value, service.batch)
-    _, latest = max(answered.values(), key=lambda item: item[0])
-    kept = {
-        key: value
-        for key, value in latest.items()
-        if key not in ("Records", "FailedRecordCount", "Successful", "Failed")
-    }
-    return service.batch_response(context, outcomes, kept)

@@ -1,0 +1,137 @@
+"""The line of a client: its connection and lanes in one process; and what a batch call answers."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ._batching import Lane
+from ._core import Core
+from ._future import CANCELLED
+from ._message import BatchFuture
+from ._ordering import OrderedLane
+from ._sending import error_named, failure_of
+from .services import EntryError, Service
+from .services._connection import Connection
+from .services._targets import BatchTarget, Call, CallTarget
+
+#: Idle destinations are forgotten beyond so many of one client; their counts stay.
+MAX_ROUTES = 1_000
+
+
+class Line:
+    """What a client's views share in one process: the boto3 client, the lanes to destinations."""
+
+    def __init__(self, core: Core, service: Service, connection: Connection) -> None:
+        self.core = core
+        self.service = service
+        self.connection = connection
+        self.lanes: dict[Any, Lane] = {}
+
+    def lane(self, key: Any, make: Callable[[], Lane]) -> Lane:
+        lane = self.lanes.get(key)
+        if lane is None:
+            if len(self.lanes) >= MAX_ROUTES:
+                for old, idle in list(self.lanes.items()):
+                    if idle.is_idle():
+                        self.lanes.pop(old, None)
+            lane = self.lanes.setdefault(
+                key, make()
+            )  # two callers at once: one of the two lanes is used
+        return lane
+
+    def batch_lane(self, address: Any) -> Lane:
+        """The lane of a topic or stream.
+
+        Raises:
+            InvalidMessage: for an address nothing could be sent to.
+        """
+
+        def make() -> Lane:
+            self.service.check_address(address)
+            target = BatchTarget(self.service, self.connection, address)
+            parts = (
+                target.limits,
+                self.service.measure,
+                self._counters(target),
+                self.core.pid,
+                self.core.withdraw,
+                target,
+            )
+            if self.service.is_ordered(address):
+                return OrderedLane(*parts, group_of=self.service.group)
+            lane = Lane(*parts)
+            lane.measure_all = self.service.measure_all
+            return lane
+
+        return self.lane(address, make)
+
+    def call_lane(self, operation: str) -> Lane:
+        """The lane of a single operation."""
+
+        def make() -> Lane:
+            target = CallTarget(self.service, self.connection, operation)
+            return Lane(
+                target.limits,
+                _size_of_call,
+                self._counters(target),
+                self.core.pid,
+                self.core.withdraw,
+                target,
+            )
+
+        return self.lane((operation,), make)
+
+    def _counters(self, target: Any) -> Any:
+        known = [str(target.key)]
+        weak = weakref.ref(target)
+
+        def key() -> str:
+            # The account outlives a client: it must not keep its connections. The region may be
+            # known later than this.
+            if (alive := weak()) is not None:
+                known[0] = str(alive.key)
+            return known[0]
+
+        return self.core.account.counters(f"{id(self.connection)}:{known[0]}", key)
+
+
+def _size_of_call(entry: Call) -> int:
+    return entry.size
+
+
+def batch_response(service: Service, context: Any, batch: BatchFuture) -> Any:
+    """The whole call's response or, where nothing could be sent at all, its exception."""
+    outcomes: list[Any] = []
+    answered: dict[int, tuple[float, Mapping[str, Any]]] = {}  # by identity: each request's answer
+    for entry in batch.entries:
+        value = entry._value
+        if type(value) is tuple and type(value[1]) is dict:  # delivered: (build, answer, outcome)
+            outcomes.append(value[2])
+            if id(value[1]) not in answered:
+                answered[id(value[1])] = (entry.history[-1].started, value[1])
+            continue
+        failure = failure_of(value)
+        if entry._phase == CANCELLED:
+            outcomes.append(
+                EntryError("Cancelled", "the entry was cancelled before it was sent", True)
+            )
+            answered.setdefault(0, (0.0, {}))
+        elif failure is None:
+            error = entry._outcome(0)
+            outcomes.append(EntryError(type(error).__name__, str(error), False))
+        else:
+            outcomes.append(EntryError(failure.code, failure.text, failure.sender_fault))
+            if failure.error is None and id(failure) not in answered:
+                answer = {"ResponseMetadata": dict(failure.metadata)}
+                answered[id(failure)] = (entry.history[-1].started, answer)
+    if not answered:
+        return error_named(batch.entries[0]._value, service.batch)
+    _, latest = max(answered.values(), key=lambda item: item[0])
+    kept = {
+        key: value
+        for key, value in latest.items()
+        if key not in ("Records", "FailedRecordCount", "Successful", "Failed")
+    }
+    return service.batch_response(context, outcomes, kept)
