@@ -332,6 +332,7 @@ class Lane:
         left = [message for message in self.waiting() if is_live(message)]
         for route in self.routes:
             route.inbox.clear()
+            route.wake_at = 1  # who has a permit and no message here yet is to look after it
         self._retries.clear()
         self._pieces.clear()
         self._resent_deadline = NEVER
@@ -348,6 +349,11 @@ class Lane:
 
     def oldest(self) -> float:
         """When the oldest waiting message was accepted; NEVER if none waits."""
+        resent = (message.accepted for message in self._again() if is_live(message))
+        return min(self.oldest_unsent(), min(resent, default=NEVER))
+
+    def oldest_unsent(self) -> float:
+        """The same for what no request has carried yet."""
         oldest = NEVER
         for route in self.routes:
             while route.inbox:
@@ -359,8 +365,7 @@ class Lane:
                     oldest = min(oldest, head.accepted)
                     break
                 route.inbox.popleft()
-        resent = (message.accepted for message in self._again() if is_live(message))
-        return min(oldest, min(resent, default=NEVER))
+        return oldest
 
     # -- details
 

@@ -199,6 +199,7 @@ class OrderedLane(Lane):
         left = [message for message in self.waiting() if is_live(message)]
         for route in self.routes:
             route.backlog.clear()
+            route.wake_at = 1  # as in Lane.drain()
         for group in list(self._groups.values()):
             group.queue.clear()
             if not group.busy:
@@ -220,7 +221,7 @@ class OrderedLane(Lane):
         for messages, _ in self._pieces:
             yield from messages
 
-    def oldest(self) -> float:
+    def oldest_unsent(self) -> float:
         oldest = NEVER
         for route in self.routes:
             self._trim(route.backlog)
@@ -229,7 +230,7 @@ class OrderedLane(Lane):
                 if queue:
                     oldest = min(oldest, queue[0].accepted)
                     break
-        return min(oldest, min((m.accepted for m in self._again() if is_live(m)), default=NEVER))
+        return oldest
 
     # -- details
 

@@ -15,6 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from ._batching import NEVER, Answer, Lane, Request
 from ._future import is_live
@@ -23,6 +24,7 @@ from ._ordering import OrderedLane
 from ._stats import Counters
 
 _order = itertools.count()
+_TIMERS = 128
 
 
 @dataclass(slots=True)
@@ -68,6 +70,7 @@ class Scheduler:
         self._active: dict[Lane, None] = {}  # lanes with something waiting or in flight
         self._ready: deque[Lane] = deque()  # lanes with something due, in turn
         self._timers: list[tuple[float, int, Lane]] = []
+        self._timers_bound = _TIMERS  # so many are looked through for stale ones
         self._expired: list[Message] = []
         self._leaving: list[list[Message]] = []  # handed out to be ended, not settled yet
 
@@ -143,9 +146,11 @@ class Scheduler:
     def evict_oldest(self) -> Message | None:
         """Remove and return the oldest message that was never sent; None if there is none."""
         with self.lock:
-            for lane in sorted(self._all_lanes(), key=lambda lane: lane.oldest()):
-                message = lane.evict_oldest()
-                if message is not None:
+            while lanes := [(lane.oldest_unsent(), lane) for lane in self._all_lanes()]:
+                since, lane = min(lanes, key=itemgetter(0))
+                if since == NEVER:
+                    break
+                if (message := lane.evict_oldest()) is not None:  # or it was cancelled just now
                     return message
             return None
 
@@ -241,6 +246,18 @@ class Scheduler:
         if timer < lane.timer:
             lane.timer = timer
             heapq.heappush(self._timers, (timer, next(_order), lane))
+            if len(self._timers) >= self._timers_bound:
+                self._drop_stale_timers()
+
+    def _drop_stale_timers(self) -> None:
+        """Forget the looks that an earlier one has replaced.
+
+        Each linger would leave one behind until its deadline.
+        """
+        latest = {lane: at for at, _, lane in self._timers if at == lane.timer}
+        self._timers = [(at, next(_order), lane) for lane, at in latest.items()]
+        heapq.heapify(self._timers)
+        self._timers_bound = max(_TIMERS, 2 * len(self._timers))
 
     def _may_send(self, lane: Lane) -> bool:
         # While several lanes are active none holds more than half the workers: a stalled one would

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import tenacity
 from botocore.exceptions import ReadTimeoutError
 from hypothesis import given
 from hypothesis import strategies as st
 
+import publisher
 from publisher._batching import NEVER, Limits
 from publisher._sending import Target
 from publisher.services import EntryError
@@ -208,4 +210,78 @@ def test_the_oldest_is_evicted_whichever_lane_it_is_in() -> None:
         assert bench.core.scheduler.evict_oldest() is future
         bench.core.settle([future], [ValueError()], "dropped", "buffer_full")
     assert bench.core.scheduler.evict_oldest() is None
+    bench.assert_at_rest()
+
+
+def test_a_lane_in_steady_use_leaves_no_timers_behind() -> None:
+    bench = Bench(linger=0.05, delivery_timeout=100_000)
+    route = bench.route()
+    for number in range(1_000):
+        bench.publish(route, f"m{number}")
+        bench.hand.pass_time(0.06)
+        bench.hand.work()
+    assert bench.core.flow.messages == 0
+    assert len(bench.core.scheduler._timers) < 200
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_the_oldest_unsent_message_of_all_lanes_is_dropped(ordered: bool) -> None:
+    bench = Bench(
+        linger=50,
+        max_messages=3,
+        on_full="drop_oldest",
+        delivery_timeout=1000,
+        retry=publisher.retry_policy(wait=tenacity.wait_fixed(100)),
+    )
+    throttled, other = Wire("throttled"), Wire("other")
+    throttled.reply = lambda wire, entries: [EntryError("Throttling", "", False)] * len(entries)
+    one = bench.route(throttled, ordered=ordered)
+    two = bench.route(other, ordered=ordered)
+    sent = bench.publish(one, "sent", group="a")
+    bench.hand.pass_time(51)
+    bench.hand.work()  # it waits to be sent again, and is the oldest of all
+    oldest = bench.publish(two, "oldest", group="b")
+    bench.hand.pass_time(1)
+    younger = bench.publish(one, "younger", group="c")
+    bench.hand.pass_time(1)
+    bench.publish(two, "newest", group="d")
+    assert [future.done() for future in (sent, oldest, younger)] == [False, True, False]
+
+
+def test_a_message_that_comes_after_the_end_of_the_others_ends_too() -> None:
+    """Its caller had the permit already, and was in a hook when the publisher was closed."""
+
+    class Hook:
+        def on_accepted(self, event: publisher.Event) -> None:
+            if event.params["Message"] == "late":
+                bench.core.flow.close()  # what close() does when its time is over
+                bench.core.stopped = True
+                bench.core._abandon()
+
+    bench = Bench(max_workers=1, hooks=[Hook()])
+    route = bench.route()
+    bench.publish(route, "on the wire")
+    bench.hand.step()
+    bench.publish(route, "waiting")
+    bench.hand.step()
+    assert len(bench.hand.on_wire) == 1
+    late = bench.publish(route, "late")
+    assert isinstance(late.exception(0), publisher.PublisherClosed)
+    bench.assert_at_rest()
+
+
+def test_a_policy_that_ends_the_process_fails_only_what_it_was_asked_about() -> None:
+    def exits(state: Any) -> bool:
+        raise SystemExit(1)
+
+    bench, wire = Bench(retry=publisher.retry_policy(stop=exits)), Wire()
+    wire.reply = lambda wire, entries: [
+        EntryError("Throttling", "", False) if entry.name == "bad" else {"MessageId": "id"}
+        for entry in entries
+    ]
+    route = bench.route(wire)
+    bad, good = bench.publish(route, "bad"), bench.publish(route, "good")
+    bench.hand.settle()
+    assert isinstance(bad.exception(0), publisher.RetriesExhausted)
+    assert good.result(0)["MessageId"] == "id"
     bench.assert_at_rest()
