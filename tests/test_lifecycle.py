@@ -362,7 +362,7 @@ def test_hooks_are_told_everything(endpoint: Endpoint) -> None:
         sns = client_of(made, "sns", endpoint.url)
         attributes = {"a": {"DataType": "String", "StringValue": "v"}}
         retried = publish(sns, "retried", MessageAttributes=attributes)
-        refused, good = publish(sns, "refused"), publish(sns, "good")
+        refused, _ = publish(sns, "refused"), publish(sns, "good")
         made.flush(SOON)
         lingering = publish(sns.with_options(linger=60), "dropped")
         made.close(0)
