@@ -229,6 +229,7 @@ class Client:
                 line = core.lines.setdefault(owner, Line(core, self._service, self._connect()))
                 owner._line = line
             self._line = line
+            line.join(self)
             self._routes = {}
             self._accept = core.teller.accept(self._service)
             self._core = core

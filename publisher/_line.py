@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -28,6 +29,13 @@ class Line:
         self.service = service
         self.connection = connection
         self.lanes: dict[Any, Lane] = {}
+        self._lock = threading.RLock()  # guards _views
+        self._views: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    def join(self, view: Any) -> None:
+        """Have a client or a view of it forget its routes when their lanes are forgotten."""
+        with self._lock:
+            self._views.add(view)
 
     def lane(self, key: Any, make: Callable[[], Lane]) -> Lane:
         lane = self.lanes.get(key)
@@ -36,6 +44,11 @@ class Line:
                 for old, idle in list(self.lanes.items()):
                     if idle.is_idle():
                         self.lanes.pop(old, None)
+                # Nobody may go on with a forgotten lane: beside its successor there would be two to
+                # one destination, and no order between them.
+                with self._lock:
+                    for view in self._views:
+                        view._routes = {}
             lane = self.lanes.setdefault(
                 key, make()
             )  # two callers at once: one of the two lanes is used

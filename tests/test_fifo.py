@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import publisher
+from publisher._line import MAX_ROUTES
 from tests.servers import Answer, Endpoint, Error, Failure, FaultProxy, Moto, Request, Topic
 from tests.support import FIFO_TOPIC, SOON, client, client_of, codes, publishing, texts, tries
 
@@ -292,3 +293,31 @@ def test_a_failure_that_may_be_stored_does_not_let_the_next_one_overtake(
             future.result(SOON)
     assert codes(futures[0])[0] == "ReadTimeoutError"
     assert texts(endpoint.stored()) == ["g:0", "g:0", "g:1", "g:2"]
+
+
+def test_views_share_a_topic_s_lane_however_many_topics_there_are(endpoint: Endpoint) -> None:
+    """Beyond 1,000 topics the idle ones are forgotten: by the views of the client, too."""
+    gate = threading.Event()
+    with publishing(linger=0) as made:
+        sns = client_of(made, "sns", endpoint.url)
+        view = sns.with_options(delivery_timeout=19)
+        send(view, "g", 0).result(SOON)
+        for number in range(MAX_ROUTES + 1):
+            if number == MAX_ROUTES:
+                made.flush(SOON)  # or those topics are not idle
+            sns.publish(TopicArn=f"{FIFO_TOPIC.removesuffix('.fifo')}{number}", Message="m")
+        made.flush(SOON)
+        seen = endpoint.request_count
+        endpoint.script(Answer(hold=gate))
+        futures = [send(view, "g", 1), send(sns, "g", 2), send(view, "g", 3)]
+        endpoint.wait_for(lambda: endpoint.request_count > seen)
+        assert [future.running() for future in futures] == [True, False, False]
+        endpoint.script(None)
+        gate.set()
+        for future in futures:
+            future.result(SOON)
+    stored = [text for text in texts(endpoint.stored()) if text.startswith("g:")]
+    assert stored == ["g:0", "g:1", "g:2", "g:3"]
+    endpoint.wait_for(lambda: all(request.finished for request in endpoint.requests))
+    ordered = [request for request in endpoint.requests if request.destination == FIFO_TOPIC]
+    assert_one_entry_of_a_group_on_the_wire(ordered)
