@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from ._client import Client
 from ._future import PublishFuture
 from ._message import Attempt, Event
 from ._publisher import Publisher
@@ -29,6 +28,7 @@ from .errors import (
 from .hooks import Hook, LoggingHook
 
 if TYPE_CHECKING:
+    from ._client import Client
     from .types import KinesisClient, SNSClient
 
 __version__ = "0.1.0"
@@ -62,6 +62,14 @@ __all__ = [
 ]
 
 _default = Publisher()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Client":  # the other half of the package, which programs import when they use it
+        from ._client import Client
+
+        return Client
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @overload

@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from . import services
 from ._arguments import check_arguments, key_of
-from ._client import Client
-from ._core import Core
 from ._options import Options, check_options
 from ._process import on_fork, take_note
-from ._runtime import Threads
 from ._stats import Ledger, Stats
 from .errors import PublisherClosed
-from .services._connection import Connection, check_config
 
 if TYPE_CHECKING:
+    from ._client import Client
+    from ._core import Core
+    from .services._connection import Connection
     from .types import KinesisClient, SNSClient
 
 #: A warning beyond so many clients: each holds connections, and is meant to be shared.
@@ -97,6 +96,12 @@ class Publisher:
     def _make_client(
         self, service_name: str, session: Any, client: Any, kwargs: dict[str, Any]
     ) -> Client:
+        # Half of the package's modules wait for the first client: programs import what they may
+        # not use.
+        from . import _runtime  # noqa: F401 - here, or the first message would wait for it
+        from ._client import Client
+        from .services._connection import Connection, check_config
+
         check_arguments(service_name, session, client, kwargs)
         if kwargs.get("config") is not None:
             check_config(kwargs["config"], self._options.max_workers)
@@ -257,6 +262,9 @@ class Publisher:
 
 def threaded_core(options: Options) -> Core:
     """What a publisher runs on, outside of tests."""
+    from ._core import Core
+    from ._runtime import Threads
+
     return Core(options, Threads)
 
 
