@@ -117,7 +117,10 @@ class Accepting(Ending):
             on_full = self.options.on_full
             if on_full == "raise":
                 raise BufferFull(self._full_text())
-            if on_full == "drop_oldest":
+            if on_full == "drop_oldest" and flow.waiting and not _reentered():
+                # Callers of put_records are held: each permit that is given back would go to them.
+                admitted = flow.take_by_force(size, self._drop_oldest)
+            elif on_full == "drop_oldest":
                 while not (admitted := flow.take(size)) and self._drop_oldest():
                     pass
             elif on_full == "block":

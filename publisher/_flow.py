@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable
 
 #: A build without a GIL takes the lock every time.
 HAS_GIL: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
@@ -123,6 +124,27 @@ class FlowControl:
         except (
             BaseException
         ):  # Ctrl-C, or a signal handler that raises: the caller gets no message for this permit
+            self._leave(ticket)
+            if ticket.granted:
+                self.release(1, size)
+            raise
+        return self._leave(ticket)
+
+    def take_by_force(self, size: int, make_room: Callable[[], bool]) -> bool:
+        """Take the permit ahead of everybody who waits, calling ``make_room`` until it is there.
+
+        ``make_room`` ends another message; it returns False where there is none to end.
+        """
+        ticket = _Ticket(size)
+        with self._lock:
+            if self._closed:
+                return False
+            self._queue.appendleft(ticket)
+            self._admit_locked()
+        try:
+            while not (ticket.granted or self._closed) and make_room():
+                pass
+        except BaseException:
             self._leave(ticket)
             if ticket.granted:
                 self.release(1, size)

@@ -126,6 +126,23 @@ def test_drop_drops_the_newest(endpoint: Endpoint) -> None:
     assert sorted(texts(endpoint.stored())) == ["sent 0", "waits 0", "waits 1"]
 
 
+def test_drop_oldest_drops_no_more_than_it_needs_while_others_are_held(endpoint: Endpoint) -> None:
+    with (
+        full(endpoint, on_full="drop_oldest", waiting=50) as (sns, futures, gate),
+        concurrent.futures.ThreadPoolExecutor(1) as pool,
+    ):
+        flow = sns._publisher._core.flow  # type: ignore[union-attr]
+        held = pool.submit(publish_all, sns, [f"entry {i}" for i in range(100)])
+        until(lambda: flow.waiting == 1)
+        fresh = [publish(sns, f"new {i}") for i in range(5)]
+        assert sns._publisher.stats().total.dropped == 5
+        for future in futures[1:6]:
+            assert_buffer_full(future)
+        gate.set()
+        for future in [*futures[6:], *fresh, held.result(SOON)]:
+            future.result(SOON)
+
+
 def test_drop_oldest_drops_the_oldest_unsent(endpoint: Endpoint) -> None:
     with full(endpoint, on_full="drop_oldest", waiting=3) as (sns, futures, gate):
         new = [publish(sns, f"new {i}") for i in range(2)]
