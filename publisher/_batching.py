@@ -39,21 +39,31 @@ class Split:
 
     The first rejection is cut into a single entry and two halves of the rest. When all three are
     rejected alike, no entry is to blame and the splitting stops; as soon as one piece is accepted,
-    it goes on until the culprit stands alone. Pieces of pieces do not count: they may come back,
-    rejected for a second culprit among them, before the half that has none is accepted.
+    it goes on until the culprit stands alone. Pieces of pieces do not count, and they wait until
+    the first three have come back: where everything is rejected they would be many, for nothing.
     """
 
-    __slots__ = ("_accepted", "_code", "_first", "_rejected")
+    __slots__ = ("_accepted", "_code", "_first", "_out", "_rejected")
 
-    def __init__(self, code: str, first: Split | None = None) -> None:
+    def __init__(self, code: str, pieces: int = 3, first: Split | None = None) -> None:
         self._code = code
         self._first = self if first is None else first  # what the first three pieces share
         self._accepted = False
         self._rejected = 0
+        self._out = pieces if first is None else 0  # pieces that have not come back
 
     def deeper(self) -> Split:
         """What the pieces of a piece share."""
-        return Split(self._code, self._first)
+        return Split(self._code, first=self._first)
+
+    def note_back(self) -> None:
+        """A piece has come back, whatever became of it, or will not be sent any more."""
+        self._out -= 1
+
+    @property
+    def may_go(self) -> bool:
+        """Whether these pieces may be sent."""
+        return self._first is self or self._first._out <= 0
 
     def note_accepted(self) -> None:
         """A piece was answered entry by entry."""
@@ -192,7 +202,7 @@ class Lane:
 
         At or before ``now`` means at once, NEVER that there is nothing to send.
         """
-        if self._pieces:
+        if self._a_piece_may_go():
             return now
         due = self._retry_due()
         for route in self.routes:
@@ -211,8 +221,10 @@ class Lane:
         if not self._retries:
             return NEVER
         due, _, message = self._retries[0]
-        lingers = message.accepted > self.flush_until
-        return due + message.route.delivery.linger if lingers else due
+        lingering = due + message.route.delivery.linger
+        if message.accepted <= self.flush_until or lingering >= message.deadline:
+            return due
+        return lingering
 
     def set_wake_at(self, now: float, due: float) -> bool:
         """Set from which length of its inbox on each route's callers are to wake the dispatcher.
@@ -389,14 +401,22 @@ class Lane:
 
     def _take_piece(self) -> tuple[list[Message], Split | None] | None:
         """The next piece of a split request, without what ended since; None if there is none."""
-        while self._pieces:
+        for _ in range(len(self._pieces)):
             messages, split = self._pieces.popleft()
+            if split is not None and not split.may_go:
+                self._pieces.append((messages, split))
+                continue
             live = [message for message in messages if is_live(message)]
             if len(live) < len(messages):
                 self._let_go([message for message in messages if message not in live])
             if live:
                 return live, split
+            if split is not None:
+                split.note_back()
         return None
+
+    def _a_piece_may_go(self) -> bool:
+        return any(split is None or split.may_go for _, split in self._pieces)
 
     def _let_go(self, messages: list[Message]) -> None:
         """Messages of a piece will not be sent again, whoever ended them."""
@@ -420,6 +440,8 @@ class Lane:
             left = [message for message in messages if message.deadline > now]
             if left:
                 kept.append((left, split))
+            elif split is not None:
+                split.note_back()
         self._pieces = kept
         self._let_go(expired)
         return expired
@@ -432,6 +454,7 @@ def cut(
     if split is None:
         first, rest = messages[:1], messages[1:]
         middle = (len(rest) + 1) // 2
-        return [piece for piece in (first, rest[:middle], rest[middle:]) if piece], Split(code)
+        pieces = [piece for piece in (first, rest[:middle], rest[middle:]) if piece]
+        return pieces, Split(code, len(pieces))
     middle = (len(messages) + 1) // 2
     return [messages[:middle], messages[middle:]], split.deeper()

@@ -19,7 +19,7 @@ class Delivery:
     """What a client view may change for its own messages.
 
     Attributes:
-        linger: longest wait for company, seconds.
+        linger: longest wait for company, seconds; at most half of the timeout.
         timeout: from acceptance to an outcome, seconds.
         policy: asked whether and when to retry.
     """
@@ -60,6 +60,8 @@ class Options:
         linger = changed.linger
         if isinstance(linger, Mapping):
             linger = linger.get(service, 0.0)
+        # To linger up to the deadline would be to lose every message unsent.
+        linger = min(linger, changed.delivery_timeout / 2)
         return Delivery(linger, changed.delivery_timeout, Policy(changed.retry))
 
 

@@ -70,7 +70,7 @@ class OrderedLane(Lane):
         return min(super().capacity(), max(1, math.ceil(len(self._groups) / self.limits.entries)))
 
     def due(self, now: float) -> float:
-        if self._pieces:
+        if self._a_piece_may_go():
             return now
         self._admit()
         self._release_held(now)

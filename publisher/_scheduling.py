@@ -102,6 +102,8 @@ class Scheduler:
             lane.in_flight -= 1
             if answer.cautious is not None:
                 lane.cautious = answer.cautious
+            if request.split is not None:
+                request.split.note_back()
             lane.take_back(answer)
             if request.groups is not None and isinstance(lane, OrderedLane):
                 lane.free(request.groups, answer)

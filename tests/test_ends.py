@@ -92,7 +92,9 @@ def test_an_answer_after_close_changes_nothing(answer: Any, ordered: bool) -> No
 
 @pytest.mark.parametrize("ordered", [False, True])
 def test_what_waits_ends_at_its_deadline(ordered: bool) -> None:
-    bench = Bench(delivery_timeout=5, linger=60)
+    bench = Bench(delivery_timeout=5, max_workers=1)
+    bench.publish(bench.route(), "holds the worker")
+    bench.hand.step()
     route = bench.route(ordered=ordered)
     futures = [bench.publish(route, name, group="g") for name in "ab"]
     bench.hand.pass_time(4.9)
@@ -104,6 +106,7 @@ def test_what_waits_ends_at_its_deadline(ordered: bool) -> None:
         assert not error.outcome_unknown
         assert "never sent" in str(error)
     assert bench.core.stats().total.dropped_by_reason["expired"] == 2
+    bench.hand.settle()
     bench.assert_at_rest()
 
 

@@ -142,3 +142,9 @@ def test_a_view_changes_its_own_delivery_alone() -> None:
 def test_options_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
         Options().max_workers = 3  # type: ignore[misc]
+
+
+def test_a_linger_ends_well_before_the_deadline() -> None:
+    options = check_options(Options(), {"linger": 60})
+    assert options.delivery("kinesis", delivery_timeout=2).linger == 1
+    assert options.delivery("kinesis").linger == 60

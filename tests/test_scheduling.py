@@ -39,7 +39,9 @@ class TestTheAlarm:
         assert len(bench.hand.on_wire) == 1
 
     def test_it_rings_at_the_deadline_of_what_waits(self) -> None:
-        bench = Bench(linger=100, delivery_timeout=7)
+        bench = Bench(max_workers=1, delivery_timeout=7)
+        bench.publish(bench.route(), "holds the worker")
+        bench.hand.step()
         bench.publish(bench.route(), "m")
         bench.hand.step()
         assert bench.core.scheduler.alarm == 1007
