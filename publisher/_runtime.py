@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import queue
+import signal
 import threading
 import time
 from collections import deque
@@ -30,6 +31,12 @@ logger = logging.getLogger("publisher")
 
 CALLBACKS = "publisher-callbacks"
 _SLOW_CALLBACK = 1.0  # seconds
+#: What a thread brings on itself: it has to meet it there (faulthandler does).
+_OF_THE_THREAD = {
+    getattr(signal, name)
+    for name in ("SIGSEGV", "SIGFPE", "SIGBUS", "SIGILL", "SIGABRT")
+    if hasattr(signal, name)
+}
 _STUCK = 1.0  # seconds that close() waits for threads that have nothing left to do
 
 
@@ -104,6 +111,7 @@ class Threads:
         # milliseconds.
         self._alarm.acquire(timeout=1)
         self._local.own = True
+        _leave_signals_to_others()  # the workers inherit that
         core = self.core
         executor = ThreadPoolExecutor(core.options.max_workers, thread_name_prefix=_exit.WORKERS)
         # All together and now: at interpreter exit Python 3.12 refuses new threads just when the
@@ -273,6 +281,14 @@ class Threads:
     def __repr__(self) -> str:
         alive = sum(thread.is_alive() for thread in self._threads)
         return f"<Threads alive={alive} calls={len(self._calls)} stopping={self._stopping}>"
+
+
+def _leave_signals_to_others() -> None:
+    # A signal that the system hands to a thread of ours would not wake a main thread that waits in
+    # a system call: multiprocessing's pools hung in terminate() over that. Not for the callbacks'
+    # thread: what user code starts there would inherit it.
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _OF_THE_THREAD)
 
 
 def _locked() -> threading.Lock:
