@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from ._batching import Answer, Limits, Request, cut
 from ._future import LOCK, RUNNING, is_live
 from ._message import Attempt, Failure, Message
-from ._translation import entry_failure, malformed, whole_failure
+from ._translation import entry_failure, lighten, malformed, whole_failure
 from .errors import DeliveryTimeout, retries_exhausted
 from .services import EntryError, Service, Verdict
 
@@ -190,6 +190,7 @@ def perform(request: Request, clock: Callable[[], float], wall: Callable[[], flo
         results, reply = target.send(entries)
     # A worker survives whatever a call, a handler or a signal raises in it.
     except BaseException as caught:  # noqa: BLE001
+        lighten(caught)
         error = caught
     now = clock()
     outcome.duration = now - began

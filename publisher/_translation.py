@@ -50,6 +50,26 @@ def _quotes_values(error: BaseException) -> bool:
     return isinstance(error, boto.ParamValidationError) and not isinstance(error, InvalidMessage)
 
 
+def lighten(error: BaseException) -> None:
+    """Let go of what an exception keeps alive: the frames it came through, and the request's body.
+
+    A message keeps the error of each try until it ends; a body of a megabyte beside it is too much.
+    """
+    seen: set[int] = set()
+    left: list[Any] = [error]
+    while left:
+        one = left.pop()
+        if not isinstance(one, BaseException) or id(one) in seen:
+            continue
+        seen.add(id(one))
+        one.__traceback__ = None
+        if isinstance(one, boto.HTTPClientError):
+            for name in ("request", "response"):
+                setattr(one, name, None)
+        left += [one.__cause__, one.__context__]
+        left += getattr(one, "kwargs", {}).values() if isinstance(one, boto.BotoCoreError) else ()
+
+
 def whole_failure(
     error: BaseException, service: Service, count: int, *, unknown_passes: bool
 ) -> tuple[Failure, Verdict]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import concurrent.futures
+import gc
 import logging
 import threading
 import time
+import types
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -584,3 +586,21 @@ def test_two_streams_do_not_share_their_fate(endpoint: Endpoint) -> None:
         for future in broken:
             assert isinstance(future.exception(SOON), publisher.RetriesExhausted)
             assert codes(future) == ["InternalFailure"] * 3
+
+
+def test_a_failed_try_keeps_neither_the_body_nor_our_frames(endpoint: Endpoint) -> None:
+    endpoint.script(Answer(reset="before"))
+    with client("kinesis", endpoint.url, delivery_timeout=1) as kinesis:
+        big = b"x" * 100_000
+        future = kinesis.put_record(StreamName="clicks", Data=big, PartitionKey="k")
+        error = future.exception(SOON)
+    assert error is not None
+    reached, left = set(), [error, *(attempt.failure for attempt in future.attempts)]
+    while left:
+        one = left.pop()
+        if id(one) in reached or isinstance(one, (type, types.ModuleType, types.FunctionType)):
+            continue
+        reached.add(id(one))
+        assert not isinstance(one, types.FrameType)
+        assert not (isinstance(one, (bytes, bytearray, str)) and len(one) >= len(big))
+        left += gc.get_referents(one)
