@@ -230,12 +230,14 @@ def _reentered() -> bool:
     What interrupted it may hold any lock of ours.
     """
     frame: Any = sys._getframe(1)
-    depth = 0
+    entered = False
     while frame is not None:
         if frame.f_code in ENTRIES:
-            depth += 1
+            if entered:
+                return True
+            entered = True
         frame = frame.f_back
-    return depth > 1
+    return False
 
 
 #: The calls of ours within which a signal handler or a finaliser may find itself.

@@ -90,7 +90,12 @@ def test_a_retry_and_its_delay() -> None:
 )
 def test_what_is_not_delivered_is_told_once(how: str, told: str | None, reason: str | None) -> None:
     recorder = Recorder()
-    bench = bench_with(recorder, linger=50, delivery_timeout=10, max_messages=1, on_full="drop")
+    places = 2 if how == "expired" else 1
+    options = {"linger": 5, "delivery_timeout": 10, "max_messages": places, "max_workers": 1}
+    bench = bench_with(recorder, on_full="drop", **options)
+    if how == "expired":
+        bench.publish(bench.route(linger=0), "holds the worker")
+        bench.hand.step()
     wire = Wire()
     wire.reply = lambda wire, entries: [EntryError("InvalidParameter", "no", True)]
     route = bench.route(wire)
