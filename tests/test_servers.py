@@ -651,13 +651,14 @@ def test_both_sides_of_the_proxy_are_kept_alive(endpoint: Endpoint) -> None:
 
 
 def test_a_dead_server_behind_the_proxy_is_a_502() -> None:
-    with Endpoint() as endpoint:
-        pass
-    with FaultProxy(endpoint.url) as proxy:
-        with pytest.raises(botocore.exceptions.ClientError) as caught:
-            put(proxy)
-        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 502
-        assert proxy.stored() == []
+    # A port that is taken and that nobody listens on: one that was let go could become the proxy's.
+    with socket.socket() as dead:
+        dead.bind(("127.0.0.1", 0))
+        with FaultProxy(f"http://127.0.0.1:{dead.getsockname()[1]}") as proxy:
+            with pytest.raises(botocore.exceptions.ClientError) as caught:
+                put(proxy)
+            assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 502
+            assert proxy.stored() == []
 
 
 def test_servers_die_with_the_process_that_started_them(kinesalite: Kinesalite) -> None:
