@@ -179,9 +179,7 @@ class PublishFuture(Future[Response]):
         if not self._is_foreign():
             with LOCK.rlock:
                 if self._phase in _LIVE:
-                    if self._watch is None:
-                        self._watch = _Watch()
-                    self._watch.callbacks.append(fn)
+                    self._watching().callbacks.append(fn)
                     return
         try:
             fn(self)
