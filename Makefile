@@ -7,7 +7,8 @@
 #   make test PYTEST="-k fifo"   some of the tests
 #   make lint                    only lint and types
 #   make bench                   the figures beside every peer's; make bench-quick: in two minutes
-#   make soak                    ten minutes under changing faults
+#   make soak                    a million messages in ten minutes, under changing faults
+#   make soak SOAK="--seconds 30 --messages 50000"   the short one
 #   make clean                   remove everything that the other targets made
 #   make PYTHON=python3.12 VENV=.venv-3.12 test   with another Python
 
@@ -75,8 +76,9 @@ bench: .venv-bench/.bench
 bench-quick: .venv-bench/.bench
 	@.venv-bench/bin/python -m benchmarks --quick
 
-soak: $(VENV)/.dev node
-	@$(BIN)/python -m tests.soak
+SOAK ?=
+soak: $(VENV)/.dev
+	@$(BIN)/python -m tests.soak $(SOAK)
 
 clean:
 	rm -rf .venv .venv-* build dist tests/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,6 +1,8 @@
 """A soak: faults come and go; memory, threads and sockets stay flat, and nothing is lost.
 
 python -m tests.soak --seconds 600 --messages 1000000
+
+In a process of its own: what it counts is then nobody else's.
 """
 
 from __future__ import annotations
@@ -109,6 +111,8 @@ class Report:
             wrong.append(f"{self.published} were published: {total}")
         if total.outstanding:
             wrong.append(f"{total.outstanding} are outstanding")
+        if not total.retries:
+            wrong.append("nothing was tried twice: the faults were not met")
         if self.missing:
             wrong.append(f"{self.missing} never arrived")
         quarter = max(len(self.readings) // 4, 1)
