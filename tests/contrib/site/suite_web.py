@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import io
 import json
 import threading
@@ -129,7 +130,7 @@ class OldTests(Case, TestCase):
         self.endpoint.script(Answer(hold=held))
         future = client("sns").publish(TopicArn=TOPIC, Message="x")
         self.endpoint.wait_for(lambda: self.endpoint.request_count == 1)
-        with self.assertRaises(TimeoutError):
+        with self.assertRaises(concurrent.futures.TimeoutError):  # before 3.11 one of its own
             future.exception(0.15)
         answer = self.client.get("/health/publisher")
         held.set()
