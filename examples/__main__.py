@@ -28,14 +28,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000, help="of the web server")
     asked = parser.parse_args()
     isolate()
-    told = []  # the signals: some C code swallows the KeyboardInterrupt that a handler raises
-
-    def end(number, frame):
-        told.append(number)
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
         url = stack.enter_context(running_server())
         folder = stack.enter_context(tempfile.TemporaryDirectory())
@@ -47,7 +40,7 @@ def main() -> None:
             BROKER_DIR=folder,
         )
         process = stack.enter_context(started(asked.example, asked.port))
-        while process.poll() is None and not told:
+        while process.poll() is None:
             show(sqs, queue, wait=1)
         show(sqs, queue, wait=0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -36,6 +37,11 @@ def _set_environment() -> None:
 # How long an example takes says more about the machine's other work than about the code.
 settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
+
+# A shell starts what it puts in the background with Ctrl-C ignored, and so would be every process
+# that a test starts: none of them would end at SIGINT.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _set_environment()  # at import: test modules may make clients when they are collected
 
