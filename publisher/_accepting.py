@@ -10,7 +10,7 @@ from typing import Any
 
 from ._batching import NEVER
 from ._ending import DROPPED, Ending, build_full
-from ._message import BatchEntry, BatchFuture, Message, Route
+from ._message import BatchEntry, BatchFuture, Chunk, Message, Route
 from ._options import Options
 from .errors import BufferFull, InvalidMessage, PublisherClosed
 
@@ -23,6 +23,7 @@ class Accepting(Ending):
     options: Options
     started: bool  # a message was accepted
     stopped: bool  # nothing is sent any more
+    takes_chunks = True  # entries that share their fate need no future each
 
     def accept(self, route: Route, entry: Any, size: int) -> Message:
         """Accept one message.
@@ -54,15 +55,22 @@ class Accepting(Ending):
         batch = BatchFuture(build)
         batch.remaining = len(entries)
         deadline = self.clock() + route.delivery.timeout
-        at_once = route.lane.limits.entries  # more would be long without a look at flow control
+        limits = route.lane.limits
+        at_once = limits.entries  # more would be long without a look at flow control
+        chunks = route.lane.takes_chunks and self.takes_chunks and not self.teller.hooks
         for start in range(0, len(entries), at_once):
             now = self.clock()  # it may have been held
-            made = [
-                BatchEntry(route, entry, now, batch) for entry in entries[start : start + at_once]
-            ]
-            batch.entries += made
+            some = entries[start : start + at_once]
             made_sizes = sizes[start : start + at_once]
-            if not self._enter(route, made, sum(made_sizes)):
+            total = sum(made_sizes)
+            if chunks and len(some) == at_once and total <= limits.bytes:
+                chunk = Chunk(route, some, total, now, batch)
+                if self._enter_chunk(route, chunk):
+                    batch.chunks.append(chunk)
+                    continue
+            made = [BatchEntry(route, entry, now, batch) for entry in some]
+            batch.chunks += made
+            if not self._enter(route, made, total):
                 for message, size in zip(made, made_sizes, strict=True):
                     self._accept_entry(message, size, deadline)
         return batch
@@ -104,6 +112,22 @@ class Accepting(Ending):
             counters.accepted_bytes += size
             route.inbox.extend(messages)
             if len(route.inbox) >= route.wake_at:
+                self._touch(route)
+            return True
+        return False
+
+    def _enter_chunk(self, route: Route, chunk: Chunk) -> bool:
+        """The same for a chunk, which is due at once."""
+        flow = self.flow
+        counters = route.lane.counters
+        count, size = chunk.count, chunk.total
+        if flow.messages + count <= flow.limit and flow.bytes + size <= flow.max_bytes:
+            flow.messages += count
+            flow.bytes += size
+            counters.accepted += count
+            counters.accepted_bytes += size
+            route.chunks.append(chunk)
+            if route.wake_at < NEVER:
                 self._touch(route)
             return True
         return False

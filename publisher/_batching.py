@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ._future import LOCK, PENDING, RUNNING, is_live
-from ._message import Message, Route
+from ._message import Chunk, Message, Route
 from ._stats import Counters
 
 NEVER = math.inf
@@ -156,6 +156,8 @@ class Lane:
         self.withdraw = withdraw
         self.target = target
         self.routes: list[Route] = []
+        #: Whether callers may hand in whole requests.
+        self.takes_chunks = True
         #: Bytes of several entries together; the service may have a quicker way.
         self.measure_all: Callable[[Sequence[Any]], int] = lambda entries: sum(
             map(measure, entries)
@@ -187,7 +189,11 @@ class Lane:
 
     def is_empty(self) -> bool:
         """True when nothing waits here; requests in flight do not count."""
-        return not (self._retries or self._pieces or any(route.inbox for route in self.routes))
+        return not (
+            self._retries
+            or self._pieces
+            or any(route.inbox or route.chunks for route in self.routes)
+        )
 
     def groups_of(self, messages: list[Message]) -> list[str] | None:
         """The message groups that ``messages`` make busy; None, for this lane keeps no order."""
@@ -202,8 +208,12 @@ class Lane:
 
         At or before ``now`` means at once, NEVER that there is nothing to send.
         """
-        if self._a_piece_may_go():
+        if self._a_piece_may_go() or any(route.chunks for route in self.routes):
             return now
+        return self._due_alone(now)
+
+    def _due_alone(self, now: float) -> float:
+        """The same for the messages that stand for themselves."""
         due = self._retry_due()
         for route in self.routes:
             if inbox := route.inbox:
@@ -238,15 +248,14 @@ class Lane:
         for route in self.routes:
             idle = not route.inbox and now + route.delivery.linger < due
             route.wake_at = 1 if idle else self.limits.entries
-            reached = reached or len(route.inbox) >= route.wake_at
+            reached = reached or len(route.inbox) >= route.wake_at or bool(route.chunks)
         return reached
 
     def next_deadline(self) -> float:
         """No waiting message expires before this."""
         deadline = self._resent_deadline
-        for route in self.routes:
-            if route.inbox:
-                deadline = min(deadline, route.inbox[0].deadline)
+        for _, queue in self._queues():
+            deadline = min(deadline, queue[0].deadline)
         return deadline
 
     def take(self, now: float) -> tuple[list[Message], Split | None]:
@@ -255,11 +264,35 @@ class Lane:
         piece = self._take_piece()
         if piece is not None:
             return piece
+        chunk = self._take_chunk(now)
+        if chunk is not None:
+            return [chunk], None
         if not self._retries and len(self.routes) == 1:
             whole = self._take_whole(self.routes[0].inbox)
             if whole is not None:
                 return whole, None
         return self._take_each(now), None
+
+    def _take_chunk(self, now: float) -> Message | None:
+        """The oldest chunk, unless something older is due beside it; None if there is none."""
+        while any(route.chunks for route in self.routes):
+            chunks = min(
+                (route.chunks for route in self.routes if route.chunks),
+                key=lambda chunks: chunks[0].accepted,
+            )
+            chunk = chunks[0]
+            others = [self._retries[0][2]] if self._retries else []
+            others += [route.inbox[0] for route in self.routes if route.inbox]
+            older = any(other.accepted < chunk.accepted for other in others)
+            if older and self._due_alone(now) <= now:
+                return None
+            chunks.popleft()
+            with LOCK.rlock:
+                if chunk._phase == PENDING:  # or it was cancelled
+                    chunk._phase = RUNNING
+                    self.taken_size = chunk.total
+                    return chunk
+        return None
 
     def _take_each(self, now: float) -> list[Message]:
         batch: list[Message] = []
@@ -333,9 +366,12 @@ class Lane:
     def evict_oldest(self) -> Message | None:
         """Remove and return the oldest message that was never sent, claimed; None without one."""
         with LOCK.rlock:
-            while (inbox := self._oldest_inbox()) is not None:
-                message = inbox.popleft()
-                if message._phase == PENDING:
+            while (oldest := self._oldest_queue()) is not None:
+                route, queue = oldest
+                message: Message = queue.popleft()
+                if type(message) is Chunk and message._phase == PENDING:  # one of its entries goes
+                    route.inbox.extendleft(reversed(message.apart_locked()))
+                elif message._phase == PENDING:
                     return message
         return None
 
@@ -344,6 +380,7 @@ class Lane:
         left = [message for message in self.waiting() if is_live(message)]
         for route in self.routes:
             route.inbox.clear()
+            route.chunks.clear()
             route.wake_at = 1  # who has a permit and no message here yet is to look after it
         self._retries.clear()
         self._pieces.clear()
@@ -354,6 +391,7 @@ class Lane:
         """Everything that waits here, in no order; some may have ended already."""
         for route in self.routes:
             yield from list(route.inbox)
+            yield from list(route.chunks)
         for _, _, message in self._retries:
             yield message
         for messages, _ in self._pieces:
@@ -367,19 +405,27 @@ class Lane:
     def oldest_unsent(self) -> float:
         """The same for what no request has carried yet."""
         oldest = NEVER
-        for route in self.routes:
-            while route.inbox:
-                try:
-                    head = route.inbox[0]
-                except IndexError:
-                    break
+        for _, queue in self._queues():
+            while queue:
+                head = queue[0]
                 if is_live(head):
                     oldest = min(oldest, head.accepted)
                     break
-                route.inbox.popleft()
+                queue.popleft()
         return oldest
 
     # -- details
+
+    def _queues(self) -> Iterator[tuple[Route, deque[Any]]]:
+        """The ways into this lane that have something in them."""
+        for route in self.routes:
+            if route.inbox:
+                yield route, route.inbox
+            if route.chunks:
+                yield route, route.chunks
+
+    def _oldest_queue(self) -> tuple[Route, deque[Any]] | None:
+        return min(self._queues(), key=lambda item: item[1][0].accepted, default=None)
 
     def _oldest_inbox(self) -> deque[Message] | None:
         best: deque[Message] | None = None
@@ -389,9 +435,9 @@ class Lane:
         return best
 
     def _expired_inboxes(self, now: float) -> Iterator[Message]:
-        for route in self.routes:
-            while route.inbox and route.inbox[0].deadline <= now:
-                yield route.inbox.popleft()
+        for _, queue in self._queues():
+            while queue and queue[0].deadline <= now:
+                yield queue.popleft()
 
     def _again(self) -> Iterator[Message]:
         for _, _, message in self._retries:

@@ -91,11 +91,12 @@ class Core(Accepting):
             else:
                 outcome = self._perform(request)
             self._count(request, outcome)
-            late = len(outcome.delivered) - self.settle(
+            delivered = sum([message.count for message in outcome.delivered])
+            late = delivered - self.settle(
                 outcome.delivered,
                 outcome.values,
                 DELIVERED,
-                size=outcome.size if len(outcome.delivered) == outcome.count else None,
+                size=outcome.size if delivered == outcome.count else None,
             )
             if late:
                 self.runtime.call([(self._log_late, (request.lane.target.key, late))])

@@ -19,7 +19,7 @@ from ._future import (
     is_waited_for,
 )
 from ._losses import Losses, code_of
-from ._message import BatchEntry, BatchFuture, Message
+from ._message import BatchEntry, BatchFuture, Chunk, Message
 from ._scheduling import Scheduler
 from ._sending import Target, timed_out
 from ._stats import Account
@@ -27,6 +27,7 @@ from ._telling import Teller
 from .errors import BufferFull, PublisherClosed
 
 DELIVERED, FAILED, DROPPED, WITHDRAWN = "delivered", "failed", "dropped", "cancelled"
+_OF_BATCHES = (BatchEntry, Chunk)
 _HOOK_OF = {DELIVERED: "on_delivered", FAILED: "on_failed", DROPPED: "on_dropped"}
 
 
@@ -86,6 +87,8 @@ class Ending:
         now = self.clock()
         with LOCK.rlock:
             phases = (PENDING,) if end == WITHDRAWN else (PENDING, RUNNING)
+            if Chunk in set(map(type, messages)):
+                messages, values = _taken_apart_locked(messages, values, end)
             live = [message for message in messages if message._phase in phases]
             if not live:
                 return 0
@@ -96,8 +99,9 @@ class Ending:
                     for message, value in zip(messages, values, strict=True)
                     if id(message) in kept
                 ]
-            count = len(live)
-            if size is None or count < len(messages):
+            # A chunk that ends as one is alone.
+            count = live[0].count if len(live) == 1 else len(live)
+            if size is None or len(live) < len(messages):
                 size = sum([measure(message.entry) for message in live])
             if permits:
                 self.flow.release(count, size)
@@ -111,7 +115,7 @@ class Ending:
                     counters.cancelled += count
                 else:
                     counters.dropped[reason or "closed"] += count
-                counters.note_latency(now, [message.accepted for message in live])
+                counters.note_latency(now, [message.accepted for message in live], count)
             if self.teller.wants(hook):
                 told = [(message, message.entry, measure(message.entry)) for message in live]
             release = not lane.keeps_entries
@@ -123,9 +127,9 @@ class Ending:
                     callbacks += finish_locked(message, phase, value, failed=failed)
                 if release:
                     message.entry = None
-                if type(message) is BatchEntry and (batch := message.batch) is not None:
+                if isinstance(message, _OF_BATCHES) and (batch := message.batch) is not None:
                     message.batch = None  # no reference cycle: thousands of them would cost the GC
-                    batch.remaining -= 1
+                    batch.remaining -= message.count
                     if not batch.remaining:
                         batches.append(batch)
             for batch in batches:
@@ -190,6 +194,21 @@ class Ending:
                 if self.scheduler.oldest(lanes) > until:
                     self._flushes.remove(waiter)
                     gate.release()
+
+
+def _taken_apart_locked(
+    messages: Sequence[Message], values: Sequence[Any], end: str
+) -> tuple[Sequence[Message], Sequence[Any]]:
+    """The same with the entries in the place of a chunk, but where it was delivered as one."""
+    if end == DELIVERED and len(messages) == 1 and messages[0].parts is None:
+        return messages, values
+    parted: list[tuple[Message, Any]] = []
+    for message, value in zip(messages, values, strict=True):
+        if type(message) is not Chunk:
+            parted.append((message, value))
+        elif end != WITHDRAWN or message._phase == PENDING:
+            parted += [(part, value) for part in message.apart_locked()]
+    return [message for message, _ in parted], [value for _, value in parted]
 
 
 # What a future keeps until somebody reads it: (one of these, its two arguments); and the ends they

@@ -10,7 +10,7 @@ from typing import Any
 from ._batching import Lane
 from ._core import Core
 from ._future import CANCELLED
-from ._message import BatchFuture
+from ._message import BatchFuture, Chunk
 from ._ordering import OrderedLane
 from ._sending import error_named, failure_of
 from .services import EntryError, Service
@@ -120,6 +120,10 @@ def batch_response(service: Service, context: Any, batch: BatchFuture) -> Any:
     answered: dict[int, tuple[float, Mapping[str, Any]]] = {}  # by identity: each request's answer
     for entry in batch.entries:
         value = entry._value
+        if type(entry) is Chunk:  # delivered as one: (build, answer, outcomes)
+            outcomes += value[2]
+            answered[id(value[1])] = (entry.history[-1].started, value[1])
+            continue
         if type(value) is tuple and type(value[1]) is dict:  # delivered: (build, answer, outcome)
             outcomes.append(value[2])
             if id(value[1]) not in answered:
@@ -142,9 +146,10 @@ def batch_response(service: Service, context: Any, batch: BatchFuture) -> Any:
     if not answered:
         return error_named(batch.entries[0]._value, service.batch)
     _, latest = max(answered.values(), key=lambda item: item[0])
-    kept = {
-        key: value
-        for key, value in latest.items()
-        if key not in ("Records", "FailedRecordCount", "Successful", "Failed")
-    }
-    return service.batch_response(context, outcomes, kept)
+    return service.batch_response(context, outcomes, _kept(latest))
+
+
+def _kept(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an answer is not about its entries."""
+    about = ("Records", "FailedRecordCount", "Successful", "Failed")
+    return {key: value for key, value in answer.items() if key not in about}

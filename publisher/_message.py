@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ._future import PENDING, PublishFuture, Response
+from ._future import FINISHED, PENDING, PublishFuture, Response
 
 if TYPE_CHECKING:
     from ._batching import Lane
@@ -129,12 +129,14 @@ class Route:
     its lock.
     """
 
-    __slots__ = ("backlog", "delivery", "inbox", "lane", "wake_at")
+    __slots__ = ("backlog", "chunks", "delivery", "inbox", "lane", "wake_at")
 
     def __init__(self, lane: Lane, delivery: Delivery) -> None:
         self.lane = lane
         self.delivery = delivery
         self.inbox: deque[Message] = deque()
+        #: Whole requests that callers made, appended to and taken from like the inbox.
+        self.chunks: deque[Chunk] = deque()
         #: Callers wake the dispatcher when the inbox gets this long: 1 when the lane is idle, the
         #: batch limit while it lingers, infinity while it waits for a worker.
         self.wake_at: float = 1
@@ -151,6 +153,10 @@ class Message(PublishFuture):
     """
 
     __slots__ = ("accepted", "entry", "history", "route")
+
+    # Of a chunk there are more.
+    count = 1  # messages that it stands for
+    parts: list[BatchEntry] | None = None
 
     def __init__(self, route: Route, entry: Any, accepted: float) -> None:
         self._phase = PENDING
@@ -199,7 +205,14 @@ class BatchEntry(Message):
     __slots__ = ("batch",)
 
     def __init__(self, route: Route, entry: Any, accepted: float, batch: BatchFuture) -> None:
-        super().__init__(route, entry, accepted)
+        # All of it here, without a call: there are many of them.
+        self._phase = PENDING
+        self._value = None
+        self._watch = None
+        self.route = route
+        self.entry = entry
+        self.accepted = accepted
+        self.history = ()
         self.batch: BatchFuture | None = batch  # until it ends
 
     def _outcome(self, timeout: float | None) -> BaseException | Response:
@@ -212,6 +225,50 @@ class BatchEntry(Message):
         return super()._outcome(timeout)
 
 
+class Chunk(Message):
+    """Entries of one call that fill a request of their own: one message while they share one fate.
+
+    An object for each entry is most of what a large ``put_records`` costs besides boto3's own
+    call. They are made by :meth:`apart`, as soon as anything but "all delivered at the first try"
+    becomes of the chunk. ``entry`` is then None, ``parts`` has the messages of the entries, and the
+    chunk itself has ended.
+    """
+
+    __slots__ = ("batch", "count", "parts", "total")
+
+    def __init__(
+        self, route: Route, entries: Sequence[Any], total: int, accepted: float, batch: BatchFuture
+    ) -> None:
+        super().__init__(route, entries, accepted)
+        self.batch: BatchFuture | None = batch  # until it ends
+        self.count = len(entries)
+        self.total = total  # bytes
+        self.parts: list[BatchEntry] | None = None
+
+    @property
+    def size(self) -> int:
+        return 0 if self.entry is None else self.total
+
+    def apart_locked(self) -> list[BatchEntry]:
+        """The messages of its entries, which go on in its place; the caller holds ``LOCK``.
+
+        None where it was delivered as a whole.
+        """
+        if self.parts is None:
+            if self.entry is None:
+                return []
+            batch = self.batch
+            assert batch is not None
+            self.parts = []
+            for entry in self.entry:
+                part = BatchEntry(self.route, entry, self.accepted, batch)
+                part._phase = self._phase
+                self.parts.append(part)
+            self.entry = self.batch = None
+            self._phase = FINISHED
+        return self.parts
+
+
 class BatchFuture(PublishFuture):
     """The future of a whole ``put_records`` or ``publish_batch``.
 
@@ -221,14 +278,22 @@ class BatchFuture(PublishFuture):
     them.
     """
 
-    __slots__ = ("_pid", "build", "entries", "remaining")
+    __slots__ = ("_pid", "build", "chunks", "remaining")
 
     def __init__(self, build: Callable[[BatchFuture], Any]) -> None:
         super().__init__()
         self._pid = os.getpid()
         self.build = build
-        self.entries: list[Message] = []
+        self.chunks: list[Message] = []  # in the caller's order
         self.remaining = 0  # entries that have not ended; guarded by LOCK
+
+    @property
+    def entries(self) -> list[Message]:
+        """A message for each entry, but one for those that share their fate so far."""
+        found: list[Message] = []
+        for chunk in self.chunks:
+            found += [chunk] if chunk.parts is None else chunk.parts
+        return found
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:

@@ -199,7 +199,7 @@ class Scheduler:
         """How many messages accepted up to ``until`` are unresolved."""
         with self.lock:
             return sum(
-                1
+                message.count
                 for message in self._registered(lanes)
                 if message.accepted <= until and is_live(message)
             )

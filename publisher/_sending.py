@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from ._batching import Answer, Limits, Request, cut
 from ._future import LOCK, RUNNING, is_live
-from ._message import Attempt, Failure, Message
+from ._message import Attempt, Chunk, Failure, Message
 from ._translation import entry_failure, lighten, malformed, whole_failure
 from .errors import DeliveryTimeout, retries_exhausted
 from .services import EntryError, Service, Verdict
@@ -163,19 +163,22 @@ def perform(request: Request, clock: Callable[[], float], wall: Callable[[], flo
         wall: seconds since the epoch.
     """
     target: Target = request.lane.target
-    entries = [message.entry for message in request.messages]
     messages = request.messages
+    chunk = messages[0] if type(messages[0]) is Chunk else None
+    entries = [message.entry for message in messages] if chunk is None else chunk.entry
+    outcome = Outcome()
     if any(message._phase != RUNNING for message in messages):  # abandoned since it was taken
+        if chunk is not None:
+            return outcome
         pairs = [pair for pair in zip(messages, entries, strict=True) if is_live(pair[0])]
         messages, entries = [message for message, _ in pairs], [entry for _, entry in pairs]
-    outcome = Outcome()
     if not entries:
         return outcome
     measure = request.lane.measure
     outcome.count = len(entries)
     outcome.size = (
         request.size
-        if request.size is not None and len(entries) == len(request.messages)
+        if request.size is not None and len(messages) == len(request.messages)
         else sum([measure(entry) for entry in entries])
     )
     # A request of several goes as a batch also where the lane has changed to the single operation
@@ -195,6 +198,12 @@ def perform(request: Request, clock: Callable[[], float], wall: Callable[[], flo
     now = clock()
     outcome.duration = now - began
     histories = _Histories(started, outcome.duration)
+    if chunk is not None:
+        if results is not None and EntryError not in set(map(type, results)):
+            _read_chunk(request, chunk, results, reply, histories, outcome)
+            return outcome
+        with LOCK.rlock:
+            messages = request.messages = list(chunk.apart_locked())
     if results is not None:
         _read(request, messages, results, reply, histories, outcome, now)
     elif isinstance(error, MalformedAnswer):
@@ -204,6 +213,23 @@ def perform(request: Request, clock: Callable[[], float], wall: Callable[[], flo
         _reject(request, messages, error, sent_as, histories, outcome, now)
     request.lane.limits = target.limits
     return outcome
+
+
+def _read_chunk(
+    request: Request,
+    chunk: Message,
+    results: Sequence[Any],
+    reply: Mapping[str, Any],
+    histories: _Histories,
+    outcome: Outcome,
+) -> None:
+    """The service took every entry of a chunk."""
+    outcome.answer.cautious = False
+    metadata = reply.get("ResponseMetadata") or {}
+    if chunk._phase == RUNNING:
+        histories.add(chunk, None, metadata.get("RequestId"))
+    outcome.delivered = [chunk]
+    outcome.values = [(request.lane.target.response, reply, results)]
 
 
 def _is_plain(messages: list[Message], results: Sequence[Any]) -> bool:

@@ -174,16 +174,17 @@ class Counters:
         for shard, count in shards.items():
             _count(self.shards, shard, count, MAX_SHARDS)
 
-    def note_latency(self, now: float, accepted: list[float]) -> None:
-        """Count latencies.
+    def note_latency(self, now: float, accepted: list[float], count: int) -> None:
+        """Count the latencies of ``count`` messages; of one time of acceptance, or of one each.
 
         One look-up where they all fall into one bucket, as those of a batch mostly do.
         """
-        self.latency_sum += len(accepted) * now - sum(accepted)
+        each = count // len(accepted)
+        self.latency_sum += count * now - each * sum(accepted)
         low = bisect_left(LATENCY_BOUNDS, now - max(accepted))
         high = bisect_left(LATENCY_BOUNDS, now - min(accepted))
         if low == high:
-            self.latency[low] += len(accepted)
+            self.latency[low] += count
         else:
             for since in accepted:
                 self.latency[bisect_left(LATENCY_BOUNDS, now - since)] += 1

@@ -76,6 +76,7 @@ class Teller:
     """
 
     def __init__(self, hooks: Sequence[Any]) -> None:
+        self.hooks = tuple(hooks)
         self._calls: dict[str, list[HookCall]] = {name: [] for name in HOOK_METHODS}
         for hook in hooks:
             for name in HOOK_METHODS:

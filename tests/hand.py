@@ -221,7 +221,7 @@ class Hand:
         while (alarm := self.core.scheduler.alarm) <= until:
             clock.now = max(clock.now, alarm)
             self.step()
-        clock.now = until
+        clock.now = max(clock.now, until)  # who published meanwhile took a moment
         self.step()
 
     def run(self, timeout: float | None, done: Callable[[], bool]) -> bool:
@@ -243,7 +243,7 @@ class Hand:
             if min(alarm, deadline) == NEVER:
                 raise AssertionError(f"nothing will ever happen: {self.core!r}")
             if alarm > deadline:
-                clock.now = deadline
+                clock.now = max(clock.now, deadline)
                 return done()
             clock.now = max(clock.now, alarm)
         raise AssertionError(f"no end in sight: {self.core!r}")

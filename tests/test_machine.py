@@ -31,7 +31,7 @@ from hypothesis.stateful import (
 from publisher import BufferFull, Event, ForkedProcess, PublisherClosed, retry_policy
 from publisher._batching import Limits
 from publisher._future import LOCK, PublishFuture, is_live
-from publisher._message import Message
+from publisher._message import Chunk, Message
 from publisher._sending import MalformedAnswer
 from publisher.services import EntryError
 
@@ -43,6 +43,8 @@ GROUPS = ("red", "green", "blue")
 
 names = st.integers(0, 5)
 faults = st.tuples(st.sampled_from(FAULTS), st.integers(0, 2**6 - 1), st.sampled_from(CODES))
+lists = st.lists(st.integers(1, 4), min_size=1, max_size=6)
+whole = [[1, 1], [2, 2, 2, 2], [1] * 8, [3, 3, 3, 3, 1]]  # requests that callers fill
 spans = st.sampled_from([0.0, 0.01, 0.1, 0.5, 1.0, 3.0, 20.0])
 
 
@@ -121,9 +123,10 @@ class Faulty(Wire):
 class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.futures: list[Message] = []
+        self.taken: list[Message] = []
         self.batches: list[Any] = []
-        self.names: dict[int, str] = {}  # by future
+        self.names: dict[int, list[str]] = {}  # by future: of a chunk, those of its entries
+        self.waited_for: set[int] = set()  # futures with a callback of ours
         self.made = 0
         self.index: dict[str, int] = {}  # the order of acceptance
         self.calls: Counter[int] = Counter()  # of done callbacks, by future
@@ -208,20 +211,27 @@ class Machine(RuleBasedStateMachine):
             return
         self.take(future, entry.name, again)
 
-    @rule(route=st.integers(0, 4), sizes=st.lists(st.integers(1, 4), min_size=1, max_size=6))
+    @rule(route=st.integers(0, 4), sizes=st.one_of(lists, st.sampled_from(whole)))
     def publish_many(self, route: int, sizes: list[int]) -> None:
         entries = [self.entry(size, "red" if route >= 3 else "", False) for size in sizes]
         try:
             batch = self.core.accept_batch(
-                self.routes[route], entries, sizes, lambda batch: {"Records": len(batch.entries)}
+                self.routes[route], entries, sizes, lambda _: {"Records": len(sizes)}
             )
         except PublisherClosed:
             assert self.core.flow.closed
             return
         self.batches.append(batch)
         batch.add_done_callback(self.called)
-        for future, entry in zip(batch.entries, entries, strict=True):
-            self.take(future, entry.name, again=False)
+        left = [entry.name for entry in entries]
+        for future in batch.entries:
+            names, left = left[: future.count], left[future.count :]
+            if type(future) is Chunk:  # nobody but its batch waits for it
+                self.taken.append(future)
+                self.names[id(future)] = names
+            else:
+                self.take(future, names[0], again=False)
+        assert not left
 
     @rule(which=names)
     def cancel(self, which: int) -> None:
@@ -241,12 +251,12 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.depth == 0)
     @rule(timeout=st.sampled_from([0.0, 1.0, None]))
     def flush(self, timeout: float | None) -> None:
-        before = list(self.futures)
+        before = list(self.taken)
         left = self.core.flush(timeout)
-        assert left <= sum(is_live(future) for future in before)
+        assert left <= self.living(before)
         if timeout is None:
             assert left == 0
-            assert not any(is_live(future) for future in before)
+            assert not self.living(before)
 
     @precondition(lambda self: len(self.futures) > 8)
     @rule(timeout=st.sampled_from([0.0, 1.0, None]))
@@ -353,7 +363,7 @@ class Machine(RuleBasedStateMachine):
         if not hasattr(self, "core"):
             return
         total, flow = self.core.stats().total, self.core.flow
-        live = sum(is_live(future) for future in self.futures)
+        live = self.living(self.taken)
         assert total.outstanding == flow.messages == live
         assert total.outstanding_bytes == flow.bytes
         assert flow.messages <= flow.max_messages
@@ -371,14 +381,15 @@ class Machine(RuleBasedStateMachine):
             raise raised
         ends: Counter[str] = Counter()
         for future in self.futures:
-            assert self.calls[id(future)] == 1
-            ends[self.check_end(future)] += 1
+            if id(future) in self.waited_for:
+                assert self.calls[id(future)] == 1
+            ends[self.check_end(future)] += future.count
         for batch in self.batches:
             assert self.calls[id(batch)] == 1
             if not batch.cancelled():
-                assert batch.result(0) == {"Records": len(batch.entries)}
+                assert batch.result(0)["Records"] == sum(one.count for one in batch.entries)
         total = self.core.stats().total
-        assert total.accepted == len(self.futures)
+        assert total.accepted == sum(future.count for future in self.futures)
         assert total.delivered == ends["delivered"]
         assert total.cancelled == ends["cancelled"]
         assert total.failed + total.dropped == ends["lost"]
@@ -386,13 +397,19 @@ class Machine(RuleBasedStateMachine):
         if self.hooked:
             assert all(count == 1 for count in self.hooks.accepted.values())
             for future in self.futures:
-                if self.names[id(future)] not in self.hooks.accepted:  # it never got in
+                if self.names[id(future)][0] not in self.hooks.accepted:  # it never got in
                     assert isinstance(future.exception(0), (BufferFull, PublisherClosed))
             assert sum(self.hooks.ended.values()) == len(self.futures) - ends["cancelled"]
             assert all(count == 1 for count in self.hooks.ended.values())
 
     def check_end(self, future: Message) -> str:
-        name = self.names[id(future)]
+        names = self.names[id(future)]
+        if len(names) > 1:  # a chunk: all of it was delivered, at the first try
+            assert len(future.attempts) == 1
+            for name in names:
+                assert [wire.acknowledged[name] for wire in self.wires].count(1) == 1
+            return "delivered"
+        (name,) = names
         acknowledged = sum(wire.acknowledged[name] for wire in self.wires)
         sent = sum(
             entry.name == name
@@ -423,9 +440,29 @@ class Machine(RuleBasedStateMachine):
         self.bench.clock.now += 1e-6  # no two calls at the same moment
         return Entry(f"m{self.made}", size, group, poison)
 
+    @property
+    def futures(self) -> list[Message]:
+        return self.apart(self.taken)
+
+    def apart(self, taken: list[Message]) -> list[Message]:
+        """The same with the messages of the entries in the place of a chunk that was parted."""
+        found: list[Message] = []
+        for future in taken:
+            if future.parts is None:
+                found.append(future)
+                continue
+            found += future.parts
+            for part, name in zip(future.parts, self.names[id(future)], strict=True):
+                self.names[id(part)] = [name]
+        return found
+
+    def living(self, taken: list[Message]) -> int:
+        return sum(future.count for future in self.apart(taken) if is_live(future))
+
     def take(self, future: Message, name: str, again: bool) -> None:
-        self.futures.append(future)
-        self.names[id(future)] = name
+        self.taken.append(future)
+        self.names[id(future)] = [name]
+        self.waited_for.add(id(future))
         if again and self.again < 5:
             self.again += 1
             future.add_done_callback(

@@ -37,6 +37,8 @@ class InlineCore(Core):
         self.lines = _Lines(connect)
         self._record = record
 
+    takes_chunks = False  # a test looks at each entry
+
     def accept(self, route: Route, entry: Any, size: int) -> Message:
         target = route.lane.target
         params = target.params(entry)  # now: the entry is gone once the message has ended
