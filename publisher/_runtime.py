@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import queue
 import signal
 import threading
 import time
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _exit
 from ._batching import NEVER, Request
+from ._handover import Handover, Seat
 from ._hosts import check_host
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Threads:
         # from a signal handler or a finaliser too. One token each, popped by whoever starts the
         # thread: list.pop is whole where a lock could block.
         self._alarm = _locked()
-        self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._handover = Handover()
         self._workers = 0  # that serve; where there are none the dispatcher sends
         self._calls: deque[tuple[Callable[[Any], object], Any]] = deque()
         self._calls_alarm = _locked()
@@ -127,9 +127,7 @@ class Threads:
                 logger.critical("the dispatcher met an error and goes on", exc_info=True)
                 requests, alarm = [], core.clock() + 0.1
             for request in requests:
-                if self._workers:
-                    self._requests.put(request)
-                else:
+                if not (self._workers and self._handover.put(request)):
                     self._work(request)
             wait = alarm - core.clock()
             if wait > 0:
@@ -139,13 +137,12 @@ class Threads:
 
     def release_workers(self) -> None:
         """End the workers when they are idle; from here on the dispatcher sends by itself."""
-        workers, self._workers = self._workers, 0
-        for _ in range(workers):
-            self._requests.put(None)
+        self._handover.close()
 
     def _serve(self) -> None:
         self._local.own = True
-        while (request := self._requests.get()) is not None:
+        seat = Seat()
+        while (request := self._handover.get(seat)) is not None:
             self._work(request)
             del request
 
