@@ -16,6 +16,8 @@ from .errors import BufferFull, InvalidMessage, PublisherClosed
 
 logger = logging.getLogger("publisher")
 
+_CHUNK_WAITS = 0.05  # seconds; a request takes about as long
+
 
 class Accepting(Ending):
     """What a core needs to accept messages; see :class:`Core`."""
@@ -65,7 +67,7 @@ class Accepting(Ending):
             total = sum(made_sizes)
             if chunks and len(some) == at_once and total <= limits.bytes:
                 chunk = Chunk(route, some, total, now, batch)
-                if self._enter_chunk(route, chunk):
+                if self._enter_chunk(route, chunk) or self._enter_chunk_slowly(route, chunk):
                     batch.chunks.append(chunk)
                     continue
             made = [BatchEntry(route, entry, now, batch) for entry in some]
@@ -132,6 +134,28 @@ class Accepting(Ending):
             return True
         return False
 
+    def _enter_chunk_slowly(self, route: Route, chunk: Chunk) -> bool:
+        """Wait a moment for room for all of it; False leaves it to its entries, one by one.
+
+        Whole requests come back one after the other, so that is mostly enough; and for longer
+        nobody else is to be kept from room that is too small for a chunk.
+        """
+        flow = self.flow
+        count, size = chunk.count, chunk.total
+        if count * 2 > flow.max_messages or size * 2 > flow.max_bytes:
+            return False
+        if not self._wait_for_room(size, _CHUNK_WAITS, count):
+            return False
+        counters = route.lane.counters
+        with self.account.lock:
+            counters.accepted += count
+            counters.accepted_bytes += size
+        chunk.accepted = self.clock()
+        route.chunks.append(chunk)
+        if route.wake_at < NEVER:
+            self._touch(route)
+        return True
+
     def _accept_slowly(self, message: Message, size: int) -> None:
         """Full, closed, or a hook wants to know: what ``on_full`` says."""
         flow = self.flow
@@ -181,14 +205,14 @@ class Accepting(Ending):
             if len(route.inbox) >= route.wake_at:
                 self._touch(route)
 
-    def _wait_for_room(self, size: int, timeout: float | None) -> bool:
+    def _wait_for_room(self, size: int, timeout: float | None, count: int = 1) -> bool:
         if (timeout is not None and timeout <= 0) or not _may_block():
             return False
         self.scheduler.flush(
             self.clock()
         )  # with the buffer full there is no better company to wait for
         self.runtime.wake()
-        return bool(self.runtime.wait_for_room(size, timeout))
+        return bool(self.runtime.wait_for_room(size, timeout, count))
 
     def _turn_away(self, message: Message, size: int) -> None:
         """End a message that never got a permit.

@@ -24,10 +24,11 @@ HAS_GIL: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
 class _Ticket:
     """One caller that waits for room, first come first served."""
 
-    __slots__ = ("gate", "granted", "size")
+    __slots__ = ("count", "gate", "granted", "size")
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, count: int = 1) -> None:
         self.size = size
+        self.count = count
         self.granted = False
         self.gate = threading.Lock()
         self.gate.acquire()
@@ -80,13 +81,13 @@ class FlowControl:
         """How many callers wait for room."""
         return len(self._queue)
 
-    def take(self, size: int) -> bool:
-        """Take the permit for one message of ``size`` bytes, without waiting.
+    def take(self, size: int, count: int = 1) -> bool:
+        """Take the permits of ``count`` messages of ``size`` bytes together, without waiting.
 
         False if there is no room or no entry.
         """
-        if self.messages < self.limit and self.bytes + size <= self.max_bytes:
-            self.messages += 1
+        if self.messages + count <= self.limit and self.bytes + size <= self.max_bytes:
+            self.messages += count
             self.bytes += size
             return True
         with self._lock:
@@ -94,27 +95,28 @@ class FlowControl:
             if (
                 not self._closed
                 and not self._queue
-                and self.messages < self.max_messages
+                and self.messages + count <= self.max_messages
                 and self.bytes + size <= self.max_bytes
             ):
-                self.messages += 1
+                self.messages += count
                 self.bytes += size
                 return True
             return False
 
-    def wait(self, size: int, timeout: float | None) -> bool:
-        """Take the permit, waiting behind whoever came first.
+    def wait(self, size: int, timeout: float | None, count: int = 1) -> bool:
+        """Take the permits, waiting behind whoever came first.
 
         Args:
             size: bytes.
             timeout: seconds; None: without bound.
+            count: of the messages.
         """
         with self._lock:
             if self._closed:
                 return False
-            if not self._queue and self.take(size):
+            if not self._queue and self.take(size, count):
                 return True
-            ticket = _Ticket(size)
+            ticket = _Ticket(size, count)
             self._queue.append(ticket)
             self._set_limit_locked()
         try:
@@ -126,7 +128,7 @@ class FlowControl:
         ):  # Ctrl-C, or a signal handler that raises: the caller gets no message for this permit
             self._leave(ticket)
             if ticket.granted:
-                self.release(1, size)
+                self.release(count, size)
             raise
         return self._leave(ticket)
 
@@ -178,9 +180,12 @@ class FlowControl:
         """Let in who waits, first come first served, as far as there is room."""
         while self._queue:
             ticket = self._queue[0]
-            if self.messages >= self.max_messages or self.bytes + ticket.size > self.max_bytes:
+            count = ticket.count
+            if self.messages + count > self.max_messages:
                 break
-            self.messages += 1
+            if self.bytes + ticket.size > self.max_bytes:
+                break
+            self.messages += count
             self.bytes += ticket.size
             ticket.granted = True
             self._queue.popleft()

@@ -235,9 +235,9 @@ class Threads:
             if gate.acquire(timeout=patience) or time.monotonic() >= deadline:
                 return
 
-    def wait_for_room(self, size: int, timeout: float | None) -> bool:
-        """Wait for flow control's permit."""
-        return self.core.flow.wait(size, timeout)
+    def wait_for_room(self, size: int, timeout: float | None, count: int) -> bool:
+        """Wait for flow control's permits."""
+        return self.core.flow.wait(size, timeout, count)
 
     def wait_for_calls(self, timeout: float | None) -> None:
         """Wait until the user code handed over so far has run; not at all on a thread of ours."""

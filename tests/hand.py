@@ -173,8 +173,8 @@ class Hand:
         if not self.own:
             self.run(timeout, lambda: gate.acquire(blocking=False))
 
-    def wait_for_room(self, size: int, timeout: float | None) -> bool:
-        return self.run(timeout, lambda: self.core.flow.take(size))
+    def wait_for_room(self, size: int, timeout: float | None, count: int = 1) -> bool:
+        return self.run(timeout, lambda: self.core.flow.take(size, count))
 
     def wait_for_calls(self, timeout: float | None) -> None:
         self.run_calls()

@@ -215,3 +215,26 @@ def test_flush_waits_for_its_entries_and_counts_them() -> None:
     bench.hand.own = False
     assert bench.core.flush(None) == 0
     bench.assert_at_rest()
+
+
+def test_a_full_buffer_holds_a_chunk_as_a_whole() -> None:
+    bench = Bench(max_messages=8, max_workers=1)
+    one = wire()
+    batch = bench.publish_many(bench.route(one), FOUR * 5)
+    bench.hand.settle()
+    assert [type(entry) is Chunk for entry in batch.entries] == [True] * 5
+    assert one.sent == [FOUR] * 5
+    bench.assert_at_rest()
+
+
+def test_room_too_small_for_a_chunk_is_used_all_the_same() -> None:
+    bench = Bench(max_messages=8, max_workers=3, delivery_timeout=1)
+    stuck = bench.route(Wire("stuck"))
+    for name in ("1", "2", "3", "4", "5", "6"):
+        bench.publish(stuck, name)
+    bench.hand.step()
+    bench.hand.on_wire.clear()
+    batch = bench.publish_many(bench.route(wire()), FOUR)
+    bench.hand.settle()
+    assert ends(batch) == ["delivered"] * 4
+    assert len(batch.entries) == 4

@@ -238,7 +238,7 @@ def test_the_rest_of_a_batch_is_not_said_to_have_found_the_buffer_full_after_clo
     bench = Bench(max_messages=1, delivery_timeout=50)
     route = bench.route()
 
-    def wait_for_room(size: int, timeout: float | None) -> bool:
+    def wait_for_room(size: int, timeout: float | None, count: int) -> bool:
         bench.core.flow.close()
         return False
 

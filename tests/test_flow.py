@@ -19,15 +19,19 @@ SOON = 20  # seconds by which a thread on a busy machine has done what it can do
 class Caller:
     """A thread that waits for room."""
 
-    def __init__(self, flow: FlowControl, size: int, timeout: float | None = SOON) -> None:
+    def __init__(
+        self, flow: FlowControl, size: int, timeout: float | None = SOON, count: int = 1
+    ) -> None:
         before = flow.waiting
         self.result: bool | None = None
-        self._thread = threading.Thread(target=self._wait, args=(flow, size, timeout), daemon=True)
+        self._thread = threading.Thread(
+            target=self._wait, args=(flow, size, timeout, count), daemon=True
+        )
         self._thread.start()
         until(lambda: flow.waiting > before or not self._thread.is_alive())
 
-    def _wait(self, flow: FlowControl, size: int, timeout: float | None) -> None:
-        self.result = flow.wait(size, timeout)
+    def _wait(self, flow: FlowControl, size: int, timeout: float | None, count: int) -> None:
+        self.result = flow.wait(size, timeout, count)
 
     def done(self) -> bool:
         self._thread.join(SOON)
@@ -88,6 +92,18 @@ def test_who_waits_is_let_in_first_come_first_served(make: type[FlowControl]) ->
         assert all(caller.waits for caller in callers[index + 1 :])
     assert flow.messages == 3
     assert flow.waiting == 0
+
+
+def test_room_for_several_is_given_together(make: type[FlowControl]) -> None:
+    flow = make(4, 100)
+    assert flow.take(8, 2)
+    assert not flow.take(12, 3)
+    several = Caller(flow, 12, count=3)
+    flow.release(1, 4)
+    assert flow.messages == 4
+    assert several.done()
+    flow.release(4, 16)
+    assert (flow.messages, flow.bytes) == (0, 0)
 
 
 def test_nobody_gets_past_those_who_wait(make: type[FlowControl]) -> None:
@@ -152,8 +168,8 @@ def test_an_interrupted_wait_keeps_no_permit(granted: bool) -> None:
             pass
 
     class Ticket(flow_module._Ticket):
-        def __init__(self, size: int) -> None:
-            super().__init__(size)
+        def __init__(self, size: int, count: int = 1) -> None:
+            super().__init__(size, count)
             self.gate = Gate()  # type: ignore[assignment]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -175,14 +175,14 @@ class Inline:
                 return
             self._take_turns(moment, answer=False)
 
-    def wait_for_room(self, size: int, timeout: float | None) -> bool:
+    def wait_for_room(self, size: int, timeout: float | None, count: int = 1) -> bool:
         """Wait for flow control's permit."""
         flow = self._core.flow
         if self.held_by is None:
             self.run()
-            return flow.take(size)
+            return flow.take(size, count)
         if self.held_by != threading.get_ident():
-            return flow.wait(size, timeout)
+            return flow.wait(size, timeout, count)
         taken: list[bool] = []
 
         def take(_: bool) -> bool:
