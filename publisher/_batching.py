@@ -156,8 +156,8 @@ class Lane:
         self.withdraw = withdraw
         self.target = target
         self.routes: list[Route] = []
-        #: Whether callers may hand in whole requests.
-        self.takes_chunks = True
+        #: Whether messages go in the order in which they were accepted, or at least some of them.
+        self.keeps_order = False
         #: Bytes of several entries together; the service may have a quicker way.
         self.measure_all: Callable[[Sequence[Any]], int] = lambda entries: sum(
             map(measure, entries)

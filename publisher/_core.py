@@ -167,6 +167,7 @@ class Core(Accepting):
             how many of those messages are still unresolved.
         """
         until = self.clock()
+        self.moment = -NEVER  # what comes from here on was accepted later
         if lanes is None:
             self.scheduler.flush(until)
         else:

@@ -43,7 +43,7 @@ class OrderedLane(Lane):
 
     def __init__(self, *args: Any, group_of: Any) -> None:
         super().__init__(*args)
-        self.takes_chunks = False
+        self.keeps_order = True
         self.keeps_entries = True  # they say which group a late answer frees
         self._group_of = group_of
         self._groups: dict[str, _Group] = {}

@@ -155,6 +155,7 @@ class Hand:
         self.stopped = False
         self.spawned: list[Callable[[], object]] = []
         self.raised: list[BaseException] = []  # by user code
+        self.tick = 0.0  # seconds that getting room takes
 
     # -- what a core asks of its runtime
 
@@ -174,7 +175,10 @@ class Hand:
             self.run(timeout, lambda: gate.acquire(blocking=False))
 
     def wait_for_room(self, size: int, timeout: float | None, count: int = 1) -> bool:
-        return self.run(timeout, lambda: self.core.flow.take(size, count))
+        taken = self.run(timeout, lambda: self.core.flow.take(size, count))
+        clock: Any = self.core.clock
+        clock.now += self.tick
+        return taken
 
     def wait_for_calls(self, timeout: float | None) -> None:
         self.run_calls()

@@ -169,6 +169,7 @@ class Machine(RuleBasedStateMachine):
             hooks=[self.hooks] if hooked else [],
         )
         self.core, self.hand = self.bench.core, self.bench.hand
+        self.hand.tick = 1e-6  # as in entry()
         self.wires = [
             Faulty(self, "stream", Limits(4, 12)),
             Faulty(self, "other", Limits(2, 8)),
