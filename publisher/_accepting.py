@@ -42,8 +42,8 @@ class Accepting(Ending):
         """
         now = self.clock()
         # With a float of its own a message would weigh 24 bytes more.
-        if now - self.moment < _MOMENT and not route.lane.keeps_order:
-            now = self.moment
+        if now - (moment := self.moment) < _MOMENT and not route.lane.keeps_order:
+            now = moment
         else:
             self.moment = now
         message = Message(route, entry, now)
@@ -58,7 +58,9 @@ class Accepting(Ending):
         sizes: Sequence[int],
         build: Callable[[BatchFuture], Any],
     ) -> BatchFuture:
-        """Accept the entries of one call, each a message, holding the caller until all are in.
+        """Accept the entries of one call, holding the caller until all are in.
+
+        Each is a message, or part of a :class:`Chunk`.
 
         Entries for which there is no room within delivery_timeout end with BufferFull.
         """
@@ -77,9 +79,13 @@ class Accepting(Ending):
             total = sum(made_sizes)
             if chunks and len(some) == at_once and total <= limits.bytes:
                 chunk = Chunk(route, some, total, now, batch)
-                if self._enter_chunk(route, chunk) or self._enter_chunk_slowly(route, chunk):
-                    batch.chunks.append(chunk)
+                batch.chunks.append(chunk)  # first: it may end before this call goes on
+                if self._enter_chunk(route, chunk):
                     continue
+                if self._enter_chunk_slowly(route, chunk, deadline):
+                    continue
+                batch.chunks.pop()
+                now = self.clock()
             made = [BatchEntry(route, entry, now, batch) for entry in some]
             batch.chunks += made
             if not self._enter(route, made, total):
@@ -144,7 +150,7 @@ class Accepting(Ending):
             return True
         return False
 
-    def _enter_chunk_slowly(self, route: Route, chunk: Chunk) -> bool:
+    def _enter_chunk_slowly(self, route: Route, chunk: Chunk, deadline: float) -> bool:
         """Wait a moment for room for all of it; False leaves it to its entries, one by one.
 
         Whole requests come back one after the other, so that is mostly enough; and for longer
@@ -154,16 +160,18 @@ class Accepting(Ending):
         count, size = chunk.count, chunk.total
         if count * 2 > flow.max_messages or size * 2 > flow.max_bytes:
             return False
-        if not self._wait_for_room(size, _CHUNK_WAITS, count):
+        if not self._wait_for_room(size, min(_CHUNK_WAITS, deadline - self.clock()), count):
             return False
         counters = route.lane.counters
-        with self.account.lock:
-            counters.accepted += count
-            counters.accepted_bytes += size
-        chunk.accepted = self.clock()
-        route.chunks.append(chunk)
-        if route.wake_at < NEVER:
-            self._touch(route)
+        try:
+            with self.account.lock:
+                counters.accepted += count
+                counters.accepted_bytes += size
+        finally:  # also where Ctrl-C hits
+            chunk.accepted = self.clock()
+            route.chunks.append(chunk)
+            if route.wake_at < NEVER:
+                self._touch(route)
         return True
 
     def _accept_slowly(self, message: Message, size: int) -> None:

@@ -4,8 +4,8 @@ Time is an argument.
 
 A lane holds the unsent messages of one destination. Callers append to the inboxes of its routes;
 everything else here is called by the scheduler under its lock. Every accepted message of a lane is,
-at any time, in exactly one of: an inbox, the retries, the pieces of a split request, a group of an
-ordered lane, or a request in flight.
+at any time, in exactly one of: an inbox, a route's chunks, the retries, the pieces of a split
+request, a group of an ordered lane, or a request in flight.
 """
 
 from __future__ import annotations
@@ -15,114 +15,15 @@ import itertools
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from ._future import LOCK, PENDING, RUNNING, is_live
 from ._message import Chunk, Message, Route
+from ._request import Answer, Limits, Split
 from ._stats import Counters
 
 NEVER = math.inf
 _order = itertools.count()
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one request may carry; sizes in bytes as the service counts them."""
-
-    entries: int
-    bytes: int
-
-
-class Split:
-    """What is learnt from the pieces of one rejected request: one bad entry, or the whole lane?
-
-    The first rejection is cut into a single entry and two halves of the rest. When all three are
-    rejected alike, no entry is to blame and the splitting stops; as soon as one piece is accepted,
-    it goes on until the culprit stands alone. Pieces of pieces do not count, and they wait until
-    the first three have come back: where everything is rejected they would be many, for nothing.
-    """
-
-    __slots__ = ("_accepted", "_code", "_first", "_out", "_rejected")
-
-    def __init__(self, code: str, pieces: int = 3, first: Split | None = None) -> None:
-        self._code = code
-        self._first = self if first is None else first  # what the first three pieces share
-        self._accepted = False
-        self._rejected = 0
-        self._out = pieces if first is None else 0  # pieces that have not come back
-
-    def deeper(self) -> Split:
-        """What the pieces of a piece share."""
-        return Split(self._code, first=self._first)
-
-    def note_back(self) -> None:
-        """A piece has come back, whatever became of it, or will not be sent any more."""
-        self._out -= 1
-
-    @property
-    def may_go(self) -> bool:
-        """Whether these pieces may be sent."""
-        return self._first is self or self._first._out <= 0
-
-    def note_accepted(self) -> None:
-        """A piece was answered entry by entry."""
-        self._first._accepted = True
-
-    def note_rejected(self, code: str) -> None:
-        """A piece was rejected as a whole."""
-        if code != self._code:
-            self.note_accepted()  # it got further than its siblings: not the same cause
-        self._rejected += 1
-
-    @property
-    def hopeless(self) -> bool:
-        """True once both halves and a single entry were rejected alike and nothing was accepted."""
-        return not self._first._accepted and self._first._rejected >= 3
-
-
-class Request:
-    """Messages that travel together.
-
-    Attributes:
-        oldest: when the first of them was accepted.
-        expires: when the first of them ends, come what may: its deadline and ``grace`` seconds.
-        size: bytes, None where it was not counted yet.
-        groups: the message groups that are busy because of it; None where the lane keeps no order.
-    """
-
-    __slots__ = ("expires", "groups", "lane", "messages", "oldest", "size", "split")
-
-    def __init__(
-        self, lane: Lane, messages: list[Message], split: Split | None, grace: float
-    ) -> None:
-        self.lane = lane
-        self.messages = messages
-        self.split = split
-        self.size = lane.taken_size
-        self.groups = lane.groups_of(messages)
-        self.oldest = min([message.accepted for message in messages])
-        if len(lane.routes) == 1:
-            self.expires = self.oldest + lane.routes[0].delivery.timeout + grace
-        else:
-            self.expires = min(message.deadline for message in messages) + grace
-
-
-@dataclass(slots=True)
-class Answer:
-    """What the outcome of a request leaves to do.
-
-    Attributes:
-        retries: the messages to send again, each with the time it is due.
-        pieces: the parts of a rejected request, each to go alone and at once.
-        split: what those pieces share.
-        cautious: True after a time-out, False after a success, None where neither is known.
-    """
-
-    retries: list[tuple[Message, float]] = field(default_factory=list)
-    pieces: list[list[Message]] = field(default_factory=list)
-    split: Split | None = None
-    cautious: bool | None = None
 
 
 class Lane:
@@ -281,10 +182,7 @@ class Lane:
                 key=lambda chunks: chunks[0].accepted,
             )
             chunk = chunks[0]
-            others = [self._retries[0][2]] if self._retries else []
-            others += [route.inbox[0] for route in self.routes if route.inbox]
-            older = any(other.accepted < chunk.accepted for other in others)
-            if older and self._due_alone(now) <= now:
+            if self._is_due_before(chunk.accepted, now):
                 return None
             chunks.popleft()
             with LOCK.rlock:
@@ -293,6 +191,22 @@ class Lane:
                     self.taken_size = chunk.total
                     return chunk
         return None
+
+    def _is_due_before(self, accepted: float, now: float) -> bool:
+        """Whether a message that stands for itself is due, and older than ``accepted``."""
+        if self._retry_due() <= now and self._retries[0][2].accepted < accepted:
+            return True
+        for route in self.routes:
+            if inbox := route.inbox:
+                since = inbox[0].accepted
+                due = (
+                    len(inbox) >= self.limits.entries
+                    or since <= self.flush_until
+                    or since + route.delivery.linger <= now
+                )
+                if due and since < accepted:
+                    return True
+        return False
 
     def _take_each(self, now: float) -> list[Message]:
         batch: list[Message] = []
@@ -368,20 +282,23 @@ class Lane:
         with LOCK.rlock:
             while (oldest := self._oldest_queue()) is not None:
                 route, queue = oldest
-                message: Message = queue.popleft()
-                if type(message) is Chunk and message._phase == PENDING:  # one of its entries goes
+                message: Message = queue[0]
+                pending = message._phase == PENDING
+                if type(message) is Chunk and pending:  # one of its entries goes
                     route.inbox.extendleft(reversed(message.apart_locked()))
-                elif message._phase == PENDING:
+                queue.popleft()
+                if pending and type(message) is not Chunk:
                     return message
         return None
 
     def drain(self) -> list[Message]:
         """Remove and return everything that waits; after the last request, or in place of it."""
-        left = [message for message in self.waiting() if is_live(message)]
+        left = list(self._again())
         for route in self.routes:
-            route.inbox.clear()
-            route.chunks.clear()
             route.wake_at = 1  # who has a permit and no message here yet is to look after it
+            for queue in (route.inbox, route.chunks):
+                left += _emptied(queue)
+        left = [message for message in left if is_live(message)]
         self._retries.clear()
         self._pieces.clear()
         self._resent_deadline = NEVER
@@ -493,14 +410,6 @@ class Lane:
         return expired
 
 
-def cut(
-    messages: list[Message], split: Split | None, code: str
-) -> tuple[list[list[Message]], Split]:
-    """The pieces in which a rejected request of several messages goes again; what they share."""
-    if split is None:
-        first, rest = messages[:1], messages[1:]
-        middle = (len(rest) + 1) // 2
-        pieces = [piece for piece in (first, rest[:middle], rest[middle:]) if piece]
-        return pieces, Split(code, len(pieces))
-    middle = (len(messages) + 1) // 2
-    return [messages[:middle], messages[middle:]], split.deeper()
+def _emptied(queue: deque[Any]) -> list[Any]:
+    """All that was in a queue; what callers append meanwhile is among it, or stays there."""
+    return [queue.popleft() for _ in range(len(queue))]

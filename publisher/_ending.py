@@ -206,7 +206,7 @@ def _taken_apart_locked(
     for message, value in zip(messages, values, strict=True):
         if type(message) is not Chunk:
             parted.append((message, value))
-        elif end != WITHDRAWN or message._phase == PENDING:
+        elif end != WITHDRAWN or message._phase == PENDING or message.parts is not None:
             parted += [(part, value) for part in message.apart_locked()]
     return [message for message, _ in parted], [value for _, value in parted]
 

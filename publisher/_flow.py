@@ -91,10 +91,11 @@ class FlowControl:
             self.bytes += size
             return True
         with self._lock:
-            # Again no call in between: others may be on the unlocked way meanwhile.
+            # Again no call in between the comparisons of the counters and their change: others may
+            # be on the unlocked way meanwhile. Who wants room for many lets others pass.
             if (
                 not self._closed
-                and not self._queue
+                and not any(ticket.count <= count for ticket in self._queue)
                 and self.messages + count <= self.max_messages
                 and self.bytes + size <= self.max_bytes
             ):
@@ -114,7 +115,7 @@ class FlowControl:
         with self._lock:
             if self._closed:
                 return False
-            if not self._queue and self.take(size, count):
+            if self.take(size, count):
                 return True
             ticket = _Ticket(size, count)
             self._queue.append(ticket)
@@ -177,19 +178,20 @@ class FlowControl:
             return ticket.granted
 
     def _admit_locked(self) -> None:
-        """Let in who waits, first come first served, as far as there is room."""
-        while self._queue:
-            ticket = self._queue[0]
-            count = ticket.count
-            if self.messages + count > self.max_messages:
+        """Let in who waits, first come first served, as far as there is room.
+
+        But who wants room for many at once lets others pass.
+        """
+        for ticket in list(self._queue):
+            count, size = ticket.count, ticket.size
+            if self.messages + count <= self.max_messages and self.bytes + size <= self.max_bytes:
+                self.messages += count
+                self.bytes += size
+                ticket.granted = True
+                self._queue.remove(ticket)
+                ticket.gate.release()
+            elif count == 1:
                 break
-            if self.bytes + ticket.size > self.max_bytes:
-                break
-            self.messages += count
-            self.bytes += ticket.size
-            ticket.granted = True
-            self._queue.popleft()
-            ticket.gate.release()
         self._set_limit_locked()
 
     def _set_limit_locked(self) -> None:

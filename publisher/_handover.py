@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from ._batching import Request
+from ._request import Request
 
 
 class Seat:

@@ -229,9 +229,9 @@ class Chunk(Message):
     """Entries of one call that fill a request of their own: one message while they share one fate.
 
     An object for each entry is most of what a large ``put_records`` costs besides boto3's own
-    call. They are made by :meth:`apart`, as soon as anything but "all delivered at the first try"
-    becomes of the chunk. ``entry`` is then None, ``parts`` has the messages of the entries, and the
-    chunk itself has ended.
+    call. They are made by :meth:`apart_locked`, as soon as anything but "all delivered at the first
+    try" becomes of the chunk. ``entry`` is then None, ``parts`` has the messages of the entries,
+    and the chunk itself has ended.
     """
 
     __slots__ = ("batch", "count", "parts", "total")
@@ -252,21 +252,24 @@ class Chunk(Message):
     def apart_locked(self) -> list[BatchEntry]:
         """The messages of its entries, which go on in its place; the caller holds ``LOCK``.
 
-        None where it was delivered as a whole.
+        There are none where it was delivered as a whole.
         """
         if self.parts is None:
             if self.entry is None:
                 return []
             batch = self.batch
             assert batch is not None
-            self.parts = []
-            for entry in self.entry:
-                part = BatchEntry(self.route, entry, self.accepted, batch)
+            parts = [BatchEntry(self.route, entry, self.accepted, batch) for entry in self.entry]
+            for part in parts:
                 part._phase = self._phase
-                self.parts.append(part)
-            self.entry = self.batch = None
+            self.parts = parts  # all or, where a signal handler raises, none
             self._phase = FINISHED
+            self.entry = self.batch = None
         return self.parts
+
+    def __repr__(self) -> str:
+        state = "apart" if self.parts is not None else self._phase.lower()
+        return f"<Chunk at {id(self):#x} of {self.count} entries, {state}>"
 
 
 class BatchFuture(PublishFuture):

@@ -15,9 +15,10 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from ._batching import NEVER, Answer, Lane, Split
+from ._batching import NEVER, Lane
 from ._future import LOCK, PENDING, RUNNING, is_live
 from ._message import Message
+from ._request import Answer, Split
 
 _order = itertools.count()
 

@@ -20,9 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from . import _exit
-from ._batching import NEVER, Request
+from ._batching import NEVER
 from ._handover import Handover, Seat
 from ._hosts import check_host
+from ._request import Request
 
 if TYPE_CHECKING:
     from ._core import Core

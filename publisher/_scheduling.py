@@ -17,10 +17,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
 
-from ._batching import NEVER, Answer, Lane, Request
-from ._future import is_live
+from ._batching import NEVER, Lane
+from ._future import LOCK, is_live
 from ._message import Message
 from ._ordering import OrderedLane
+from ._request import Answer, Request
 from ._stats import Counters
 
 _order = itertools.count()
@@ -88,7 +89,8 @@ class Scheduler:
                 self.busy += 1
                 requests.append(request)
             turn = Turn(requests, self._take_expired(), self._overdue(now))
-            self.alarm = self._soonest()
+            # A lane whose oldest messages had ended already may have given nothing, and has more.
+            self.alarm = now if self._could_send() else self._soonest()
             return turn
 
     def complete(self, request: Request, answer: Answer, now: float) -> Turn:
@@ -111,9 +113,7 @@ class Scheduler:
             following = self._next(now)
             if following is None:
                 self.busy -= 1
-            wake = self._soonest() < self.alarm or (
-                self.busy < self._workers and any(self._may_send(ready) for ready in self._ready)
-            )
+            wake = self._soonest() < self.alarm or self._could_send()
             return Turn([] if following is None else [following], self._take_expired(), [], wake)
 
     def settled(self, messages: list[Message]) -> None:
@@ -167,7 +167,8 @@ class Scheduler:
                 self._expired += lane.drain()
             carried: list[Message] = []
             for request in self.in_flight:
-                carried += [message for message in request.messages if is_live(message)]
+                with LOCK.rlock:  # a worker may be taking a chunk apart
+                    carried += [message for message in request.messages if is_live(message)]
                 request.oldest = NEVER  # whenever it returns: nobody waits for that any more
             return self._take_expired(), self._leave(carried)
 
@@ -197,7 +198,7 @@ class Scheduler:
 
     def unresolved(self, until: float, lanes: list[Lane] | None = None) -> int:
         """How many messages accepted up to ``until`` are unresolved."""
-        with self.lock:
+        with self.lock, LOCK.rlock:  # a worker may be taking a chunk apart
             return sum(
                 message.count
                 for message in self._registered(lanes)
@@ -267,6 +268,9 @@ class Scheduler:
         share = max(1, self._workers // 2) if len(self._active) > 1 else self._workers
         return lane.in_flight < min(share, lane.capacity())
 
+    def _could_send(self) -> bool:
+        return self.busy < self._workers and any(map(self._may_send, self._ready))
+
     def _next(self, now: float) -> Request | None:
         for _ in range(len(self._ready)):
             lane = self._ready.popleft()
@@ -297,7 +301,8 @@ class Scheduler:
         overdue: list[Message] = []
         for request in self.in_flight:
             if request.expires <= now:
-                live = [message for message in request.messages if is_live(message)]
+                with LOCK.rlock:
+                    live = [message for message in request.messages if is_live(message)]
                 late = [message for message in live if message.deadline + self._grace <= now]
                 overdue += late
                 left = [message for message in live if message.deadline + self._grace > now]

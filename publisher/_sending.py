@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from ._batching import Answer, Limits, Request, cut
 from ._future import LOCK, RUNNING, is_live
 from ._message import Attempt, Chunk, Failure, Message
+from ._request import Answer, Limits, Request, cut
 from ._translation import entry_failure, lighten, malformed, whole_failure
 from .errors import DeliveryTimeout, retries_exhausted
 from .services import EntryError, Service, Verdict
@@ -299,10 +299,8 @@ def _reject(
         outcome.answer.cautious = True
     messages = [message for message in messages if is_live(message)]  # the others were given up
     if failure.final and sent_as != target.operation and target.change_to_single(failure.code):
-        for message in messages:
-            histories.add(message, failure, failure.request_id, split=True)
-            _wait_before_next(message, 0.0)
-            outcome.answer.retries.append((message, now))
+        _note_split(messages, failure, histories)
+        outcome.answer.retries += [(message, now) for message in messages]
         return
     split = request.split
     if split is not None:
@@ -310,19 +308,17 @@ def _reject(
     if verdict is Verdict.SPLIT:
         if split is None or not split.hopeless:
             outcome.answer.pieces, outcome.answer.split = cut(messages, split, failure.code)
-            for message in messages:
-                histories.add(message, failure, failure.request_id, split=True)
-                _wait_before_next(message, 0.0)
+            _note_split(messages, failure, histories)
             return
-        failure = Failure(
-            failure.code,
-            failure.text,
-            final=True,
-            unknown=failure.unknown,
-            error=error,
-            metadata=failure.metadata,
-        )
+        failure = replace(failure, final=True)
     _decide(request, [(message, failure) for message in messages], histories, outcome, now)
+
+
+def _note_split(messages: list[Message], failure: Failure, histories: _Histories) -> None:
+    """The messages go again at once, in other company; that is no try that a policy counts."""
+    for message in messages:
+        histories.add(message, failure, failure.request_id, split=True)
+        _wait_before_next(message, 0.0)
 
 
 def _decide(

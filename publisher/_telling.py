@@ -25,7 +25,7 @@ from ._message import Event, Failure, Message
 from .hooks import HOOK_METHODS, hook_methods, wants_context
 
 if TYPE_CHECKING:
-    from ._batching import Request
+    from ._request import Request
     from ._sending import Outcome, Target
     from .services import Service
 

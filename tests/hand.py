@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from publisher import services
-from publisher._batching import NEVER, Lane, Limits, Request
+from publisher._batching import NEVER, Lane
 from publisher._core import Core
 from publisher._message import Attempt, BatchFuture, Failure, Message, Route
 from publisher._options import Options, check_options
 from publisher._ordering import OrderedLane
+from publisher._request import Limits, Request
 from publisher._translation import exception_for
 from publisher.services import EntryError
 from publisher.services._targets import api_name

@@ -9,8 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from publisher import DeliveryTimeout, Event, PublisherClosed
-from publisher._batching import Limits
 from publisher._message import BatchFuture, Chunk
+from publisher._request import Limits
 from publisher.services import EntryError
 
 from .hand import Bench, Entry, Wire, delivered
@@ -238,3 +238,88 @@ def test_room_too_small_for_a_chunk_is_used_all_the_same() -> None:
     bench.hand.settle()
     assert ends(batch) == ["delivered"] * 4
     assert len(batch.entries) == 4
+
+
+def test_a_chunk_may_end_before_the_call_returns() -> None:
+    bench = Bench()
+    bench.hand.wake = bench.hand.settle  # type: ignore[method-assign]  # as at the end of a process
+    batch = bench.publish_many(bench.route(wire()), FOUR)
+    assert batch.done()
+    assert ends(batch) == ["delivered"] * 4
+    assert not batch.cancelled()
+
+
+def test_what_was_cancelled_before_it_does_not_hold_it_up() -> None:
+    bench = Bench()
+    one = wire()
+    route = bench.route(one)
+    assert bench.publish(route, "cancelled").cancel()
+    bench.clock.now += 1
+    batch = bench.publish_many(route, FOUR)
+    bench.hand.pass_time(0.5)
+    assert bench.hand.on_wire
+    bench.hand.settle()
+    assert ends(batch) == ["delivered"] * 4
+
+
+def test_many_cancelled_messages_hold_nobody_up() -> None:
+    bench = Bench(linger=0.1)
+    route = bench.route(wire())
+    for index in range(40):
+        assert bench.publish(route, str(index)).cancel()
+    live = bench.publish(route, "live")
+    bench.hand.pass_time(0.5)
+    assert bench.hand.on_wire
+    bench.hand.settle()
+    assert live.exception(0) is None
+
+
+def test_younger_messages_do_not_overtake_it() -> None:
+    def reply(one: Wire, entries: Sequence[Entry]) -> list[Any]:
+        return [
+            EntryError("InternalFailure", "no", False) if entry.name == "again" else {}
+            for entry in entries
+        ]
+
+    bench = Bench(max_workers=1)
+    one = wire(reply)
+    route = bench.route(one)
+    bench.publish(route, "again")
+    bench.hand.step()
+    bench.hand.work()  # it backs off
+    bench.clock.now += 0.001
+    batch = bench.publish_many(route, FOUR)
+    for index in range(4):
+        bench.clock.now += 0.001
+        bench.publish(route, str(index))
+    bench.hand.step()
+    bench.hand.work()
+    assert one.sent[1] == FOUR
+    assert batch.done()
+
+
+def test_the_caller_is_not_held_beyond_the_delivery_timeout() -> None:
+    bench = Bench(max_messages=8, max_workers=1, delivery_timeout=1)
+    bench.publish(bench.route(Wire("stuck")), "stuck")
+    bench.hand.step()
+    bench.hand.on_wire.clear()
+    began = bench.clock.now
+    batch = bench.publish_many(bench.route(wire()), FOUR * 50)
+    assert bench.clock.now - began <= 1
+    bench.hand.pass_time(30)
+    assert set(ends(batch)) <= {"BufferFull", "DeliveryTimeout"}
+
+
+def test_cancelling_reaches_entries_that_were_parted_meanwhile() -> None:
+    bench = Bench(max_workers=1)
+    bench.publish(bench.route(wire()), "on the wire")
+    bench.hand.step()
+    batch = bench.publish_many(bench.route(wire()), FOUR)
+    (chunk,) = batch.entries
+    dropped = bench.core.scheduler.evict_oldest()  # as drop_oldest does, on another thread
+    assert dropped is not None
+    chunk.cancel()
+    bench.core.settle([dropped], [None], "dropped", "buffer_full")
+    assert batch.done()
+    bench.hand.settle()
+    bench.assert_at_rest()

@@ -20,7 +20,7 @@ import tenacity
 from botocore.config import Config
 
 import publisher
-from publisher._batching import Limits
+from publisher._request import Limits
 from tests.hand import Bench, Entry, Wire, delivered
 from tests.servers import Answer, Endpoint, Error, Moto, Request
 from tests.servers.wire import shard_of

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from publisher import BufferFull, DeliveryTimeout, PublisherClosed
-from publisher._batching import Limits
+from publisher._request import Limits
 from publisher.services import EntryError
 
 from .hand import Bench, Wire, delivered

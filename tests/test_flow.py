@@ -106,6 +106,22 @@ def test_room_for_several_is_given_together(make: type[FlowControl]) -> None:
     assert (flow.messages, flow.bytes) == (0, 0)
 
 
+def test_who_wants_room_for_many_lets_others_pass(make: type[FlowControl]) -> None:
+    flow = make(4, 100)
+    assert flow.take(4, 4)
+    many = Caller(flow, 3, count=3)
+    one = Caller(flow, 1)
+    flow.release(1, 1)
+    assert one.done()
+    assert many.waits
+    flow.release(1, 1)
+    assert flow.take(1)
+    assert many.waits
+    flow.release(3, 3)
+    assert many.done()
+    assert flow.messages == 4
+
+
 def test_nobody_gets_past_those_who_wait(make: type[FlowControl]) -> None:
     flow = make(5, 10)
     flow.take(8)

@@ -29,9 +29,9 @@ from hypothesis.stateful import (
 )
 
 from publisher import BufferFull, Event, ForkedProcess, PublisherClosed, retry_policy
-from publisher._batching import Limits
 from publisher._future import LOCK, PublishFuture, is_live
 from publisher._message import Chunk, Message
+from publisher._request import Limits
 from publisher._sending import MalformedAnswer
 from publisher.services import EntryError
 

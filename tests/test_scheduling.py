@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import publisher
-from publisher._batching import NEVER, Limits
+from publisher._batching import NEVER
+from publisher._request import Limits
 from publisher._sending import Target
 from publisher.services import EntryError
 

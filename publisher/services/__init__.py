@@ -13,7 +13,7 @@ import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
-from .._batching import Limits
+from .._request import Limits
 from ..errors import InvalidMessage
 
 _MODULES = {"sns": "SNS", "kinesis": "Kinesis"}

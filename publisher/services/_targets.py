@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import NoCredentialsError
 
-from .._batching import Limits
 from .._message import Attempt, Failure
+from .._request import Limits
 from .._sending import MalformedAnswer
 from .._translation import exception_for
 from . import ACCESS_CODES, EntryError, NotMadeError, Service

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
-from .._batching import Limits
+from .._request import Limits
 from ..errors import InvalidMessage
 from . import Accepted, EntryError, Service, Verdict, check_str, missing, utf8_size, wrong_type
 

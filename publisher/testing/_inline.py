@@ -14,7 +14,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .._batching import NEVER, Request
+from .._batching import NEVER
+from .._request import Request
 
 if TYPE_CHECKING:
     from .._core import Core
