@@ -71,7 +71,8 @@ class Accepting(Ending):
         deadline = self.clock() + route.delivery.timeout
         limits = route.lane.limits
         at_once = limits.entries  # more would be long without a look at flow control
-        chunks = not route.lane.keeps_order and self.takes_chunks and not self.teller.hooks
+        chunks = self.takes_chunks and at_once > 1
+        chunks = chunks and not (route.lane.keeps_order or self.teller.hooks)
         for start in range(0, len(entries), at_once):
             now = self.clock()  # it may have been held
             some = entries[start : start + at_once]

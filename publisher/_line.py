@@ -17,6 +17,11 @@ from .services import EntryError, Service
 from .services._connection import Connection
 from .services._targets import BatchTarget, Call, CallTarget
 
+#: What answers, also those of single operations, say of an entry.
+_ABOUT_ENTRIES = {
+    *("Records", "FailedRecordCount", "Successful", "Failed"),
+    *("MessageId", "SequenceNumber", "ShardId"),
+}
 #: Idle destinations are forgotten beyond so many of one client; their counts stay.
 MAX_ROUTES = 1_000
 
@@ -151,5 +156,4 @@ def batch_response(service: Service, context: Any, batch: BatchFuture) -> Any:
 
 def _kept(answer: Mapping[str, Any]) -> dict[str, Any]:
     """What of an answer is not about its entries."""
-    about = ("Records", "FailedRecordCount", "Successful", "Failed")
-    return {key: value for key, value in answer.items() if key not in about}
+    return {key: value for key, value in answer.items() if key not in _ABOUT_ENTRIES}

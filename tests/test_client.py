@@ -618,10 +618,15 @@ def test_single_operations_where_the_batch_twin_is_refused(
             for future in futures:
                 assert future.result(SOON)["ResponseMetadata"]["HTTPStatusCode"] == 200
             publish(ours, "later").result(SOON)
+            many = publish_all(ours, ["a", "b"]).result(SOON)
+        assert set(many) - {"FailedRecordCount", "EncryptionType", "Failed"} == {
+            "Successful" if service == "sns" else "Records",
+            "ResponseMetadata",
+        }
         lines = [record for record in caplog.records if record.levelno >= logging.WARNING]
         assert len(lines) == 1
         assert permission in lines[0].getMessage()
-    assert sorted(texts(endpoint.stored())) == sorted([*map(str, range(15)), "later"])
+    assert sorted(texts(endpoint.stored())) == sorted([*map(str, range(15)), "later", "a", "b"])
     assert endpoint.requests[-1].operation != twin
     assert set(codes(futures[0])) == {code, None}
     assert futures[0].attempts[0].split
