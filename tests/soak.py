@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import publisher
 from tests.servers import HTML, Answer, Endpoint, Entry, Error, Request
@@ -137,45 +138,74 @@ class Report:
         )
 
 
+class Load:
+    """Publishes from eight threads, each its share of `messages` evenly over `seconds`."""
+
+    def __init__(self, mine: publisher.Publisher, seconds: float, messages: int, url: str) -> None:
+        keys = {"region_name": "us-east-1", "endpoint_url": url}
+        self.sns = mine.client("sns", **keys)
+        self.kinesis = mine.client("kinesis", **keys)
+        self.seconds = seconds
+        self.share = messages // THREADS
+        self.accepted = [0] * THREADS
+        self.failed: list[str] = []
+        self._turn = threading.Event()  # never set: a clock to wait on
+        self._began = time.monotonic()
+        # SNS is slower by its nature: one in eight.
+        runs = [self._sns, self._many, *[self._kinesis] * (THREADS - 2)]
+        self.threads = [
+            threading.Thread(target=run, args=(number,)) for number, run in enumerate(runs)
+        ]
+        for thread in self.threads:
+            thread.start()
+
+    def _sns(self, number: int) -> None:
+        for i in range(self.share):
+            text = self._next(number, i)
+            self._look(i, self.sns.publish(TopicArn=TOPIC, Message=text))
+
+    def _kinesis(self, number: int) -> None:
+        for i in range(self.share):
+            text = self._next(number, i)
+            data = text.encode()
+            self._look(i, self.kinesis.put_record(StreamName=STREAM, Data=data, PartitionKey=text))
+
+    def _many(self, number: int) -> None:
+        """The same by put_records, two full requests and a rest at once."""
+        for start in range(0, self.share, 1_200):
+            some = range(start, min(start + 1_200, self.share))
+            texts = [self._next(number, i) for i in some]
+            records: list[Any] = [{"Data": text.encode(), "PartitionKey": text} for text in texts]
+            future = self.kinesis.put_records(StreamName=STREAM, Records=records)
+            self._look(0, future)
+            if future.done() and (lost := future.result()["FailedRecordCount"]):
+                self.failed.append(f"{lost} records of a put_records")
+
+    def _next(self, number: int, i: int) -> str:
+        """The next message, when it is its turn."""
+        ahead = self._began + self.seconds * i / self.share - time.monotonic()
+        if ahead > 0.01:
+            self._turn.wait(ahead)
+        self.accepted[number] += 1
+        return f"{number}:{i}"
+
+    def _look(self, i: int, future: publisher.PublishFuture) -> None:
+        if i % 1000 == 0:
+            try:
+                future.result(60)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the report has it
+                self.failed.append(repr(error))
+
+
 def soak(seconds: float, messages: int, url: str, samples: int = 40) -> Report:
-    """Publishes `messages` evenly over `seconds`."""
+    """Publishes `messages` evenly over `seconds`, and watches the process."""
     mine = publisher.Publisher(
         delivery_timeout=120, max_block=None, retry=publisher.retry_policy(), close_timeout=60
     )
-    keys = {"region_name": "us-east-1", "endpoint_url": url}
-    sns = mine.client("sns", **keys)
-    kinesis = mine.client("kinesis", **keys)
-    began = time.monotonic()
-    turn = threading.Event()  # never set: a clock to wait on
-    per_thread = messages // THREADS
-    failed: list[str] = []
-    accepted = [0] * THREADS
-
-    def publish(number: int) -> None:
-        for i in range(per_thread):
-            ahead = began + seconds * i / per_thread - time.monotonic()
-            if ahead > 0.01:
-                turn.wait(ahead)
-            text = f"{number}:{i}"
-            if number == 0:  # SNS is slower by its nature: one in eight
-                future = sns.publish(TopicArn=TOPIC, Message=text)
-            else:
-                future = kinesis.put_record(
-                    StreamName=STREAM, Data=text.encode(), PartitionKey=text
-                )
-            accepted[number] += 1
-            if i % 1000 == 0:
-                try:
-                    future.result(60)
-                except Exception as error:  # noqa: BLE001 - whatever it is, the report has it
-                    failed.append(repr(error))
-
-    threads = [threading.Thread(target=publish, args=(number,)) for number in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    readings = _watch(threads, seconds, samples)
+    load = Load(mine, seconds, messages, url)
+    readings = _watch(load.threads, seconds, samples)
     ledger = mine.close(60)
-    return Report(sum(accepted), ledger, readings, errors=failed[:5])
+    return Report(sum(load.accepted), ledger, readings, errors=load.failed[:5])
 
 
 def _watch(threads: list[threading.Thread], seconds: float, samples: int) -> list[Reading]:
