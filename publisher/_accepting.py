@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from types import CodeType
 from typing import Any
 
 from ._batching import NEVER
 from ._ending import DROPPED, Ending, build_full
+from ._future import RUNNING
 from ._message import BatchEntry, BatchFuture, Chunk, Message, Route
 from ._options import Options
+from ._reentrance import ENTRIES, reentered
 from .errors import BufferFull, InvalidMessage, PublisherClosed
 
 logger = logging.getLogger("publisher")
@@ -184,7 +185,7 @@ class Accepting(Ending):
             on_full = self.options.on_full
             if on_full == "raise":
                 raise BufferFull(self._full_text())
-            if on_full == "drop_oldest" and flow.waiting and not _reentered():
+            if on_full == "drop_oldest" and flow.waiting and not reentered():
                 # Callers of put_records are held: each permit that is given back would go to them.
                 admitted = flow.take_by_force(size, self._drop_oldest)
             elif on_full == "drop_oldest":
@@ -245,13 +246,22 @@ class Accepting(Ending):
         if self.teller.watches:
             self.teller.accepted(message, size, entered=False)
         if self.flow.closed:  # while the entries of a batch waited for room
-            self.settle([message], [self._closed_error()], DROPPED, "closed", permits=False)
+            value: Any = self._closed_error()
+            reason = "closed"
         else:
-            value = (build_full, self._full_text(), None)
-            self.settle([message], [value], DROPPED, "buffer_full", permits=False)
+            value, reason = (build_full, self._full_text(), None), "buffer_full"
+
+        def end(_: object = None) -> None:
+            self.settle([message], [value], DROPPED, reason, permits=False)
+
+        if reentered():  # what it interrupted may hold what another thread waits for under LOCK
+            message._phase = RUNNING  # not to be cancelled: it has no permit to give back
+            self.runtime.call([(end, None)])
+        else:
+            end()
 
     def _drop_oldest(self) -> bool:
-        if _reentered():
+        if reentered():
             return False
         message = self.scheduler.evict_oldest()
         if message is None:
@@ -288,28 +298,9 @@ def _may_block() -> bool:
     asyncio = sys.modules.get("asyncio")  # where nobody imported it no loop runs
     if asyncio is not None and asyncio._get_running_loop() is not None:
         return False
-    return not _reentered()
+    return not reentered()
 
 
-def _reentered() -> bool:
-    """True if this thread was in a call of ours already.
-
-    What interrupted it may hold any lock of ours.
-    """
-    frame: Any = sys._getframe(1)
-    entered = False
-    while frame is not None:
-        if frame.f_code in ENTRIES:
-            if entered:
-                return True
-            entered = True
-        frame = frame.f_back
-    return False
-
-
-#: The calls of ours within which a signal handler or a finaliser may find itself.
-ENTRIES: set[CodeType] = {
-    Accepting.accept.__code__,
-    Accepting.accept_batch.__code__,
-    Accepting.settle.__code__,
-}
+ENTRIES.update(
+    call.__code__ for call in (Accepting.accept, Accepting.accept_batch, Accepting.settle)
+)

@@ -15,12 +15,13 @@ from collections.abc import Callable, Mapping, MutableMapping
 from functools import partial
 from typing import Any
 
-from ._accepting import ENTRIES, Accepting
+from ._accepting import Accepting
 from ._batching import NEVER, Lane
 from ._ending import DELIVERED, FAILED, expired, overdue
 from ._flow import FlowControl
 from ._losses import Losses
 from ._options import Delivery, Options
+from ._reentrance import ENTRIES
 from ._request import Request
 from ._scheduling import Scheduler, Turn
 from ._sending import Outcome, perform

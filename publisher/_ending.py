@@ -20,6 +20,7 @@ from ._future import (
 )
 from ._losses import Losses, code_of
 from ._message import BatchEntry, BatchFuture, Chunk, Message
+from ._reentrance import entered
 from ._scheduling import Scheduler
 from ._sending import Target, timed_out
 from ._stats import Account
@@ -175,6 +176,8 @@ class Ending:
         """What ``future.cancel()`` does."""
         if LOCK.rlock._is_owned():  # type: ignore[attr-defined]  # RLocks have it since Python 2
             return False  # a signal handler or finaliser interrupted an end, perhaps this one
+        if entered():
+            return False  # what it interrupted may hold what another thread waits for under LOCK
         return bool(self.settle([message], [None], WITHDRAWN))
 
     def _abandon(self) -> int:

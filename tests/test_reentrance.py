@@ -33,7 +33,8 @@ COMMON = """
         flow = publisher._default._core.flow
         assert total.accepted == ends + total.outstanding, total
         assert total.outstanding == 0, total
-        assert (flow.messages, flow.bytes, flow.waiting) == (0, 0, 0), flow
+        left = (flow.messages, flow.bytes, flow.waiting)
+        assert left == (0, 0, 0), left
         assert total.accepted == len(futures), (total, len(futures))
         assert all(future.done() for future in futures)
         kept = sum(not f.cancelled() and f.exception() is None for f in futures)
