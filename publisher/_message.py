@@ -205,14 +205,7 @@ class BatchEntry(Message):
     __slots__ = ("batch",)
 
     def __init__(self, route: Route, entry: Any, accepted: float, batch: BatchFuture) -> None:
-        # All of it here, without a call: there are many of them.
-        self._phase = PENDING
-        self._value = None
-        self._watch = None
-        self.route = route
-        self.entry = entry
-        self.accepted = accepted
-        self.history = ()
+        super().__init__(route, entry, accepted)
         self.batch: BatchFuture | None = batch  # until it ends
 
     def _outcome(self, timeout: float | None) -> BaseException | Response:

@@ -214,8 +214,9 @@ def test_what_found_no_room_in_time_is_a_failed_entry(endpoint: Endpoint) -> Non
         _,
         gate,
     ):
+        patient = sns.with_options(delivery_timeout=2)
         watch = Watch()
-        future = publish_all(sns, [f"{i}" for i in range(5)])
+        future = publish_all(patient, [f"{i}" for i in range(5)])  # room for two, and no more
         assert watch.seconds < SOON
         gate.set()
         response = future.result(SOON)

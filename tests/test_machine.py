@@ -35,7 +35,7 @@ from publisher._request import Limits
 from publisher._sending import MalformedAnswer
 from publisher.services import EntryError
 
-from .hand import Bench, Entry, Wire
+from .hand import Bench, Entry, Wire, on_another_thread
 
 FAULTS = ("ok", "ok", "ok", "some", "throttled", "lost", "stored", "malformed", "refused")
 CODES = ("InternalFailure", "Throttling", "InvalidParameter")
@@ -97,7 +97,7 @@ class Faulty(Wire):
     def answer(self, entries: Sequence[Entry]) -> list[Any]:
         (kind, mask, code), meanwhile = self.machine.next_reply()
         for action in meanwhile:
-            action()
+            on_another_thread(action)
         if kind == "throttled":
             raise error("Throttling")
         if kind == "refused":

@@ -187,7 +187,7 @@ class Inline:
         taken: list[bool] = []
 
         def take(_: bool) -> bool:
-            if flow.take(size):
+            if flow.take(size, count):
                 taken.append(True)
             return bool(taken) or flow.closed
 
