@@ -48,6 +48,57 @@ def test_every_alert_asks_for_what_is_exposed(exposed: set[str]) -> None:
     assert asked(rules) <= exposed
 
 
+def test_no_loss_is_missing_from_the_sum(tmp_path: Path) -> None:
+    """A series begins with its first loss, which increase() alone does not see."""
+    panels = json.loads((OPS / "dashboard.json").read_text())["panels"]
+    (query,) = (
+        panel["targets"][0]["expr"] for panel in panels if panel["title"] == "Lost in this range"
+    )
+    assert query.count("or vector(0)") == 2  # a process that lost nothing has no series of failures
+    for name in ("job", "service", "destination"):
+        query = query.replace(f"${name}", ".*")
+    query = query.replace("$__range", "10m")
+    failed = 'publisher_failed_total{destination="orders",code="%s"}'
+    series = {
+        failed % "Throttling": "5x20 5+1x3 8x60",  # 3 in the range
+        failed % "NotFound": "_x30 7x60",  # 7: its first sample is in the range
+        failed % "Old": "4x90",
+        'publisher_dropped_total{destination="orders",reason="expired"}': "0x25 2x60",  # 2
+    }
+    cases = tmp_path / "cases.yml"
+    cases.write_text(
+        json.dumps(
+            {
+                "evaluation_interval": "15s",
+                "tests": [
+                    {
+                        "interval": "15s",
+                        "input_series": [
+                            {"series": name, "values": values}
+                            for name, values in series.items()
+                            if chosen in name
+                        ],
+                        "promql_expr_test": [
+                            {
+                                "expr": query,
+                                "eval_time": "12m",
+                                "exp_samples": [{"labels": "{}", "value": value}],
+                            }
+                        ],
+                    }
+                    for chosen, value in (("", 12), ("NotFound", 7), ("dropped", 2), ("Old", 0))
+                ],
+            }
+        )
+    )
+    promtool = shutil.which("promtool")
+    if promtool is not None:
+        done = subprocess.run(
+            [promtool, "test", "rules", str(cases)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_promtool_agrees() -> None:
     promtool = shutil.which("promtool")
     if promtool is not None:  # a check on top, where Prometheus is installed

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -235,6 +239,39 @@ def test_ctrl_c_drains_and_reports(endpoint: Endpoint) -> None:
     delivered = endpoint.count("kinesis")
     assert f"accepted {delivered:,} = delivered {delivered:,}".encode() in out
     assert b"Traceback" not in errors
+
+
+def test_a_terminal_sees_progress_and_the_ledger(endpoint: Endpoint, tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    path.write_bytes(b"".join(b"%d\n" % n for n in range(1500)))
+    terminal, inside = pty.openpty()
+    fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    command = [sys.executable, "-m", "publisher", "send", "--endpoint-url", endpoint.url]
+    process = subprocess.Popen(
+        [*command, "--stream", STREAM, str(path)],
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        env={**os.environ, "TERM": "xterm-256color", "PYTHONWARNINGS": "error"},
+    )
+    os.close(inside)
+    seen = b""
+    try:
+        while select.select([terminal], [], [], SOON)[0]:
+            try:
+                seen += os.read(terminal, 65536)
+            except OSError:  # as Linux says that nobody has it open any more
+                break
+        assert process.wait(SOON) == 0, seen
+    finally:
+        process.kill()
+        process.wait()
+        os.close(terminal)
+    assert "━".encode() in seen  # the bar
+    assert b"1,500 delivered, 0 lost, 0 retries" in seen
+    assert b"accepted 1,500 = delivered 1,500" in seen
+    assert seen.endswith(b"\r\n")
+    assert seen.count(b"\x1b[?25l") == seen.count(b"\x1b[?25h")  # the cursor is shown again
 
 
 def test_no_more_is_read_than_the_buffer_holds_and_a_second_ctrl_c_abandons(
