@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ logger = logging.getLogger("publisher")
 
 #: Messages accepted within so many seconds of each other have the same time of acceptance, where no
 #: order depends on it.
-_MOMENT = 5e-5
+_MOMENT = 2e-4
 _CHUNK_WAITS = 0.05  # seconds; a request takes about as long
 
 
@@ -48,7 +49,21 @@ class Accepting(Ending):
         else:
             self.moment = now
         message = Message(route, entry, now)
-        if not self._enter(route, (message,), size):
+        # The usual way in: nothing is full, closed, or wants to be told. Under the GIL nothing
+        # comes between the comparison and the extension of the inbox, for there is no call between
+        # them: no lock, and no state in which a signal handler or Ctrl-C could leave a permit
+        # without its message.
+        flow = self.flow
+        if flow.messages < flow.limit and flow.bytes + size <= flow.max_bytes:
+            counters = route.lane.counters
+            flow.messages += 1
+            flow.bytes += size
+            counters.accepted += 1
+            counters.accepted_bytes += size
+            route.inbox.append(message)
+            if len(route.inbox) >= route.wake_at:
+                self._touch(route)
+        else:
             self._accept_slowly(message, size)
         return message
 
@@ -82,7 +97,7 @@ class Accepting(Ending):
             if chunks and len(some) == at_once and total <= limits.bytes:
                 chunk = Chunk(route, some, total, now, batch)
                 batch.chunks.append(chunk)  # first: it may end before this call goes on
-                if self._enter_chunk(route, chunk):
+                if self._enter(route, route.chunks, (chunk,), len(some), total):
                     continue
                 if self._enter_chunk_slowly(route, chunk, deadline):
                     continue
@@ -90,14 +105,15 @@ class Accepting(Ending):
                 now = self.clock()
             made = [BatchEntry(route, entry, now, batch) for entry in some]
             batch.chunks += made
-            if not self._enter(route, made, total):
+            if not self._enter(route, route.inbox, made, len(made), total):
                 for message, size in zip(made, made_sizes, strict=True):
                     self._accept_entry(message, size, deadline)
         return batch
 
     def _accept_entry(self, message: Message, size: int, deadline: float) -> None:
         """One entry where not all of them got in together."""
-        if self._enter(message.route, (message,), size):
+        route = message.route
+        if self._enter(route, route.inbox, (message,), 1, size):
             return
         if self.flow.take(size) or self._wait_for_room(size, deadline - self.clock()):
             self._append_told(message, size)
@@ -113,41 +129,23 @@ class Accepting(Ending):
         else:
             self.runtime.wake()
 
-    def _enter(self, route: Route, messages: Sequence[Message], size: int) -> bool:
-        """The usual way in: nothing is full, closed, or wants to be told.
+    def _enter(
+        self, route: Route, inbox: deque[Any], messages: Sequence[Message], count: int, size: int
+    ) -> bool:
+        """The same usual way in as in accept(), for what has to go in together.
 
-        False if something is unusual; then none of the messages, ``size`` bytes together, is in.
-
-        Under the GIL nothing comes between the comparison and the extension of the inbox, for
-        there is no call between them: no lock, and no state in which a signal handler or Ctrl-C
-        could leave a permit without its message.
+        False if something is unusual; then none of the messages, ``count`` of them and ``size``
+        bytes together, is in.
         """
         flow = self.flow
         counters = route.lane.counters
-        count = len(messages)
         if flow.messages + count <= flow.limit and flow.bytes + size <= flow.max_bytes:
             flow.messages += count
             flow.bytes += size
             counters.accepted += count
             counters.accepted_bytes += size
-            route.inbox.extend(messages)
-            if len(route.inbox) >= route.wake_at:
-                self._touch(route)
-            return True
-        return False
-
-    def _enter_chunk(self, route: Route, chunk: Chunk) -> bool:
-        """The same for a chunk, which is due at once."""
-        flow = self.flow
-        counters = route.lane.counters
-        count, size = chunk.count, chunk.total
-        if flow.messages + count <= flow.limit and flow.bytes + size <= flow.max_bytes:
-            flow.messages += count
-            flow.bytes += size
-            counters.accepted += count
-            counters.accepted_bytes += size
-            route.chunks.append(chunk)
-            if route.wake_at < NEVER:
+            inbox.extend(messages)
+            if max(count, len(route.inbox)) >= route.wake_at:
                 self._touch(route)
             return True
         return False

@@ -17,7 +17,6 @@ _ADDRESS = ("StreamName", "StreamARN", "StreamId")
 _SHARD = re.compile(r"shardId-\d{1,20}")
 _SEQUENCE = operator.itemgetter("SequenceNumber")
 _TABLE = frozenset({"Data", "PartitionKey", "ExplicitHashKey", *_ADDRESS})
-_USUAL = ("Data", "PartitionKey", "StreamName")
 _RECORD = frozenset({"Data", "PartitionKey", "ExplicitHashKey"})
 
 
@@ -46,10 +45,13 @@ class Kinesis(Service):
         return found.group() if found else ""
 
     def accept(self, params: Mapping[str, Any]) -> Accepted | None:
-        if len(params) == 3:
-            data, key, stream = map(params.get, _USUAL)
-            if type(stream) is str and (size := _usual_size(data, key)):
-                return stream, (data, key), size
+        if len(params) == 3 and "Data" in params and "PartitionKey" in params:
+            # A record as most are: bytes and an ASCII key.
+            data, key, stream = params["Data"], params["PartitionKey"], params.get("StreamName")
+            if type(data) is bytes and type(key) is str and type(stream) is str and key.isascii():
+                size = len(data) + len(key)
+                if 0 < len(key) <= MAX_KEY and size <= self.max_message:
+                    return stream, (data, key), size
         if not params.keys() <= _TABLE or "PartitionKey" not in params:
             return None  # botocore's model decides: a record without a key is allowed since 2026
         entry, size = self._entry(params, "put_record")
@@ -212,14 +214,6 @@ class Kinesis(Service):
                 )
             return (data, key, hash_key), size
         return (data, key), size
-
-
-def _usual_size(data: Any, key: Any) -> int:
-    """Bytes of a record as most are, bytes and an ASCII key; 0 for one to look at more closely."""
-    if type(data) is not bytes or type(key) is not str or not key.isascii():
-        return 0
-    size = len(data) + len(key)
-    return size if 0 < len(key) <= MAX_KEY and size <= Kinesis.max_message else 0
 
 
 def _usual_records(records: Sequence[Any]) -> tuple[Sequence[Any], Sequence[int]] | None:
