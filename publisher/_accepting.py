@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ._batching import NEVER
+from ._batching import NEVER, Lane
 from ._ending import DROPPED, Ending, build_full
 from ._future import RUNNING
 from ._message import BatchEntry, BatchFuture, Chunk, Message, Route
@@ -60,9 +60,13 @@ class Accepting(Ending):
             flow.bytes += size
             counters.accepted += 1
             counters.accepted_bytes += size
-            route.inbox.append(message)
-            if len(route.inbox) >= route.wake_at:
+            try:
+                route.inbox.append(message)
+                if len(route.inbox) >= route.wake_at:
+                    self._touch(route)
+            except BaseException:  # Ctrl-C: somebody has to look at it all the same
                 self._touch(route)
+                raise
         else:
             self._accept_slowly(message, size)
         return message
@@ -120,10 +124,20 @@ class Accepting(Ending):
         else:
             self._turn_away(message, size)
 
+    def hurry(self, lanes: list[Lane] | None = None) -> float:
+        """What was accepted up to now lingers no longer: in these lanes, or in all; returns now."""
+        now = self.clock()
+        self.moment = -NEVER  # what comes from here on was accepted later
+        if lanes is None:
+            self.scheduler.flush(now)
+        else:
+            self.scheduler.flush_lanes(lanes, now)
+        return now
+
     def _touch(self, route: Route) -> None:
         route.wake_at = NEVER
         self.started = True
-        self.scheduler.touched.append(route.lane)
+        self.scheduler.touched.append((route,))
         if self.stopped:  # closed between the permit and the inbox
             self._abandon()
         else:
@@ -144,9 +158,13 @@ class Accepting(Ending):
             flow.bytes += size
             counters.accepted += count
             counters.accepted_bytes += size
-            inbox.extend(messages)
-            if max(count, len(route.inbox)) >= route.wake_at:
+            try:
+                inbox.extend(messages)
+                if max(count, len(route.inbox)) >= route.wake_at:
+                    self._touch(route)
+            except BaseException:
                 self._touch(route)
+                raise
             return True
         return False
 
@@ -226,9 +244,7 @@ class Accepting(Ending):
     def _wait_for_room(self, size: int, timeout: float | None, count: int = 1) -> bool:
         if (timeout is not None and timeout <= 0) or not _may_block():
             return False
-        self.scheduler.flush(
-            self.clock()
-        )  # with the buffer full there is no better company to wait for
+        self.hurry()  # with the buffer full there is no better company to wait for
         self.runtime.wake()
         return bool(self.runtime.wait_for_room(size, timeout, count))
 

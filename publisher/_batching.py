@@ -23,6 +23,7 @@ from ._request import Answer, Limits, Split
 from ._stats import Counters
 
 NEVER = math.inf
+_MAX_ROUTES = 100
 _order = itertools.count()
 
 
@@ -83,6 +84,19 @@ class Lane:
         route = Route(self, delivery)
         self.routes.append(route)  # two callers at once may each add one: both are looked at
         return route
+
+    def forget_routes(self) -> None:
+        """Let go of empty routes where there are many: views with ever other options made them.
+
+        One that is used again joins again; see ``Scheduler.touched``.
+        """
+        if len(self.routes) <= _MAX_ROUTES:
+            return
+        for route in list(self.routes):
+            if not (route.inbox or route.chunks or route.backlog):
+                route.wake_at = 1  # first: from here on who appends wakes us
+                if not (route.inbox or route.chunks):
+                    self.routes.remove(route)
 
     def is_idle(self) -> bool:
         """True when nothing waits here and nothing is in flight."""

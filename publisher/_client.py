@@ -116,8 +116,7 @@ class Client:
         route = self._routes.get((operation,))
         if route is None:
             # A call has nothing to wait for: it can share a request with no other.
-            delivery = self._delivery(core)
-            delivery = Delivery(0.0, delivery.timeout, delivery.policy)
+            delivery = core.delivery(self._service.name, {**self._changes, "linger": 0.0})
             route = self._remember((operation,), line.call_lane(operation), delivery)
         return core.accept(route, Call(size, _copied(params)), size)
 

@@ -31,6 +31,9 @@ from .errors import PublisherClosed
 
 logger = logging.getLogger("publisher")
 
+#: Sets of delivery options that are remembered, so that equal ones share their inboxes.
+_MAX_DELIVERIES = 1_000
+
 
 class Core(Accepting):
     """The parts of a publisher, composed.
@@ -168,12 +171,7 @@ class Core(Accepting):
         Returns:
             how many of those messages are still unresolved.
         """
-        until = self.clock()
-        self.moment = -NEVER  # what comes from here on was accepted later
-        if lanes is None:
-            self.scheduler.flush(until)
-        else:
-            self.scheduler.flush_lanes(lanes, until)
+        until = self.hurry(lanes)
         self.runtime.wake_if_started()
         gate = threading.Lock()
         gate.acquire()
@@ -223,6 +221,8 @@ class Core(Accepting):
         key = (service, *sorted(changes.items(), key=lambda pair: pair[0]))
         found = self._deliveries.get(key)
         if found is None:
+            if len(self._deliveries) >= _MAX_DELIVERIES:
+                self._deliveries.clear()
             found = self._deliveries.setdefault(key, self.options.delivery(service, **changes))
         return found
 

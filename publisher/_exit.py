@@ -122,7 +122,7 @@ def _drain(cores: list[Core]) -> None:
     process.draining += 1
     try:
         for core in cores:  # all of them at once: each goes on while we wait for another
-            core.scheduler.flush(core.clock())
+            core.flush(0)
         for core in cores:
             core.flush(left(core))
             core.runtime.wait_for_calls(left(core))

@@ -1,13 +1,13 @@
 """Flow control: how many messages and bytes are accepted and not yet resolved.
 
-A permit is taken in :meth:`FlowControl.take` and given back in :meth:`FlowControl.release`, which
-hands it straight on to the first caller that waits, if there is one. Nothing else touches the
-counters.
+A permit is taken here, or by the usual way in of :mod:`._accepting`, and given back in
+:meth:`FlowControl.release`, which hands it straight on to the first caller that waits, if there is
+one. Nothing else touches the counters.
 
-The usual way through ``take`` is a comparison and two additions with no call between them, so that
-under the GIL nothing can come between: no lock, nothing for a signal handler to be caught in.
-Whatever is unusual (full, closed, somebody waiting already, no GIL) lowers ``limit`` and so sends
-every caller through the lock.
+The usual way is a comparison and two additions with no call between them, so that under the GIL
+nothing can come between: no lock, nothing for a signal handler to be caught in. Whatever is unusual
+(full, closed, somebody waiting already, no GIL) lowers ``limit`` and so sends every caller through
+the lock.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ class FlowControl:
         self._always_lock = always_lock or not HAS_GIL
         self._closed = False
         self._queue: deque[_Ticket] = deque()
-        # Guards _queue, _closed and limit, and every change of the counters but the unlocked one in
-        # take(). Re-entrant: a signal handler that publishes may find it held by the thread it
+        # Guards _queue, _closed and limit, and every change of the counters but that of the usual
+        # way in. Re-entrant: a signal handler that publishes may find it held by the thread it
         # interrupted.
         self._lock = threading.RLock()
-        #: take() goes without the lock while ``messages`` is below this; -1 sends everybody through
+        #: The usual way in is open while ``messages`` is below this; -1 sends everybody through
         #: it.
         self.limit = -1 if self._always_lock else max_messages
 
@@ -112,15 +112,16 @@ class FlowControl:
             timeout: seconds; None: without bound.
             count: of the messages.
         """
-        with self._lock:
-            if self._closed:
-                return False
-            if self.take(size, count):
-                return True
-            ticket = _Ticket(size, count)
-            self._queue.append(ticket)
-            self._set_limit_locked()
+        ticket = _Ticket(size, count)
         try:
+            with self._lock:
+                if self._closed:
+                    return False
+                if self.take(size, count):
+                    ticket.granted = True
+                    return True
+                self._queue.append(ticket)
+                self._set_limit_locked()
             ticket.gate.acquire(
                 timeout=-1 if timeout is None else min(timeout, threading.TIMEOUT_MAX)
             )
@@ -139,12 +140,12 @@ class FlowControl:
         ``make_room`` ends another message; it returns False where there is none to end.
         """
         ticket = _Ticket(size)
-        with self._lock:
-            if self._closed:
-                return False
-            self._queue.appendleft(ticket)
-            self._admit_locked()
         try:
+            with self._lock:
+                if self._closed:
+                    return False
+                self._queue.appendleft(ticket)
+                self._admit_locked()
             while not (ticket.granted or self._closed) and make_room():
                 pass
         except BaseException:

@@ -13,15 +13,10 @@ from ._future import CANCELLED
 from ._message import BatchFuture, Chunk
 from ._ordering import OrderedLane
 from ._sending import error_named, failure_of
-from .services import EntryError, Service
+from .services import ABOUT_ENTRIES, EntryError, Service
 from .services._connection import Connection
 from .services._targets import BatchTarget, Call, CallTarget
 
-#: What answers, also those of single operations, say of an entry.
-_ABOUT_ENTRIES = {
-    *("Records", "FailedRecordCount", "Successful", "Failed"),
-    *("MessageId", "SequenceNumber", "ShardId"),
-}
 #: Idle destinations are forgotten beyond so many of one client; their counts stay.
 MAX_ROUTES = 1_000
 
@@ -156,4 +151,4 @@ def batch_response(service: Service, context: Any, batch: BatchFuture) -> Any:
 
 def _kept(answer: Mapping[str, Any]) -> dict[str, Any]:
     """What of an answer is not about its entries."""
-    return {key: value for key, value in answer.items() if key not in _ABOUT_ENTRIES}
+    return {key: value for key, value in answer.items() if key not in ABOUT_ENTRIES}

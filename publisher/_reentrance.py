@@ -12,7 +12,7 @@ from concurrent import futures
 from types import CodeType
 from typing import Any
 
-from ._future import PublishFuture
+from ._future import LOCK, PublishFuture
 
 #: Where a thread may hold a lock of ours, or that of a future.
 ENTRIES: set[CodeType] = {
@@ -20,12 +20,14 @@ ENTRIES: set[CodeType] = {
     futures.as_completed.__code__,
     PublishFuture._watching.__code__,
 }
+#: Who runs user code beneath such a call, while no lock is held.
+OUTSIDE: set[CodeType] = set()
 
 
 def entered(times: int = 1) -> bool:
     """True if this thread is in so many of those calls."""
     frame: Any = sys._getframe(1)
-    while frame is not None:
+    while frame is not None and frame.f_code not in OUTSIDE:
         if frame.f_code in ENTRIES:
             times -= 1
             if not times:
@@ -36,4 +38,4 @@ def entered(times: int = 1) -> bool:
 
 def reentered() -> bool:
     """True, for one of those calls, if it interrupted another."""
-    return entered(2)
+    return LOCK.rlock._is_owned() or entered(2)  # type: ignore[attr-defined]  # since Python 2

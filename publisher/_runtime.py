@@ -91,17 +91,25 @@ class Threads:
         _ring(self._alarm)
 
     def _start(self, token: list[Callable[[], None]], name: str) -> None:
+        run = self._run_callbacks if name == CALLBACKS else self._dispatch
+        thread = threading.Thread(target=run, name=name, daemon=True)
         try:
-            run = token.pop()
-        except IndexError:  # another thread, or the code that this handler interrupted, is at it
-            return
-        try:
-            _exit.register(self)
-            thread = threading.Thread(target=run, name=name, daemon=True)
+            try:
+                token.pop()
+            except IndexError:  # somebody else is at it; or who was interrupted by this handler
+                return
+            if not self._ending:
+                _exit.register(self)
             thread.start()
-        except RuntimeError:  # the end of the interpreter, or the system has no threads left
-            token.append(run)  # there may be one the next time
+        except BaseException as error:
+            if thread in threading.enumerate():  # Ctrl-C hit when it was on its way
+                self._threads.append(thread)
+            else:
+                token.append(run)  # there may be one the next time
             self._threadless = bool(self._start_dispatcher)
+            # The end of the interpreter, or the system has no threads left.
+            if not isinstance(error, RuntimeError):
+                raise
         else:
             self._threads.append(thread)
             self._threadless = bool(self._start_dispatcher)
@@ -121,6 +129,7 @@ class Threads:
             for _ in range(core.options.max_workers):
                 executor.submit(self._serve)
                 self._workers += 1
+        core.scheduler.workers = max(self._workers, 1)
         while not self._stopping:
             try:
                 requests, alarm = core.step()
@@ -163,7 +172,7 @@ class Threads:
         self._local.pumping = True
         try:
             while True:
-                self.core.scheduler.flush(self.core.clock())
+                self.core.hurry()
                 requests, _ = self.core.step()
                 if not requests:
                     return
@@ -171,7 +180,6 @@ class Threads:
                     self._work(request)
         finally:
             self._local.pumping = False
-            self._local.own = False
 
     # -- user code
 
@@ -191,9 +199,16 @@ class Threads:
         self._local.own = True
         while True:
             self._run_calls()
-            if self._ending and not self._calls:
+            if not self._ending:
+                self._calls_alarm.acquire()
+                continue
+            self._start_callbacks.append(self._run_callbacks)  # what comes later has another thread
+            if not self._calls:
                 return
-            self._calls_alarm.acquire()
+            try:
+                self._start_callbacks.pop()
+            except IndexError:  # that one is at it
+                return
 
     def _run_calls(self) -> None:
         while True:

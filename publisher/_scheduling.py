@@ -19,7 +19,7 @@ from operator import itemgetter
 
 from ._batching import NEVER, Lane
 from ._future import LOCK, is_live
-from ._message import Message
+from ._message import Message, Route
 from ._ordering import OrderedLane
 from ._request import Answer, Request
 from ._stats import Counters
@@ -60,13 +60,14 @@ class Scheduler:
         #: Re-entrant: a signal handler that publishes into a full buffer may find it held by the
         #: thread it interrupted.
         self.lock = threading.RLock()
-        #: Lanes whose inbox reached ``wake_at``; appended to by callers, without the lock.
-        self.touched: deque[Lane] = deque()
+        #: Routes whose inbox reached ``wake_at``, each in a tuple of its own; appended to by
+        #: callers, without the lock.
+        self.touched: deque[tuple[Route]] = deque()
         self.in_flight: dict[Request, None] = {}
+        self.workers = workers  # how many there are
         self.busy = 0
         #: When the dispatcher will look again by itself.
         self.alarm = NEVER
-        self._workers = workers
         self._grace = grace
         self._active: dict[Lane, None] = {}  # lanes with something waiting or in flight
         self._ready: deque[Lane] = deque()  # lanes with something due, in turn
@@ -85,7 +86,7 @@ class Scheduler:
                     lane.timer = NEVER
                     self._review(lane, now)
             requests = []
-            while self.busy < self._workers and (request := self._next(now)) is not None:
+            while self.busy < self.workers and (request := self._next(now)) is not None:
                 self.busy += 1
                 requests.append(request)
             turn = Turn(requests, self._take_expired(), self._overdue(now))
@@ -156,14 +157,14 @@ class Scheduler:
                     return message
             return None
 
-    def drain(self, lanes: list[Lane] | None = None) -> tuple[list[Message], list[Message]]:
+    def drain(self) -> tuple[list[Message], list[Message]]:
         """Remove everything that waits.
 
         Returns:
             that, and the live messages that are in flight (which stay there).
         """
         with self.lock:
-            for lane in self._all_lanes() if lanes is None else lanes:
+            for lane in self._all_lanes():
                 self._expired += lane.drain()
             carried: list[Message] = []
             for request in self.in_flight:
@@ -218,17 +219,37 @@ class Scheduler:
                 yield message
 
     def _all_lanes(self) -> list[Lane]:
-        return list(dict.fromkeys([*self._active, *list(self.touched)]))
+        touched = [self._lane_of(route) for (route,) in list(self.touched)]
+        return list(dict.fromkeys([*self._active, *touched]))
+
+    @staticmethod
+    def _lane_of(route: Route) -> Lane:
+        lane = route.lane
+        if route not in lane.routes:  # it was forgotten
+            lane.routes.append(route)
+        return lane
 
     def _review_touched(self, now: float) -> None:
         while self.touched:
-            self._review(self.touched.popleft(), now)
+            first = self.touched[0]
+            self._review(self._lane_of(first[0]), now)
+            # Not before, for Ctrl-C; and a signal handler may have been here meanwhile.
+            if self.touched and self.touched[0] is first:
+                self.touched.popleft()
 
     def _review(self, lane: Lane, now: float) -> None:
         """Look at one lane: what has expired, and whether it is ready.
 
         Sets when to look again, and from which length of an inbox on callers are to wake us.
         """
+        try:
+            self._look_at(lane, now)
+        except BaseException:  # Ctrl-C in a caller's flush(): half a look would be the last one
+            self.touched.extend((route,) for route in lane.routes[:1])
+            raise
+
+    def _look_at(self, lane: Lane, now: float) -> None:
+        lane.forget_routes()
         self._expired += lane.expire(now)
         due = lane.due(now)
         while due > now and lane.set_wake_at(now, due):
@@ -237,6 +258,8 @@ class Scheduler:
         if due <= now:
             for route in lane.routes:
                 route.wake_at = NEVER
+                # Nobody wakes us for what comes now: the next look is before it could end.
+                timer = min(timer, now + route.delivery.timeout)
             if not lane.queued:
                 lane.queued = True
                 self._ready.append(lane)
@@ -265,11 +288,11 @@ class Scheduler:
     def _may_send(self, lane: Lane) -> bool:
         # While several lanes are active none holds more than half the workers: a stalled one would
         # take them all.
-        share = max(1, self._workers // 2) if len(self._active) > 1 else self._workers
+        share = max(1, self.workers // 2) if len(self._active) > 1 else self.workers
         return lane.in_flight < min(share, lane.capacity())
 
     def _could_send(self) -> bool:
-        return self.busy < self._workers and any(map(self._may_send, self._ready))
+        return self.busy < self.workers and any(map(self._may_send, self._ready))
 
     def _next(self, now: float) -> Request | None:
         for _ in range(len(self._ready)):

@@ -147,11 +147,6 @@ class Teller:
                 made += [(call, telling) for call in calls]
         return made
 
-    @property
-    def wants_ends(self) -> bool:
-        """Whether :meth:`ended` has to be told of every end."""
-        return self._contexts is not None
-
     def wants(self, name: str | None) -> bool:
         """Whether there is something to do at an end that hooks know as ``name``."""
         return self._contexts is not None or bool(name and self._calls[name])

@@ -3,13 +3,13 @@
 ::
 
     PublisherError
-    ├── InvalidMessage          raised at the call; also a botocore ParamValidationError and a
-    ValueError ├── BufferFull              at the bound of flow control (on the future, or raised
-    with on_full="raise") ├── DeliveryError           has .outcome_unknown and .last_code │   ├──
-    DeliveryTimeout     delivery_timeout ran out; not a TimeoutError │   ├── PublisherClosed
-    raised at the call after close(), or on a future that close() abandoned │   └── RetriesExhausted
-    the retry policy gave up; also an instance of the last error's own class └── ForkedProcess
-    the future belongs to the process that this one was forked from
+    ├── InvalidMessage
+    ├── BufferFull
+    ├── DeliveryError
+    │   ├── DeliveryTimeout
+    │   ├── PublisherClosed
+    │   └── RetriesExhausted
+    └── ForkedProcess
 
 What the caller got wrong is raised at the call. What happens after a message was accepted is on its
 future, and is the exception boto3 would have raised wherever the service or the network gave one.

@@ -15,6 +15,7 @@ import publisher
 
 #: One session for all: reading the services' models takes longer than most tests.
 SESSION = boto3.Session()
+SESSION.get_credentials()  # now: a test may take them away for a while
 TOPIC = "arn:aws:sns:us-east-1:000000000000:orders"
 FIFO_TOPIC = TOPIC + ".fifo"
 STREAM = "clicks"
@@ -44,6 +45,8 @@ def publishing(**options: Any) -> Iterator[publisher.Publisher]:
         yield made
     finally:
         made.close(SOON)
+        if made._core is not None:
+            made._core.runtime.wait_for_end(SOON)
     assert_at_rest(made)
 
 

@@ -305,12 +305,14 @@ def test_an_sms_and_a_mobile_endpoint_go_alone(endpoint: Endpoint) -> None:
     mobile = "arn:aws:sns:us-east-1:000000000000:endpoint/GCM/app/1234"
     with publishing() as made:
         sns = client_of(made, "sns", endpoint.url)
+        patient = sns.with_options(linger=60)
         futures = [
             sns.publish(PhoneNumber="+15550100", Message="sms"),
             sns.publish(TargetArn=mobile, Message="mobile"),
-            sns.publish(TargetArn=TOPIC, Message="a topic by its other name"),
-            publish(sns, "topic"),
+            patient.publish(TargetArn=TOPIC, Message="a topic by its other name"),
+            publish(patient, "topic"),
         ]
+        made.flush(SOON)
         for future in futures:
             assert future.result(SOON)["MessageId"]
     assert sorted(request.operation for request in endpoint.requests) == [
@@ -417,13 +419,23 @@ def test_an_identity_is_not_reused_by_another_object() -> None:
         assert len(set(seen)) == 5
 
 
+def test_views_of_equal_options_share_a_way_in(endpoint: Endpoint) -> None:
+    with client("sns", endpoint.url) as sns:
+        for _ in range(5):
+            view = sns.with_options(delivery_timeout=5)
+            assert view.publish(PhoneNumber="+15550100", Message="sms").result(SOON)["MessageId"]
+            assert publish(view, "topic").result(SOON)["MessageId"]
+        assert sns._line is not None
+        assert [len(lane.routes) for lane in sns._line.lanes.values()] == [1, 1]
+
+
 def test_making_a_client_starts_nothing(endpoint: Endpoint) -> None:
     before = set(threading.enumerate())
     with publishing() as made:
         sns = client_of(made, "sns", endpoint.url)
         sns.with_options(linger=1)
         assert made.flush(1) == 0
-        assert set(threading.enumerate()) == before
+        assert set(threading.enumerate()) <= before
         assert endpoint.connections == 0
 
 
@@ -668,6 +680,31 @@ def test_batches_taken_before_the_change_are_sent_one_by_one_too() -> None:
     assert wire.acknowledged.total() == 30
     assert {tuple(codes(future)) for future in futures} == {("AuthorizationError", None)}
     bench.assert_at_rest()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_single_operation_that_got_no_answer_is_tried_again(
+    endpoint: Endpoint, service: str
+) -> None:
+    resets = iter([Answer(reset="before")])
+
+    def script(request: Request) -> Answer | None:
+        if request.operation in ("PublishBatch", "PutRecords"):
+            return Answer(error=Error(403, "AccessDeniedException"))
+        return next(resets, None)
+
+    endpoint.script(script)
+    with client(service, endpoint.url) as ours:
+        future = publish(ours, "m")
+        if service == "kinesis":
+            assert set(future.result(SOON)) >= {"SequenceNumber", "ShardId"}
+            many = publish_all(ours, ["a", "b"]).result(SOON)["Records"]
+            assert all(set(each) == {"SequenceNumber", "ShardId"} for each in many)
+        future.result(SOON)
+    assert codes(future) in (
+        ["ConnectionClosedError", None],
+        ["AccessDeniedException", "ConnectionClosedError", None],
+    )
 
 
 @pytest.mark.parametrize("service", SERVICES)

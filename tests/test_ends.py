@@ -248,3 +248,37 @@ def test_the_rest_of_a_batch_is_not_said_to_have_found_the_buffer_full_after_clo
     assert bench.core.stats().total.dropped_by_reason["closed"] == 1
     bench.hand.settle()
     assert concurrent.futures.wait([batch], 0).done
+
+
+def test_an_impatient_message_ends_in_time_while_its_lane_waits_for_a_worker() -> None:
+    """Nobody wakes the dispatcher for it: it has to look by itself."""
+    bench = Bench(max_workers=1, delivery_timeout=50)
+    route = bench.route()
+    impatient = route.lane.route(bench.core.delivery("sns", {"delivery_timeout": 2.0}))
+    bench.publish(route, "on the wire")
+    bench.hand.step()
+    bench.publish(route, "waits")
+    bench.hand.step()
+    late = bench.publish(impatient, "late")
+    bench.hand.pass_time(2.5)
+    assert isinstance(late.exception(0), DeliveryTimeout)
+    bench.hand.settle()
+    bench.assert_at_rest()
+
+
+def test_ever_other_options_leave_few_ways_in_behind() -> None:
+    bench = Bench()
+    first = bench.route()
+    lane = first.lane
+    for number in range(1, 2_500):
+        changes = {"delivery_timeout": 60.0 + number}
+        bench.publish(lane.route(bench.core.delivery("sns", changes)), f"{number}")
+        bench.hand.settle()
+    assert len(lane.routes) <= 101
+    assert len(bench.core._deliveries) <= 1_000
+    assert first not in lane.routes
+    again = bench.publish(first, "who still has the first way in uses it")
+    assert bench.core.scheduler.oldest() == again.accepted
+    bench.hand.settle()
+    assert again.result(0)["MessageId"]
+    bench.assert_at_rest()

@@ -22,6 +22,13 @@ _MODULES = {"sns": "SNS", "kinesis": "Kinesis"}
 DEFAULT_LINGER: Mapping[str, float] = {"sns": 0.01, "kinesis": 0.05}
 
 
+#: What answers, also those of single operations, say of an entry.
+ABOUT_ENTRIES = {
+    *("Records", "FailedRecordCount", "Successful", "Failed"),
+    *("MessageId", "SequenceNumber", "ShardId"),
+}
+
+
 class Verdict(enum.Enum):
     """What an error code means for a message."""
 

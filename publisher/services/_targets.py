@@ -17,7 +17,7 @@ from .._message import Attempt, Failure
 from .._request import Limits
 from .._sending import MalformedAnswer
 from .._translation import exception_for
-from . import ACCESS_CODES, EntryError, NotMadeError, Service
+from . import ABOUT_ENTRIES, ACCESS_CODES, EntryError, NotMadeError, Service
 from ._connection import Connection
 from ._fast import encode
 
@@ -118,7 +118,7 @@ class BatchTarget(_Target):
                 raise MalformedAnswer(f"the answer has no {service.receipt}", response)
             self._warn()
             return [
-                {key: value for key, value in response.items() if key != "ResponseMetadata"}
+                {key: value for key, value in response.items() if key in ABOUT_ENTRIES}
             ], response
         params = encode(service.name, self.address, entries) if self.connection.fast else None
         if params is None:
@@ -145,7 +145,8 @@ class BatchTarget(_Target):
 
         Fewer requests say so when they are batches.
         """
-        code = getattr(error, "response", {}).get("Error", {}).get("Code")
+        # botocore's errors of the network have the attribute, and nothing in it.
+        code = (getattr(error, "response", None) or {}).get("Error", {}).get("Code")
         if code in ACCESS_CODES and not self._warned:
             self._singles_refused_until = time.monotonic() + _REFUSED_FOR
             self.sends = self.service.batch

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._batching import NEVER
+from .._reentrance import OUTSIDE
 from .._request import Request
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Inline:
         """One turn; False if there is nothing left to do before ``until``."""
         core = self._core
         if flush:
-            core.scheduler.flush(self._clock())
+            core.hurry()
         requests, alarm = core.step()
         self._unanswered += requests
         if answer and self._unanswered:
@@ -210,3 +211,6 @@ class Inline:
 
     def __repr__(self) -> str:
         return f"<Inline held={self.held_by is not None} ended={self.ended}>"
+
+
+OUTSIDE.add(Inline._run_calls.__code__)

@@ -65,7 +65,12 @@ class CommitFuture(PublishFuture):
             # Nobody is there to catch it, and no other message nor the view is to suffer from it.
             logger.error("a message was refused at the commit: %s", error)
             self._end(FINISHED, error)
+        except BaseException as error:  # Ctrl-C: the future must not wait for ever
+            self._end(FINISHED, error)
+            raise
         else:
+            if not is_live(self):  # cancelled meanwhile
+                self._inner.cancel()
             self._inner.add_done_callback(self._follow)
 
     def _follow(self, inner: PublishFuture) -> None:
