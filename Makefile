@@ -49,7 +49,7 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml
 	@touch $@
 
 # kinesalite counts Kinesis records under threads. Without npm its tests skip, and say so.
-node: $(if $(shell command -v npm),tests/node_modules/.made)
+node: $(if $(shell sh -c 'command -v npm'),tests/node_modules/.made)
 
 tests/node_modules/.made: tests/package.json tests/package-lock.json
 	@echo "installing kinesalite into tests/node_modules"

@@ -22,8 +22,8 @@ ENVIRONMENT = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    "NO_PROXY": "127.0.0.1,localhost",  # a proxy of the machine has no part in a test
-    "no_proxy": "127.0.0.1,localhost",
+    "NO_PROXY": "127.0.0.1,localhost,.invalid",  # a proxy of the machine has no part in a test
+    "no_proxy": "127.0.0.1,localhost,.invalid",
 }
 
 

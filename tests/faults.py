@@ -30,7 +30,7 @@ from tests.servers import (
 )
 from tests.support import until
 
-BRIEF = 0.6  # a time-out that is to be met, seconds
+BRIEF = 1.0  # a time-out that is to be met, seconds
 BATCHES = ("PublishBatch", "PutRecords")
 HOST = "sns.nowhere.invalid"
 
@@ -310,7 +310,7 @@ FAULTS = [
         ends="DeliveryTimeout",
         tries=0,
         twice=True,
-        delivery_timeout=0.5,
+        delivery_timeout=1,
         note="ends at `delivery_timeout` plus `connect_timeout` plus `read_timeout`",
     ),
     Fault(

@@ -123,7 +123,7 @@ def topic_in_moto() -> Any:
 def test_what_moto_accepted_is_delivered_before_the_mock_ends(
     endpoint: Endpoint, publishers: Callable[..., publisher.Publisher]
 ) -> None:
-    one = publishers(linger=600)
+    one = publishers(linger=600, close_timeout=30)
     with mock_aws():
         topic = topic_in_moto()
         sns = on_the_network(one, endpoint)

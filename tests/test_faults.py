@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import tenacity
+from botocore.config import Config
 
 import publisher
 from tests.faults import BATCHES, BRIEF, FAULTS, Fault, Stage
@@ -77,7 +78,11 @@ class Play:
         self.made = made
         self.stage = stage
         self.ours = client_of(made, stage.service, stage.url, **stage.arguments)
-        self.beside = client_of(made, stage.service, healthy.url)
+        # The fault's own short times are not theirs.
+        patient = Config(connect_timeout=SOON, read_timeout=SOON)
+        self.beside = client_of(made, stage.service, healthy.url, config=patient).with_options(
+            delivery_timeout=SOON
+        )
 
     def run(self) -> list[publisher.PublishFuture]:
         watch = Watch()
@@ -119,7 +124,7 @@ def test_a_fault_that_stays(
     with publishing(**options(fault, retry=tries(2))) as made:
         play = Play(made, on, endpoint)
         futures = play.run()
-        assert play.seconds <= fault.within + 1  # a busy machine
+        assert play.seconds <= fault.within + SOON / 2  # a busy machine
         for index, future in enumerate(futures):
             assert future.done()
             if index not in fault.hit or not fault.of(fault.ends, service):
@@ -190,7 +195,7 @@ def test_a_fault_that_passes(
 @pytest.mark.parametrize("service", ["sns", "kinesis"])
 def test_every_future_ends_with_all_workers_stuck(endpoint: Endpoint, service: str) -> None:
     """Dripping answers outlast read_timeout and hold every worker."""
-    timeout = 0.5
+    timeout = 1
     endpoint.script(Answer(drip=BRIEF / 5))
     with publishing(
         connect_timeout=0.2,
@@ -202,24 +207,20 @@ def test_every_future_ends_with_all_workers_stuck(endpoint: Endpoint, service: s
     ) as made:
         ours = client_of(made, service, endpoint.url)
         futures: list[publisher.PublishFuture] = []
-        watch = Watch()
-        while endpoint.request_count < 3:
-            futures.append(publish(ours, f"{len(futures)}"))
-            endpoint.wait_for(lambda: endpoint.request_count, 5)
-            assert watch.seconds < 5
+        for number in (1, 2, 3):
+            futures.append(publish(ours, f"{number}"))
+            endpoint.wait_for(lambda number=number: endpoint.request_count >= number)
         behind = [publish(ours, f"behind {i}") for i in range(50)]
         began = Watch()
         concurrent.futures.wait([*futures, *behind], SOON)
-        assert began.seconds < timeout + 0.2 + BRIEF + 1.5
+        assert began.seconds < timeout + 0.2 + BRIEF + SOON / 2
         for future in (*futures, *behind):
             error = future.exception(0)
             assert isinstance(error, publisher.DeliveryTimeout)
-        carried = {entry.data.decode() for entry in endpoint.entries}
-        for i, future in enumerate(behind):
+        for future in behind:  # no worker was left to carry it
             error = future.exception(0)
             assert isinstance(error, publisher.DeliveryTimeout)
-            if error.outcome_unknown:
-                assert f"behind {i}" in carried
+            assert not error.outcome_unknown
         quick = Watch()
         assert made.flush(SOON) == 0  # nothing is unresolved, though workers are stuck
         assert quick.seconds < SOON / 2
@@ -250,11 +251,12 @@ def test_a_lookup_that_hangs_is_no_longer_waited_for(
         stuck = publish(
             client_of(made, "sns", f"http://sns.hangs.invalid:{endpoint.port}"), "stuck"
         )
-        beside = publish(client_of(made, "sns", endpoint.url), "beside")
+        healthy = client_of(made, "sns", endpoint.url).with_options(delivery_timeout=SOON)
+        beside = publish(healthy, "beside")
         watch = Watch()
         assert beside.result(SOON)["MessageId"]
         assert isinstance(stuck.exception(SOON), publisher.DeliveryTimeout)
-        assert watch.seconds < 0.3 + 0.2 + BRIEF + 1.5
+        assert watch.seconds < SOON / 2
         release.set()
 
 

@@ -64,13 +64,16 @@ def test_a_throttled_shard_loses_nothing(
 ) -> None:
     """More than two shards take in a second, through a token bucket for each."""
     stream = kinesalite.stream(shards=2)
-    faults = proxy(kinesalite.url, shards=2, shard_limit=ShardLimit(records=500))
+    # Hardly anything at first, so that something is throttled however slow this machine is.
+    faults = proxy(kinesalite.url, shards=2, shard_limit=ShardLimit(records=0.001))
     with publishing(delivery_timeout=60) as made:
         kinesis = client_of(made, "kinesis", faults.url)
         futures = [
             kinesis.put_record(StreamName=stream, Data=b"%d" % i, PartitionKey=f"{i}")
             for i in range(1_500)
         ]
+        faults.wait_for(lambda: faults.requests and faults.requests[0].finished)
+        faults.shard_limit = ShardLimit(records=500)
         for future in futures:
             assert future.result(SOON)["SequenceNumber"]
         throttled = [future for future in futures if len(future.attempts) > 1]

@@ -158,7 +158,9 @@ def test_a_retry_sends_the_same_bytes(endpoint: Endpoint) -> None:
 def test_records_of_10_mib(endpoint: Endpoint) -> None:
     largest = 10 * MEBI - 1  # and a key of one byte
     bodies = [bytes([i]) * largest for i in range(3)]
-    with client("kinesis", endpoint.url, max_bytes=64 * MEBI) as kinesis:
+    with client(
+        "kinesis", endpoint.url, max_bytes=64 * MEBI, connect_timeout=SOON, read_timeout=SOON
+    ) as kinesis:
         futures = [
             kinesis.put_record(StreamName=STREAM, Data=body, PartitionKey="k") for body in bodies
         ]

@@ -142,7 +142,7 @@ def test_a_batch_call_raises_only_when_nothing_could_be_sent(
 def test_a_fault_of_the_sender_is_final(endpoint: Endpoint) -> None:
     endpoint.script(Answer(failures={0: Failure("NeverHeardOf", "yours", sender_fault=True)}))
     with client("sns", endpoint.url) as sns:
-        bad, good = publish(sns, "bad"), publish(sns, "good")
+        bad, good = publish_together(sns, ["bad", "good"])
         error = bad.exception(SOON)
         assert good.result(SOON)["MessageId"]
     assert isinstance(error, botocore.exceptions.ClientError)
@@ -453,7 +453,7 @@ def test_stop_after_delay_counts_from_acceptance(endpoint: Endpoint) -> None:
     watch = Watch()
     with client("sns", endpoint.url, retry=policy) as sns:
         assert isinstance(publish(sns, "m").exception(SOON), publisher.RetriesExhausted)
-    assert 0.2 <= watch.seconds < 5
+    assert 0.2 <= watch.seconds < SOON
 
 
 def test_a_message_whose_next_try_would_come_too_late_fails_at_once(endpoint: Endpoint) -> None:
@@ -468,12 +468,13 @@ def test_a_message_whose_next_try_would_come_too_late_fails_at_once(endpoint: En
 
 
 def test_delivery_timeout(endpoint: Endpoint, caplog: pytest.LogCaptureFixture) -> None:
-    endpoint.script(Answer(error=Error(500, "InternalFailure", "a\x85b\n")))
-    with client("sns", endpoint.url, delivery_timeout=0.3) as sns:
+    with client("sns", endpoint.url) as sns:
+        publish(sns, "the workers and the client are there").result(SOON)
+        endpoint.script(Answer(error=Error(500, "InternalFailure", "a\x85b\n")))
         watch = Watch()
-        future = publish(sns, "m")
+        future = publish(sns.with_options(delivery_timeout=1), "m")
         error = future.exception(SOON)
-        assert 0.2 < watch.seconds < 0.3 + 7
+        assert 0.9 < watch.seconds < SOON
     assert isinstance(error, publisher.DeliveryTimeout)
     assert not isinstance(error, (TimeoutError, concurrent.futures.TimeoutError))
     assert (error.last_code, error.outcome_unknown) == ("InternalFailure", True)
@@ -507,7 +508,7 @@ def test_a_backoff_holds_no_worker_and_no_other_destination(endpoint: Endpoint) 
         waiting = publish(sns, "throttled")
         endpoint.wait_for(lambda: endpoint.requests and endpoint.requests[0].finished)
         watch = Watch()
-        for i in range(20):
+        for i in range(5):
             publish(sns, f"{i}", TOPIC + "-other").result(SOON)
         publish(sns, "same destination").result(SOON)
         assert watch.seconds < 10
@@ -524,13 +525,9 @@ def test_after_a_time_out_a_lane_has_one_request_in_flight(endpoint: Endpoint) -
     with client("sns", endpoint.url, read_timeout=0.3, linger=0, delivery_timeout=30) as sns:
         futures = [publish(sns, f"{i}") for i in range(100)]
         endpoint.wait_for(lambda: endpoint.request_count >= 10)  # all workers, at first
-
-        def in_flight(when: float) -> int:
-            return sum(1 for r in endpoint.requests if r.arrived <= when < (r.arrived + 0.3))
-
         endpoint.wait_for(lambda: endpoint.request_count >= 12)
-        late = endpoint.requests[11].arrived
-        assert in_flight(late) <= 2  # one, and one that has just been given up
+        (lane,) = sns._line.lanes.values()  # type: ignore[union-attr]
+        assert lane.in_flight <= 1
         gate.set()
         endpoint.script(None)
         for future in futures:
@@ -580,7 +577,6 @@ def test_two_streams_do_not_share_their_fate(endpoint: Endpoint) -> None:
         ]
         broken, good = pairs[::2], pairs[1::2]
         for future in good:
-            assert codes(future) in ([], [None]) or future.result(SOON)
             future.result(SOON)
             assert codes(future) == [None]
         for future in broken:

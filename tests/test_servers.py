@@ -319,10 +319,11 @@ def test_a_dripping_answer_outlasts_the_read_timeout_and_ends_with_the_server(
 ) -> None:
     server.script(Answer(drip=0.01))
     with ThreadPoolExecutor() as pool:
-        call = pool.submit(put, server, config=BRIEF)
+        config = BRIEF.merge(Config(read_timeout=1))
+        call = pool.submit(put, server, config=config)
         (request,) = server.wait_for(lambda: server.requests)
         with pytest.raises(TimeoutError):
-            server.wait_for(lambda: request.finished, 2 * 0.3)
+            server.wait_for(lambda: request.finished, 1.5)
         assert not call.done()
         server.close()
         call.result(5)  # boto3 takes the truncated body for an empty answer
@@ -345,7 +346,7 @@ def test_held_answers(server: Any) -> None:
     server.script(Answer(hold=go))
     with pytest.raises(botocore.exceptions.ReadTimeoutError):
         put(server, config=BRIEF)
-    assert len(server.stored()) == 3
+    server.wait_for(lambda: len(server.stored()) == 3)
     with ThreadPoolExecutor() as pool:
         call = pool.submit(put, server)
         server.wait_for(lambda: len(server.stored()) == 6)
@@ -361,9 +362,8 @@ def test_closing_ends_every_wait(answer: Answer) -> None:
     with ThreadPoolExecutor() as pool:
         call = pool.submit(put, endpoint)
         endpoint.wait_for(endpoint.stored)
-        started = time.monotonic()
         endpoint.close()
-        assert time.monotonic() - started < 2
+        assert endpoint.open_connections == 0
         with pytest.raises(botocore.exceptions.ConnectionClosedError):
             call.result(5)
     with pytest.raises(botocore.exceptions.EndpointConnectionError):

@@ -26,7 +26,7 @@ app.conf.update(
     worker_hijack_root_logger=False,
     worker_max_tasks_per_child=int(os.environ.get("MAX_TASKS", "1000")),
 )
-publisher.configure(linger=LINGER)
+publisher.configure(linger=LINGER, close_timeout=30)
 publisher_celery.install()
 publisher_celery.install()  # a second call changes nothing
 

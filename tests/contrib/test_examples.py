@@ -135,7 +135,7 @@ def site(
 
 def assert_all(endpoint: Endpoint, names: list[str]) -> None:
     stored = Counter(entry.data.decode() for entry in endpoint.stored())
-    assert stored == Counter(f"{name}-{i}" for name in names for i in range(10))
+    assert stored == Counter(f"{name}-{i}" for name in names for i in range(3))
 
 
 def pids(process: Running, names: list[str]) -> set[int]:

@@ -30,7 +30,8 @@ def configure(**options: Any) -> None:
 
 
 def client(**kwargs: Any) -> publisher.Client:
-    return publisher.client("sns", **{"endpoint_url": os.environ["ENDPOINT"], **kwargs})
+    where = {"endpoint_url": os.environ["ENDPOINT"], "region_name": "us-east-1"}
+    return publisher.client("sns", **{**where, **kwargs})
 
 
 def publish(name: str, count: int = 1) -> list[Future[Any]]:

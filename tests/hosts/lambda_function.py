@@ -11,7 +11,7 @@ app.configure(linger=30)
 sns = app.client()
 
 
-@flush_on_return
+@flush_on_return(margin=5)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     name, count = event["name"], event["count"]
     futures = [sns.publish(TopicArn=app.TOPIC, Message=f"{name}-{i}") for i in range(count)]

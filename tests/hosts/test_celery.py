@@ -32,10 +32,10 @@ def test_tasks_publish(
     send = "from tests.hosts.celery_app import publish_one\n"
     send += f"for i in range({TASKS}): publish_one.delay(i)"
     sender = start(send, endpoint.url, **environment)
+    assert sender.end() == 0, sender.log  # the folder that is the broker knows no locks
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     command = [sys.executable, "-m", "celery", "-A", "tests.hosts.celery_app", "worker", *quiet]
     worker = start([*command, "-P", *options], endpoint.url, **environment)
-    assert sender.end() == 0, sender.log
     for _ in range(TASKS):
         worker.read_until("done", 60)
     if options is RECYCLED:

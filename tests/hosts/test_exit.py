@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -39,19 +39,22 @@ def test_everything_is_delivered(endpoint: Endpoint, start: Start, ends: str, co
     assert "abandoned" not in process.log
 
 
-def _refusing() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    """Where nobody listens: the port is taken all the same, or another server might get it."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
 @pytest.mark.parametrize("network", ["never answers", "refuses", "no such host"])
 def test_the_end_comes_in_time_and_says_what_was_abandoned(
-    endpoint: Endpoint, start: Start, network: str
+    endpoint: Endpoint, start: Start, refusing: str, network: str
 ) -> None:
     endpoint.script(Answer(hold=threading.Event(), store=False))
     url = {
         "never answers": endpoint.url,
-        "refuses": _refusing(),
+        "refuses": refusing,
         "no such host": "http://publisher.invalid",
     }[network]
     process = start(END + "ending()\nsys.exit(7)", url, CLOSE_TIMEOUT="1.5")
@@ -65,13 +68,19 @@ def test_the_end_comes_in_time_and_says_what_was_abandoned(
 
 def test_a_second_ctrl_c_ends_at_once(endpoint: Endpoint, start: Start) -> None:
     endpoint.script(Answer(hold=threading.Event(), store=False))
-    code = END + "signal.signal(signal.SIGINT, signal.default_int_handler)\nending()"
+    # Nine messages linger until the drain: a request says that it has begun.
+    code = """
+configure(linger=60)
+publish('m', 9)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+ending()
+"""
     process = start(code, endpoint.url, CLOSE_TIMEOUT="60")
     process.read_until("ending")
     endpoint.wait_for(lambda: endpoint.request_count)
     process.signal(signal.SIGINT)
     process.end(10)
-    assert "120 messages were abandoned" in process.log
+    assert "9 messages were abandoned" in process.log
 
 
 LATE = """
@@ -100,7 +109,9 @@ def test_late_messages_are_delivered(endpoint: Endpoint, start: Start) -> None:
 
 
 @pytest.mark.parametrize("where", ["atexit", "thread", "atexit with nobody there"])
-def test_the_first_message_may_be_a_late_one(endpoint: Endpoint, start: Start, where: str) -> None:
+def test_the_first_message_may_be_a_late_one(
+    endpoint: Endpoint, start: Start, refusing: str, where: str
+) -> None:
     if where == "thread":
         code = "threading.Thread(target=work).start()"
     else:
@@ -112,7 +123,7 @@ def work():
     threading.main_thread().join()
     publish('m', 25)
 """
-    url = _refusing() if where == "atexit with nobody there" else endpoint.url
+    url = refusing if where == "atexit with nobody there" else endpoint.url
     timeout = "30" if url == endpoint.url else "1.5"
     process = start(prelude + code, url, CLOSE_TIMEOUT=timeout)
     assert process.end() == 0, process.log

@@ -49,7 +49,7 @@ if not child:
     sys.exit(0)
 publish('parent', 25)
 reap(child)
-assert publisher.flush(10) == 0
+assert publisher.flush(25) == 0
 total = publisher.stats().total
 assert total.accepted == total.delivered == 51, total
 """,
@@ -104,7 +104,7 @@ def all_ended():
         return await asyncio.gather(*map(asyncio.wrap_future, inherited), return_exceptions=True)
     assert {type(one) for one in asyncio.run(wrapped())} == {publisher.ForkedProcess}
     assert not ran
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 """
 
 
@@ -164,7 +164,7 @@ def test_locks_that_another_thread_held_harm_nobody(endpoint: Endpoint, start: S
 child = forked_while_locked(os.fork)
 if not child:
     check(all_ended)
-    check(lambda: [future.result(10) for future in publish('child', 25)])
+    check(lambda: [future.result(25) for future in publish('child', 25)])
     sys.exit(0)
 reap(child)
 """,
@@ -185,7 +185,7 @@ def test_a_fork_that_python_is_not_told_of(endpoint: Endpoint, start: Start) -> 
 child = forked_while_locked(ctypes.PyDLL(None).fork)
 if not child:
     check(all_ended)
-    check(lambda: [future.result(10) for future in publish('child', 25)])
+    check(lambda: [future.result(25) for future in publish('child', 25)])
     check(lambda: publish('more', 25))
     sys.exit(0)
 publish('parent', 25)
@@ -236,7 +236,7 @@ def test_os_exit_in_a_child_needs_a_flush(endpoint: Endpoint, start: Start) -> N
 child = os.fork()
 if not child:
     publish('child', 25)
-    assert publisher.flush(10) == 0
+    assert publisher.flush(25) == 0
     os._exit(0)
 reap(child)
 """
@@ -260,7 +260,7 @@ for n in range(4):
     child = os.fork()
     if not child:
         check(lambda: publish(f'c{n}', 5)[-1].result(20))
-        os._exit(0) if n % 2 and publisher.flush(10) == 0 else sys.exit(0)
+        os._exit(0) if n % 2 and publisher.flush(25) == 0 else sys.exit(0)
     children.append(child)
 reap(*children)
 for thread in threads: thread.join()

@@ -41,7 +41,7 @@ def test_reloads_and_recycled_workers(
         port = listener.getsockname()[1]
         load = Load(port, REQUESTS, lambda: process.signal(signal.SIGHUP), parts=4)
         process.signal(signal.SIGTERM)
-        assert process.end() == 0, process.log
+        assert process.end(90) == 0, process.log
     assert len(load.answered) >= REQUESTS * 0.95, (len(load.broken), process.log)
     assert_nothing_lost_or_doubled(endpoint, load, process.log)
     assert "abandoned" not in process.log
@@ -61,7 +61,7 @@ def test_preloaded_application_that_has_published_already(
         for i in range(8):
             assert get(listener.getsockname()[1], f"/r-{i}?wait") == 200
         process.signal(signal.SIGTERM)
-        assert process.end() == 0, process.log
+        assert process.end(90) == 0, process.log
     assert_stored(endpoint, expected(r=8, **{f"import-{process.pid}": 1}))
 
 
@@ -82,7 +82,7 @@ def test_gevent(
         )
         load = Load(listener.getsockname()[1], 60, lambda: None, parts=1)
         process.signal(signal.SIGTERM)
-        assert process.end() == 0, process.log
+        assert process.end(90) == 0, process.log
     assert not load.broken, process.log
     assert_nothing_lost_or_doubled(endpoint, load, process.log)
 
@@ -98,6 +98,6 @@ def test_gevent_that_patches_too_late_is_refused(
         )
         assert get(listener.getsockname()[1], "/r-0?wait") == 500, process.log
         process.signal(signal.SIGTERM)
-        assert process.end() == 0, process.log
+        assert process.end(90) == 0, process.log
     assert "RuntimeError: gevent patched the standard library after publisher" in process.log
     assert not endpoint.request_count

@@ -34,14 +34,14 @@ def test_sigterm_during_the_drain_does_not_cut_it_short(endpoint: Endpoint, star
     endpoint.script(Answer(hold=hold))
     process = start(
         """
-configure()
+configure(linger=60)  # only the drain sends nine messages
 publisher.install_signal_handlers()
 handler = signal.getsignal(signal.SIGTERM)
 def told(*arguments):
     handler(*arguments)
     say('told')
 signal.signal(signal.SIGTERM, told)
-publish('m', 15)
+publish('m', 9)
 ending()
 """,
         endpoint.url,
@@ -53,7 +53,7 @@ ending()
     process.read_until("told")
     hold.set()
     assert process.end() == 0, process.log
-    assert_stored(endpoint, expected(m=15))
+    assert_stored(endpoint, expected(m=9))
 
 
 def test_a_handler_that_is_there_stays_and_is_called(endpoint: Endpoint, start: Start) -> None:

@@ -24,7 +24,7 @@ from tests.support import STREAM, TOPIC, client_of, publishing
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aws, "_TIMEOUT", 1)
+    monkeypatch.setattr(aws, "_TIMEOUT", 20)
     monkeypatch.setattr(_publisher, "_publishers", weakref.WeakSet())  # none of other tests'
 
 
@@ -82,9 +82,10 @@ def test_no_region_and_no_credentials(monkeypatch: pytest.MonkeyPatch, capsys: A
 
 
 def test_nobody_listens(capsys: Any) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    assert run("--topic", TOPIC, "--endpoint-url", f"http://127.0.0.1:{port}") == 3
+    with socket.socket() as taken:  # bound, so that nobody else gets the port
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        assert run("--topic", TOPIC, "--endpoint-url", f"http://127.0.0.1:{port}") == 3
     assert "cannot be reached" in capsys.readouterr().out
 
 
@@ -164,6 +165,7 @@ def test_losses_in_this_process_are_findings(endpoint: Endpoint) -> None:
     endpoint.script(Answer(error=Error(403, "AuthorizationError")))
     with publishing() as made:
         client_of(made, "sns", endpoint.url).publish(TopicArn=TOPIC, Message="x").exception(20)
+        assert made.flush(20) == 0
         text = doctor.report()
     assert "1 messages failed: AuthorizationError, the role lacks the permission" in text
     assert text.splitlines()[0].startswith("error")

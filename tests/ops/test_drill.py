@@ -17,7 +17,7 @@ from publisher._doctoring import aws
 from publisher.contrib.prometheus import PublisherCollector
 from tests.ops.test_metrics import Samples, parsed, total
 from tests.servers import Answer, Endpoint, Error, ShardLimit
-from tests.support import SOON, STREAM, TOPIC, client_of, publishing
+from tests.support import SOON, STREAM, TOPIC, client_of, publishing, tries
 
 Doctor = Callable[..., str]
 
@@ -25,7 +25,7 @@ Doctor = Callable[..., str]
 @pytest.fixture
 def doctor(endpoint: Endpoint, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> Doctor:
     """Runs the command, which finds an error, and returns what it printed."""
-    monkeypatch.setattr(aws, "_TIMEOUT", 1)
+    monkeypatch.setattr(aws, "_TIMEOUT", 20)
     monkeypatch.setattr(_publisher, "_publishers", weakref.WeakSet())  # none of other tests'
 
     def run(*arguments: str) -> str:
@@ -104,7 +104,7 @@ def test_one_hot_shard(drill: Drill, doctor: Doctor, caplog: pytest.LogCaptureFi
                 key = "the-one" if number % 10 else str(number)
                 kinesis.put_record(StreamName=STREAM, Data=b"x", PartitionKey=key)
 
-        drill.run(send, delivery_timeout=1)
+        drill.run(send, retry=tries(3))
     assert "hot shard: " in caplog.text
     assert "shardId-" in caplog.text
     by_shard = sorted(value for _, value in drill.samples.get("publisher_shard_errors_total", []))
@@ -114,8 +114,13 @@ def test_one_hot_shard(drill: Drill, doctor: Doctor, caplog: pytest.LogCaptureFi
 
 
 def test_an_endpoint_that_accepts_and_never_answers(
-    endpoint: Endpoint, drill: Drill, doctor: Doctor, caplog: pytest.LogCaptureFixture
+    endpoint: Endpoint,
+    drill: Drill,
+    doctor: Doctor,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(aws, "_TIMEOUT", 1)
     endpoint.script(Answer(hold=threading.Event()))
 
     def send(made: Any) -> None:
@@ -123,7 +128,7 @@ def test_an_endpoint_that_accepts_and_never_answers(
         for _ in range(20):
             sns.publish(TopicArn=TOPIC, Message="x")
 
-    drill.run(send, read_timeout=0.5, delivery_timeout=1)
+    drill.run(send, read_timeout=0.5, retry=tries(2))
     cause = "the endpoint accepts requests and does not answer in time"
     assert cause in caplog.text
     assert total(drill.samples, "publisher_errors_total", code="ReadTimeoutError") >= 20

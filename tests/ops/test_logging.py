@@ -90,7 +90,7 @@ def test_all_lines_belong_to_one_tree() -> None:
 
 SCRIPT = """
 import publisher, sys
-publisher.configure(retry=publisher.retry_policy(), delivery_timeout=20)
+publisher.configure(retry=publisher.retry_policy(), delivery_timeout=20, close_timeout=30)
 client = publisher.client("kinesis", endpoint_url=sys.argv[1])
 for n in range(int(sys.argv[2])):
     client.put_record(StreamName="clicks", Data=b"secret-body", PartitionKey=str(n))

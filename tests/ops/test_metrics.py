@@ -110,7 +110,7 @@ def test_the_hook_shows_the_same(endpoint: Endpoint) -> None:
     assert "hidden" not in text
 
 
-def test_promtool_finds_nothing_to_complain_about(endpoint: Endpoint) -> None:
+def test_names_and_units_are_as_prometheus_asks(endpoint: Endpoint) -> None:
     registry = CollectorRegistry()
     with publishing() as made:
         registry.register(PublisherCollector(made))

@@ -292,7 +292,7 @@ def test_no_more_is_read_than_the_buffer_holds_and_a_second_ctrl_c_abandons(
         pipe = process.stdin.fileno()
         os.set_blocking(pipe, False)
         written, line = 0, b"x" * 1023 + b"\n"
-        while select.select([], [pipe], [], SOON if written < 10_000_000 else 1)[1]:
+        while select.select([], [pipe], [], SOON if written < 10_000 * len(line) else 1)[1]:
             written += os.write(pipe, line * 4)
         # 10,000 messages wait; the pipe itself and one read ahead of it hold the rest
         assert 10_000 <= written // len(line) < 10_500

@@ -41,7 +41,7 @@ def test_a_span_for_each_message_and_one_for_their_request(endpoint: Endpoint) -
     spans = Spans()
     tracer = spans.provider.get_tracer("test")
     with publishing(hooks=[TracingHook(spans.provider)]) as made:
-        sns = client_of(made, "sns", endpoint.url)
+        sns = client_of(made, "sns", endpoint.url).with_options(linger=60)
         with tracer.start_as_current_span("view") as view:
             futures = [sns.publish(TopicArn=TOPIC, Message=str(n)) for n in range(3)]
         made.close(SOON)
@@ -176,7 +176,8 @@ class Remembers:
 
 
 def test_hooks_run_in_the_context_of_whoever_published(endpoint: Endpoint) -> None:
-    endpoint.script(Answer(error=Error(503, "ServiceUnavailable")))
+    gate = threading.Event()
+    endpoint.script(Answer(hold=gate, error=Error(503, "ServiceUnavailable")))
     hook = Remembers()
     with publishing(hooks=[hook], retry=tries(2), max_messages=1, on_full="drop") as made:
         sns = client_of(made, "sns", endpoint.url)
@@ -187,6 +188,7 @@ def test_hooks_run_in_the_context_of_whoever_published(endpoint: Endpoint) -> No
                     sns.publish(TopicArn=TOPIC, Message="x"),
                 )
             )
+        gate.set()
         made.close(SOON)
     seen = [(name, request) for name, request, _ in hook.seen]
     assert seen.count(("accepted", "one")) == 1

@@ -127,7 +127,7 @@ class RecordingServer:
         with self._changed:
             return len(self._open)
 
-    def wait_for(self, predicate: Callable[[], Any], timeout: float = 10) -> Any:
+    def wait_for(self, predicate: Callable[[], Any], timeout: float = 30) -> Any:
         """Waits until `predicate()` is true and returns its value. It is asked again at each
         request, store, answer, connect and disconnect. Raises TimeoutError after `timeout` s.
         """
