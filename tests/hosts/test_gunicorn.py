@@ -19,6 +19,10 @@ Start = Callable[..., Process]
 REQUESTS = int(os.environ.get("HOSTS_REQUESTS", "160"))
 
 
+#: A worker of gevent's always takes all of its graceful time-out to stop.
+GEVENT = ["-k", "gevent", "--graceful-timeout", "4"]
+
+
 def command(fd: int, *options: str) -> list[str]:
     fixed = ["-w", "2", "-b", f"fd://{fd}", "--graceful-timeout", "20", "--no-control-socket"]
     return [sys.executable, "-m", "gunicorn", *fixed, *options, "tests.hosts.web:application"]
@@ -77,9 +81,7 @@ def test_gevent(
     need("gunicorn")
     need("gevent")
     with listening() as listener:
-        process = start(
-            command(listener.fileno(), "-k", "gevent", *options), endpoint.url, fd=listener
-        )
+        process = start(command(listener.fileno(), *GEVENT, *options), endpoint.url, fd=listener)
         load = Load(listener.getsockname()[1], 60, lambda: None, parts=1)
         process.signal(signal.SIGTERM)
         assert process.end(90) == 0, process.log
@@ -93,9 +95,7 @@ def test_gevent_that_patches_too_late_is_refused(
     need("gunicorn")
     need("gevent")
     with listening() as listener:
-        process = start(
-            command(listener.fileno(), "-k", "gevent", "--preload"), endpoint.url, fd=listener
-        )
+        process = start(command(listener.fileno(), *GEVENT, "--preload"), endpoint.url, fd=listener)
         assert get(listener.getsockname()[1], "/r-0?wait") == 500, process.log
         process.signal(signal.SIGTERM)
         assert process.end(90) == 0, process.log
