@@ -17,7 +17,8 @@ from publisher.services import load
 from .hand import Bench, Wire
 
 
-def test_a_waiting_kinesis_record_costs_less_than_300_bytes_above_its_payload() -> None:
+def memory_per_waiting_record() -> float:
+    """Bytes above the payload, with a partition key of its own."""
     count = 2_000
     bench = Bench(max_messages=count + 1, linger=60)
     route = bench.route(Wire())
@@ -44,7 +45,12 @@ def test_a_waiting_kinesis_record_costs_less_than_300_bytes_above_its_payload() 
     gc.collect()
     each = (tracemalloc.get_traced_memory()[0] - before) / count
     tracemalloc.stop()
-    assert 50 < each < 300
+    return each
+
+
+def test_a_waiting_kinesis_record_costs_less_than_300_bytes_above_its_payload() -> None:
+    # The least of three: what a thread of another test allocates meanwhile counts too.
+    assert 50 < min(memory_per_waiting_record() for _ in range(3)) < 300
 
 
 def test_what_has_ended_keeps_no_payload() -> None:
