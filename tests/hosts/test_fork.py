@@ -144,9 +144,13 @@ def forked_while_locked(fork):
     locks = [_future.LOCK.rlock, core.scheduler.lock, core.account.lock, core.flow._lock]
     held, release = threading.Event(), threading.Event()
     holder = threading.Thread(target=hold, args=(locks, held, release), daemon=True)
+    # No thread may be asking for the GIL at a fork that Python is not told of: the child would hand
+    # it to that thread, which it does not have. A thread asks when it has waited for this long.
+    sys.setswitchinterval(100)
     holder.start()
     held.wait()
     pid = fork()
+    sys.setswitchinterval(0.005)
     if pid:
         release.set()
         holder.join()
