@@ -9,7 +9,7 @@ import logging
 import pickle
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -682,18 +682,23 @@ def test_batches_taken_before_the_change_are_sent_one_by_one_too() -> None:
     bench.assert_at_rest()
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_a_single_operation_that_got_no_answer_is_tried_again(
-    endpoint: Endpoint, service: str
-) -> None:
-    resets = iter([Answer(reset="before")])
+def batches_refused(first: Answer) -> Callable[[Request], Answer | None]:
+    """The role may use the single operation only, whose first request is answered like this."""
+    odd = iter([first])
 
     def script(request: Request) -> Answer | None:
         if request.operation in ("PublishBatch", "PutRecords"):
             return Answer(error=Error(403, "AccessDeniedException"))
-        return next(resets, None)
+        return next(odd, None)
 
-    endpoint.script(script)
+    return script
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_single_operation_that_got_no_answer_is_tried_again(
+    endpoint: Endpoint, service: str
+) -> None:
+    endpoint.script(batches_refused(Answer(reset="before")))
     with client(service, endpoint.url) as ours:
         future = publish(ours, "m")
         if service == "kinesis":
@@ -712,14 +717,7 @@ def test_a_single_operation_that_got_no_answer_is_tried_again(
 def test_a_single_operation_whose_answer_says_nothing_is_tried_again(
     endpoint: Endpoint, service: str, body: bytes
 ) -> None:
-    odd = iter([Answer(body=body)])
-
-    def script(request: Request) -> Answer | None:
-        if request.operation in ("PublishBatch", "PutRecords"):
-            return Answer(error=Error(403, "AccessDeniedException"))
-        return next(odd, None)
-
-    endpoint.script(script)
+    endpoint.script(batches_refused(Answer(body=body)))
     with client(service, endpoint.url) as ours:
         future = publish(ours, "m")
         response = future.result(SOON)
