@@ -174,10 +174,10 @@ class Ending:
 
     def withdraw(self, message: Message) -> bool:
         """What ``future.cancel()`` does."""
-        if LOCK.rlock._is_owned():  # type: ignore[attr-defined]  # RLocks have it since Python 2
-            return False  # a signal handler or finaliser interrupted an end, perhaps this one
         if entered():
-            return False  # what it interrupted may hold what another thread waits for under LOCK
+            # A signal handler or finaliser: it interrupted an end, perhaps this one, or what holds
+            # something that another thread waits for under LOCK.
+            return False
         return bool(self.settle([message], [None], WITHDRAWN))
 
     def _abandon(self) -> int:

@@ -25,7 +25,9 @@ OUTSIDE: set[CodeType] = set()
 
 
 def entered(times: int = 1) -> bool:
-    """True if this thread is in so many of those calls."""
+    """True if this thread is in so many of those calls, or holds ``LOCK``."""
+    if LOCK.rlock._is_owned():  # type: ignore[attr-defined]  # RLocks have it since Python 2
+        return True
     frame: Any = sys._getframe(1)
     while frame is not None and frame.f_code not in OUTSIDE:
         if frame.f_code in ENTRIES:
@@ -38,4 +40,4 @@ def entered(times: int = 1) -> bool:
 
 def reentered() -> bool:
     """True, for one of those calls, if it interrupted another."""
-    return LOCK.rlock._is_owned() or entered(2)  # type: ignore[attr-defined]  # since Python 2
+    return entered(2)
