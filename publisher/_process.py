@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import threading
 from collections.abc import Callable
+from typing import Any
 
 _WIPE_ON_FORK = 18  # MADV_WIPEONFORK of Linux's mman.h, from 4.14 on; Python has no name for it
 
@@ -60,5 +62,33 @@ def _after_fork() -> None:
     take_note()
 
 
+#: A fork waits at most so long for modules that our threads are importing, seconds.
+_FORK_WAITS = 10.0
+#: By process: a fork that did not wait may leave it locked.
+_importing: dict[int, Any] = {}
+
+
+def importing() -> Any:
+    """The lock of this process that a thread of ours holds while it imports modules.
+
+    A module that another thread is importing at a fork can never be imported in the child, whose
+    imports of it wait for that thread: the fork has to wait instead.
+    """
+    return _importing.setdefault(os.getpid(), threading.RLock())
+
+
+def _before_fork() -> None:
+    importing().acquire(timeout=_FORK_WAITS)
+
+
+def _after_fork_in_parent() -> None:
+    with contextlib.suppress(RuntimeError):  # it did not get it in time
+        importing().release()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork,
+    )

@@ -10,6 +10,7 @@ request.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import signal
 import threading
@@ -23,6 +24,7 @@ from . import _exit
 from ._batching import NEVER
 from ._handover import Handover, Seat
 from ._hosts import check_host
+from ._process import importing
 from ._request import Request
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ _OF_THE_THREAD = {
     for name in ("SIGSEGV", "SIGFPE", "SIGBUS", "SIGILL", "SIGABRT")
     if hasattr(signal, name)
 }
+#: What the first request (to encode the name of a host) and the first retry would import.
+_NEEDED = ("encodings.idna", "tenacity")
 _STUCK = 1.0  # seconds that close() waits for threads that have nothing left to do
 
 
@@ -121,6 +125,9 @@ class Threads:
         self._alarm.acquire(timeout=1)
         self._local.own = True
         _leave_signals_to_others()  # the workers inherit that
+        with importing(), contextlib.suppress(ImportError):  # what needs it says so
+            for name in _NEEDED:
+                importlib.import_module(name)
         core = self.core
         executor = ThreadPoolExecutor(core.options.max_workers, thread_name_prefix=_exit.WORKERS)
         # All together and now: at interpreter exit Python 3.12 refuses new threads just when the

@@ -5,11 +5,8 @@ Made lazily, once per process, off the caller's thread.
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import os
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Mapping
@@ -19,37 +16,12 @@ import botocore
 import botocore.config
 import botocore.validate
 
+from .._process import importing
 from ..errors import InvalidMessage
 from ._fast import install
 
 #: Failing to make a client is remembered for so long, seconds.
 _RETRY_AFTER = 1.0
-#: A fork waits at most so long for a client that is being made, seconds.
-_FORK_WAITS = 10.0
-#: One client at a time: a boto3 session is not thread-safe while it makes one. By process: a fork
-#: may leave it locked.
-_making: dict[int, Any] = {}
-
-
-def _making_here() -> Any:
-    return _making.setdefault(os.getpid(), threading.RLock())
-
-
-# To make a client imports modules. A module that another thread is importing at the fork can never
-# be imported in the child, whose imports of it wait for that thread: a fork has to wait instead.
-
-
-def _before_fork() -> None:
-    _making_here().acquire(timeout=_FORK_WAITS)
-
-
-def _after_fork_in_parent() -> None:
-    with contextlib.suppress(RuntimeError):  # it did not get it in time
-        _making_here().release()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent)
 
 
 class Connection:
@@ -115,7 +87,7 @@ class Connection:
         """
         if self._client is not None and self._renew_at is None:
             return self._client
-        making = _making_here()
+        making = importing()  # and one at a time: boto3 sessions are not thread-safe at this
         if not making.acquire(timeout=60):
             raise TimeoutError("making a boto3 client took another thread more than 60 s")
         try:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.hosts.process import Process, assert_stored, expected
-from tests.servers import Endpoint
+from tests.servers import Answer, Endpoint, Error
 
 Start = Callable[..., Process]
 
@@ -273,6 +273,61 @@ for thread in threads: thread.join()
     )
     assert process.end() == 0, process.log
     assert_stored(endpoint, expected(warm=1, load=300, **{f"c{n}": 5 for n in range(4)}))
+
+
+AT_THE_FIRST_MESSAGE = """
+publish('before')
+end = time.perf_counter() + float(os.environ['LATER'])
+while time.perf_counter() < end:  # no switch of threads asked for
+    pass
+child = os.fork()
+if not child:
+    check(lambda: publish('child')[0].result(20))
+    sys.exit(0)
+reap(child)
+"""
+
+
+@pytest.mark.parametrize("later", [0, 0.01, 0.05, 0.15])
+def test_a_fork_while_the_parent_sends_its_first_message(
+    endpoint: Endpoint, start: Start, later: float
+) -> None:
+    """The parent's threads are importing: what they have not finished the child could never."""
+    process = start(PRELUDE + AT_THE_FIRST_MESSAGE, endpoint.url, LATER=str(later))
+    assert process.end() == 0, process.log
+    assert_stored(endpoint, expected(before=1, child=1))
+
+
+IMPORTS = """
+from publisher._process import importing
+class Finder:
+    held, bare = set(), set()
+    def find_spec(self, name, path=None, target=None):
+        if threading.current_thread() is not threading.main_thread():
+            (self.held if importing()._is_owned() else self.bare).add(name)
+finder = Finder()
+sys.meta_path.insert(0, finder)
+sns = client()
+kinesis = publisher.client('kinesis', endpoint_url=os.environ['ENDPOINT'], region_name='us-east-1')
+sns.publish(TopicArn=TOPIC, Message='m-0').result(20)
+kinesis.put_record(StreamName='s', Data=b'm-1', PartitionKey='p').result(20)
+assert publisher.stats().total.retries == 3
+publisher.client('sns', endpoint_url='https://127.0.0.1:1', region_name='us-east-1').with_options(
+    delivery_timeout=0.3).publish(TopicArn=TOPIC, Message='nowhere').exception(20)
+sns.get_topic_attributes(TopicArn=TOPIC).exception(20)
+assert finder.held >= {'encodings.idna', 'tenacity'}, finder.held
+assert not finder.bare, finder.bare
+"""
+
+
+def test_what_our_threads_import_a_fork_waits_for(endpoint: Endpoint, start: Start) -> None:
+    faults = {
+        "sns": iter([Answer(reset="before"), Answer(error=Error(503, "ServiceUnavailable"))]),
+        "kinesis": iter([Answer(failures={0: "ProvisionedThroughputExceededException"})]),
+    }
+    endpoint.script(lambda request: next(faults[request.service], Answer()))
+    process = start(PRELUDE + IMPORTS, endpoint.url)
+    assert process.end() == 0, process.log
 
 
 MULTIPROCESSING = """

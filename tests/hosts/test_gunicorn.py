@@ -63,7 +63,7 @@ def test_preloaded_application_that_has_published_already(
             PUBLISH_AT_IMPORT="1",
         )
         for i in range(8):
-            assert get(listener.getsockname()[1], f"/r-{i}?wait") == 200
+            assert get(listener.getsockname()[1], f"/r-{i}?wait") == 200, process.log
         process.signal(signal.SIGTERM)
         assert process.end(90) == 0, process.log
     assert_stored(endpoint, expected(r=8, **{f"import-{process.pid}": 1}))
