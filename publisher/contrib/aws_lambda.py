@@ -49,22 +49,31 @@ def flush_on_return(handler: Any = None, *, margin: float = 0.5) -> Any:
         try:
             return handler(event, context, *args, **kwargs)
         finally:
-            _flush(context, margin)
+            try:
+                _flush(context, margin)
+            except Exception:
+                logger.exception("flush_on_return could not flush")
 
     return flushing
 
 
 def _flush(context: Any, margin: float) -> None:
-    remaining = getattr(context, "get_remaining_time_in_millis", None)
-    # Without a clock (a test that passes None) the messages' own deadlines bound it.
-    timeout = None if remaining is None else max(remaining() / 1000 - margin, 0.0)
-    unresolved = _everywhere.flush(timeout)
+    unresolved = _everywhere.flush(_seconds_left(context, margin))
     if unresolved:
         logger.warning(
             "%d messages were not delivered within the invocation; the next one goes on with them",
             unresolved,
             extra={"event": "publisher.unresolved", "messages": unresolved},
         )
+
+
+def _seconds_left(context: Any, margin: float) -> float | None:
+    """None without a clock (a test's context): the messages' own deadlines are the bound then."""
+    try:
+        remaining = context.get_remaining_time_in_millis()
+    except Exception:  # noqa: BLE001 - whatever stands in for a context
+        return None
+    return max(remaining / 1000 - margin, 0.0) if isinstance(remaining, (int, float)) else None
 
 
 def _checked(margin: Any) -> float:

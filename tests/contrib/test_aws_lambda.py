@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock, Mock
 
 import pytest
 
@@ -117,7 +118,8 @@ def test_no_time_left_sends_without_waiting(
 def test_without_a_context_the_deadlines_bound_it(
     publish: Callable[[str], Any], endpoint: Endpoint
 ) -> None:
-    assert flush_on_return(lambda event, context: publish("x"))({}, None).done()
+    for context in (None, MagicMock(), Mock(), object()):
+        assert flush_on_return(lambda event, context: publish("x"))({}, context).done()
 
 
 @pytest.mark.parametrize("margin", [-1, float("nan"), float("inf")])
