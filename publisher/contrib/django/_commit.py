@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,8 @@ from ..._client import Client, _copied
 from ..._future import CANCELLED, FINISHED, LOCK, PublishFuture, finish_locked, is_live
 
 logger = logging.getLogger("publisher")
+
+_CONNECTIONS = "django.db.backends.base.base"
 
 
 class CommitFuture(PublishFuture):
@@ -47,11 +50,12 @@ class CommitFuture(PublishFuture):
         return self._end(CANCELLED, None)
 
     def _outcome(self, timeout: float | None) -> Any:
-        waits = self._inner is None and is_live(self) and self._thread == threading.get_ident()
-        if waits and transaction.get_connection(self._using).in_atomic_block:
+        # Only this thread could run the transaction's callbacks.
+        if self._inner is None and is_live(self) and self._thread == threading.get_ident():
+            inside = transaction.get_connection(self._using).in_atomic_block
+            why = "is not committed yet" if inside else "has not run its callbacks up to this one"
             raise TransactionManagementError(
-                "the transaction is not committed yet: to wait for its message here would be to"
-                " wait for ever"
+                f"the transaction {why}: to wait for its message here would be to wait for ever"
             )
         return super()._outcome(timeout)
 
@@ -94,21 +98,36 @@ class CommitFuture(PublishFuture):
 
 
 class _AtCommit:
-    """What ``on_commit`` calls. A rollback calls nothing, but it lets go of this object."""
+    """What ``on_commit`` calls.
+
+    A rollback calls nothing, but it lets go of this object. So does a commit, later, where a
+    callback that stood before this one raised.
+    """
 
     def __init__(self, future: CommitFuture, method: Any, params: dict[str, Any]) -> None:
-        self._future = future
+        self._future: CommitFuture | None = future
         self._method = method
         self._params = params
 
     def __call__(self) -> None:
-        future, self._future = self._future, None  # type: ignore[assignment]
+        future, self._future = self._future, None
         if future is not None:
             future._send(self._method, self._params)
 
     def __del__(self) -> None:
-        if self._future is not None:
-            self._future.cancel()
+        if self._future is not None and self._future.cancel() and not _is_rolling_back():
+            logger.error(
+                "a message that waited for a commit was not published: an on_commit() callback"
+                " before it raised, or nobody ran them; robust=True keeps one from stopping others"
+            )
+
+
+def _is_rolling_back() -> bool:
+    """Whether this thread is in a method of a database's connection, which drops callbacks."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__") != _CONNECTIONS:
+        frame = frame.f_back
+    return frame is not None
 
 
 def publish_on_commit(
@@ -125,7 +144,9 @@ def publish_on_commit(
     The arguments are checked and copied now: what is wrong with them raises here, and what is done
     to them later changes nothing. Where the transaction, or the savepoint around this call, is
     rolled back, the message is never sent and the future is cancelled. What goes wrong at the
-    commit is on the future, and stops no other message.
+    commit is on the future, and stops no other message. But a plain ``on_commit()`` callback that
+    raises keeps Django from those after it, also from this: then the future is cancelled, and a
+    line is logged, once the exception is over.
 
     Args:
         method: an operation of a client, such as ``client("sns").publish``.
@@ -133,7 +154,7 @@ def publish_on_commit(
         **params: the operation's own arguments.
 
     Returns:
-        the message's future; inside the transaction, waiting for it raises
+        the message's future; before the commit has come to it, waiting for it in this thread raises
         ``TransactionManagementError``.
 
     Raises:

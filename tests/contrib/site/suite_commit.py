@@ -85,6 +85,36 @@ class CommitTests(Case, TransactionTestCase):
         connection.close()
         self.assertTrue(future.cancelled())
 
+    def test_a_callback_that_raises_is_told(self) -> None:
+        """Django runs none after it, though the transaction is committed."""
+
+        def stops_the_others() -> None:
+            raise BrokenError
+
+        with self.assertLogs("publisher", "ERROR") as logs:
+            try:
+                with transaction.atomic():
+                    transaction.on_commit(stops_the_others)
+                    future = self.later("lost")
+            except BrokenError:
+                with self.assertRaisesRegex(TransactionManagementError, "run its callbacks"):
+                    future.result()  # would be for ever
+        self.assertTrue(future.cancelled())
+        self.assertEqual(len(logs.output), 1)
+        self.assertIn("was not published: an on_commit() callback before it raised", logs.output[0])
+
+    def test_a_rollback_is_no_loss(self) -> None:
+        with self.assertNoLogs("publisher"):
+            with self.assertRaises(BrokenError), transaction.atomic():
+                self.later("outer")
+                with self.assertRaises(BrokenError), transaction.atomic():
+                    self.later("inner")
+                    raise BrokenError
+                raise BrokenError
+            with transaction.atomic():
+                self.later("rolled back")
+                transaction.set_rollback(True)
+
     def test_without_a_transaction_it_goes_at_once(self) -> None:
         self.assertTrue(self.later("at once").result(SOON)["MessageId"])
 
