@@ -315,3 +315,26 @@ def test_what_makes_no_fault(captured: Capture) -> None:
         with pytest.raises(ValueError, match=r"must be|takes"):
             wrong()
     assert not captured.faults.pending
+
+
+def test_exceptions_are_of_the_classes_that_the_application_holds(endpoint: Endpoint) -> None:
+    where = {"region_name": "us-east-1", "endpoint_url": endpoint.url}
+    boto = boto3.client("sns", **where)
+    with publisher.Publisher() as made:
+        ours = made.client("sns", **where)
+        held = ours.exceptions.NotFoundException  # as a module does at its top
+        with capture() as published:
+            published.faults.reject(1, "NotFound")
+            error = ours.publish(TopicArn=TOPIC, Message="m").exception()
+            assert isinstance(error, held)
+            assert isinstance(error, ours.exceptions.NotFoundException)
+            published.faults.reject(1, "NotFound")
+            error = publisher.client("sns").publish(TopicArn=TOPIC, Message="m").exception()
+            assert isinstance(error, boto.exceptions.NotFoundException)
+    with publisher.Publisher() as other, capture() as published:  # a user's own session
+        session = boto3.Session(region_name="us-east-1")
+        published.faults.reject(1, "NotFound")
+        error = (
+            other.client("sns", session=session).publish(TopicArn=TOPIC, Message="m").exception()
+        )
+        assert isinstance(error, session.client("sns").exceptions.NotFoundException)

@@ -68,23 +68,23 @@ def test_matchers(matcher: object, fits: list[object], fits_not: list[object]) -
 
 def test_no_such_message(published: Capture) -> None:
     with pytest.raises(AssertionError) as error:
-        published.assert_sent("sns", TopicArn=TOPIC, Message=contains("unpaid"), Missing=1)
+        published.assert_sent("sns", TopicArn=TOPIC, Message=contains("unpaid"), Subject="x")
     assert said(error) == textwrap.dedent(
         """\
-        no such message was published: sns(TopicArn='{0}', Message=contains('unpaid'), Missing=1)
+        no such message was published: sns(TopicArn='{0}', Message=contains('unpaid'), Subject='x')
           3 were published:
           1. sns.publish(TopicArn='{0}', Message='{{"order": 17, "paid": true}}', Subject='paid')
              - Message is '{{"order": 17, "paid": true}}', not contains('unpaid')
-             - Missing is missing, not 1
+             - Subject is 'paid', not 'x'
           2. kinesis.put_record(StreamName='clicks', Data=b'click', PartitionKey='1')
              - to kinesis, not sns
              - TopicArn is missing, not '{0}'
              - Message is missing, not contains('unpaid')
-             - Missing is missing, not 1
+             - Subject is missing, not 'x'
           3. sns.publish(PhoneNumber='+49123', Message='hello')
              - TopicArn is missing, not '{0}'
              - Message is 'hello', not contains('unpaid')
-             - Missing is missing, not 1"""
+             - Subject is missing, not 'x'"""
     ).format(TOPIC)
 
 
@@ -106,8 +106,29 @@ def test_another_order(published: Capture) -> None:
     )
     with pytest.raises(AssertionError, match=r"^no such message was published after message 3: "):
         published.assert_in_order(call("sns"), call("sns"), call("sns", Message="third"))
-    with pytest.raises(AssertionError, match=r"^no such message was published: sqs\(\)"):
-        published.assert_in_order(call("sqs"))
+    with pytest.raises(AssertionError, match=r"^no such message was published: sns.subscribe\(\)"):
+        published.assert_in_order(call("sns", "subscribe"))
+
+
+def test_what_does_not_exist_cannot_be_asserted(published: Capture) -> None:
+    """`count=0` would hold for every misspelt name."""
+    with pytest.raises(ValueError, match="no service 'sqs'; known are sns, kinesis"):
+        published.assert_sent("sqs", count=0)
+    with pytest.raises(ValueError, match="sns has no operation 'publsh'"):
+        published.assert_sent("sns", "publsh", count=0)
+    with pytest.raises(ValueError, match=r"^sns has no parameter Topicarn$"):
+        published.assert_sent("sns", count=0, Topicarn=TOPIC)
+    with pytest.raises(ValueError, match=r"^kinesis.put_record has no parameter Message$"):
+        published.find("kinesis", "put_record", Message="x")
+
+
+def test_a_text_is_equal_to_its_bytes(published: Capture) -> None:
+    publisher.client("kinesis", region_name="us-east-1").put_record(
+        StreamName="clicks", Data="h\u00e9llo", PartitionKey="k"
+    )
+    published.assert_sent("kinesis", Data="h\u00e9llo")
+    published.assert_sent("kinesis", Data="h\u00e9llo".encode())
+    published.assert_sent("kinesis", count=0, Data="hello")
 
 
 def test_something_else(published: Capture) -> None:

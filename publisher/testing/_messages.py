@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._future import PublishFuture
+from ._network import service_parameters
 
 _MAX_SHOWN = 20  # messages in the text of a failure
 _MAX_VALUE = 300  # characters of one value
@@ -22,7 +23,8 @@ class Sent:
         service: ``"sns"``, ``"kinesis"``.
         operation: boto3's name of the call; an entry of a batch counts as ``publish``,
             ``put_record``.
-        params: the call's arguments.
+        params: the call's arguments as the service gets them: Data is bytes, and a TargetArn that
+            is a topic's is a TopicArn.
         future: what the caller got; that of the entry, where it came in a batch.
     """
 
@@ -58,6 +60,16 @@ class Expected:
     operation: str | None
     params: Mapping[str, Any]
 
+    def __post_init__(self) -> None:
+        # Of what does not exist nothing is ever published: count=0 would always hold.
+        operations = service_parameters(self.service)
+        if self.operation is not None and self.operation not in operations:
+            raise ValueError(f"{self.service} has no operation {self.operation!r}")
+        known = operations.get(self.operation or "", set().union(*operations.values()))
+        if unknown := sorted(set(self.params) - known):
+            of = f"{self.service}.{self.operation}" if self.operation else self.service
+            raise ValueError(f"{of} has no parameter {', '.join(unknown)}")
+
     def differences(self, message: Sent) -> list[str]:
         """In what ``message`` is another; a line each."""
         found = []
@@ -68,7 +80,7 @@ class Expected:
         for name, value in self.params.items():
             if name not in message.params:
                 found.append(f"{name} is missing, not {_shown(value)}")
-            elif value != message.params[name]:
+            elif not _equal(value, message.params[name]):
                 found.append(f"{name} is {_shown(message.params[name])}, not {_shown(value)}")
         return found
 
@@ -125,6 +137,10 @@ class Messages:
 
         Returns:
             those messages.
+
+        Raises:
+            AssertionError: it was not.
+            ValueError: there is no such service, operation or parameter.
         """
         __tracebackhide__ = True
         expected = Expected(service, operation, params)
@@ -210,6 +226,14 @@ class Messages:
             lines.append(f"  {number}. {_line(message)}")
             lines += [f"     - {difference}" for difference in differences]
         return "\n".join(lines + _more(messages))
+
+
+def _equal(expected: Any, value: Any) -> bool:
+    if isinstance(expected, str) and isinstance(value, bytes):
+        expected = expected.encode()
+    elif isinstance(expected, bytes) and isinstance(value, str):
+        value = value.encode()
+    return bool(expected == value)
 
 
 def _count(messages: list[Sent]) -> str:

@@ -6,9 +6,11 @@ parameters are validated and serialised, and errors are raised, by the code that
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import os
+import sys
 import threading
 import uuid
 from collections.abc import Callable
@@ -16,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.config
 import botocore.session
+from botocore import xform_name
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import NoRegionError
 
+from .. import services
 from ..services._connection import Connection
 from . import _moto
 
@@ -89,6 +93,7 @@ class InlineConnection:
                 options = self.core.options
                 timeouts = (options.connect_timeout, options.read_timeout)
                 self._inside = borrow(self.service, self.region, timeouts, self._endpoint_url)
+                _share_exceptions(self._inside, self._original)
                 self._faults.attach(self._inside)
             return self._inside
 
@@ -125,9 +130,7 @@ def borrow(
     with _session:
         if _idle.get(key):
             return _idle[key].pop()
-        if not _sessions:
-            _sessions.append(botocore.session.Session())
-        client = _sessions[0].create_client(
+        client = _session_locked().create_client(
             service,
             region_name=region,
             endpoint_url=endpoint_url,
@@ -146,6 +149,42 @@ def borrow(
         events.register_last("before-call", _answer)
         events.register_first("before-send", _refuse)
     return client
+
+
+def _share_exceptions(client: Any, original: Connection) -> None:
+    """Have ``client`` raise the classes that production would: an application may hold them.
+
+    botocore makes exception classes for each session anew.
+    """
+    session = original._session or getattr(sys.modules.get("boto3"), "DEFAULT_SESSION", None)
+    if original.made is not None:
+        client._exceptions_factory = original.made._exceptions_factory
+    elif session is not None:
+        client._exceptions_factory = session._session._get_internal_component("exceptions_factory")
+    client._exceptions = None  # it keeps those of the test before
+
+
+def _session_locked() -> Any:
+    if not _sessions:
+        _sessions.append(botocore.session.Session())
+    return _sessions[0]
+
+
+@functools.cache
+def service_parameters(service: str) -> dict[str, set[str]]:
+    """The names of the parameters of each of a service's operations.
+
+    Raises:
+        ValueError: this package has no such service.
+    """
+    if service not in services.names():
+        raise ValueError(f"no service {service!r}; known are {', '.join(services.names())}")
+    with _session:
+        model = _session_locked().get_service_model(service)
+    shapes = {name: model.operation_model(name).input_shape for name in model.operation_names}
+    return {
+        xform_name(name): set(shape.members) if shape else set() for name, shape in shapes.items()
+    }
 
 
 def give_back(client: Any) -> None:
