@@ -49,7 +49,10 @@ class Hook:
         """A try failed and the message will be sent again after ``event.delay`` seconds."""
 
     def on_failed(self, event: Event) -> None:
-        """The message was sent at least once and will not be delivered."""
+        """The message was sent at least once and will not be delivered.
+
+        ``event.attempts`` may be empty: its only request has not come back in time.
+        """
 
     def on_dropped(self, event: Event) -> None:
         """The message was never sent: ``event.reason`` says why."""
