@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import logging
 import os
 import sys
@@ -13,7 +15,17 @@ from django.db import transaction
 from django.db.transaction import TransactionManagementError
 
 from ..._client import Client, _copied
-from ..._future import CANCELLED, FINISHED, LOCK, PublishFuture, finish_locked, is_live
+from ..._future import (
+    CANCELLED,
+    FINISHED,
+    LOCK,
+    Callback,
+    PublishFuture,
+    finish_locked,
+    is_live,
+)
+from ..._reentrance import entered
+from ...errors import PublisherClosed
 
 logger = logging.getLogger("publisher")
 
@@ -45,8 +57,10 @@ class CommitFuture(PublishFuture):
         return self._pid != os.getpid()
 
     def _withdraw(self) -> bool:
-        if self._inner is not None and not self._inner.cancel():
+        if entered():  # a signal handler or finaliser, as for any message
             return False
+        if self._inner is not None:
+            return self._inner.cancel()  # which ends this one
         return self._end(CANCELLED, None)
 
     def _outcome(self, timeout: float | None) -> Any:
@@ -64,7 +78,7 @@ class CommitFuture(PublishFuture):
         if not is_live(self):  # cancelled before
             return
         try:
-            self._inner = method(**params)
+            inner = method(**params)
         except Exception as error:  # noqa: BLE001
             # Nobody is there to catch it, and no other message nor the view is to suffer from it.
             logger.error("a message was refused at the commit: %s", error)
@@ -73,15 +87,21 @@ class CommitFuture(PublishFuture):
             self._end(FINISHED, error)
             raise
         else:
-            if not is_live(self):  # cancelled meanwhile
-                self._inner.cancel()
-            self._inner.add_done_callback(self._follow)
+            self._follow(inner)
 
     def _follow(self, inner: PublishFuture) -> None:
-        if inner.cancelled():
-            self._end(CANCELLED, None)
-        else:
-            self._end(FINISHED, inner.exception() or inner.result())
+        """End when ``inner`` does: in its worker, for a callback may be waiting for this one."""
+        inner._condition  # noqa: B018 - with one a batch knows at its end whether it failed
+        with LOCK.rlock:
+            self._inner = inner
+            ended = not is_live(inner)
+            if not ended:
+                inner._watching().waiters.append(_Follower(self))
+        if ended:
+            cancelled = inner.cancelled()
+            self._end(*((CANCELLED, None) if cancelled else (FINISHED, inner._outcome(0))))
+        elif not is_live(self):  # cancelled meanwhile
+            inner.cancel()
 
     def _end(self, phase: str, value: Any) -> bool:
         with LOCK.rlock:
@@ -95,6 +115,41 @@ class CommitFuture(PublishFuture):
             except Exception:
                 logger.exception("a done callback raised")
         return True
+
+
+class _Follower:
+    """Waits in the message's own future; answers to the names that such waiters have.
+
+    The one that ends that future calls them, holding ``LOCK``.
+    """
+
+    __slots__ = ("_future",)
+
+    def __init__(self, future: CommitFuture) -> None:
+        self._future = future
+
+    def add_result(self, inner: PublishFuture, phase: str = FINISHED, failed: bool = False) -> None:
+        future = self._future
+        if is_live(future):
+            value = None if phase == CANCELLED else (_outcome_of, inner, None)
+            callbacks = finish_locked(future, phase, value, failed=failed)
+            # They go where those of the message go, whose turn comes after its waiters'.
+            inner._watching().callbacks += [functools.partial(_call, one) for one in callbacks]
+
+    def add_exception(self, inner: PublishFuture) -> None:
+        self.add_result(inner, failed=True)
+
+    def add_cancelled(self, inner: PublishFuture) -> None:
+        self.add_result(inner, CANCELLED)
+
+
+def _call(callback: Callback, _: PublishFuture) -> None:
+    function, future = callback
+    function(future)
+
+
+def _outcome_of(inner: PublishFuture, _: None) -> Any:
+    return inner._outcome(0)
 
 
 class _AtCommit:
@@ -115,11 +170,25 @@ class _AtCommit:
             future._send(self._method, self._params)
 
     def __del__(self) -> None:
-        if self._future is not None and self._future.cancel() and not _is_rolling_back():
-            logger.error(
-                "a message that waited for a commit was not published: an on_commit() callback"
-                " before it raised, or nobody ran them; robust=True keeps one from stopping others"
-            )
+        future = self._future
+        if future is None:
+            return
+        lost = not _is_rolling_back()
+        if not entered():
+            _let_go((future, lost))
+            return
+        # Whoever collects garbage here may hold a lock: on the thread of callbacks.
+        with contextlib.suppress(PublisherClosed):
+            self._method.__self__._publisher._current().runtime.call([(_let_go, (future, lost))])
+
+
+def _let_go(what: tuple[CommitFuture, bool]) -> None:
+    future, lost = what
+    if future.cancel() and lost:
+        logger.error(
+            "a message that waited for a commit was not published: an on_commit() callback"
+            " before it raised, or nobody ran them; robust=True keeps one from stopping others"
+        )
 
 
 def _is_rolling_back() -> bool:

@@ -12,7 +12,9 @@ from django.test import TestCase, TransactionTestCase
 
 import publisher
 import tests.contrib.site.suite  # noqa: F401
-from publisher.contrib.django import client, publish_on_commit, publishers
+from publisher._future import LOCK
+from publisher.contrib.django import CommitFuture, client, publish_on_commit, publishers
+from publisher.contrib.django._commit import _AtCommit
 from tests.contrib.site.models import Note
 from tests.servers import Answer, Endpoint
 from tests.support import SOON, STREAM, TOPIC
@@ -102,6 +104,42 @@ class CommitTests(Case, TransactionTestCase):
         self.assertTrue(future.cancelled())
         self.assertEqual(len(logs.output), 1)
         self.assertIn("was not published: an on_commit() callback before it raised", logs.output[0])
+
+    def test_a_callback_may_wait_for_another_message(self) -> None:
+        """Callbacks have one thread: what ends futures must not stand behind them."""
+        got: list[Any] = []
+        ran = threading.Event()
+        with transaction.atomic():
+            one = self.later("one")
+            other = self.later("other")
+            one.add_done_callback(lambda _: got.append(other.result(SOON)))
+            one.add_done_callback(lambda _: ran.set())
+        self.assertTrue(ran.wait(SOON))
+        self.assertEqual(got, [other.result()])
+
+    def test_a_failure_is_that_of_the_message(self) -> None:
+        self.endpoint.script(Answer(failures={0: "InvalidParameter"}))
+        with transaction.atomic():
+            future = self.later("refused")
+            concurrent.futures.wait([future], 0)
+        (done, _) = concurrent.futures.wait([future], SOON, "FIRST_EXCEPTION")
+        self.assertEqual(done, {future})
+        self.assertEqual(type(future.exception()).__name__, "InvalidParameterException")
+        self.assertEqual(len(future.attempts), 1)
+
+    def test_a_finaliser_may_come_while_the_futures_are_locked(self) -> None:
+        future = self.later("kept")  # its own callback has run: this one is of no transaction
+        waits = CommitFuture(None)
+        called = threading.Event()
+        waits.add_done_callback(lambda _: called.set())
+        with LOCK.rlock:
+            _AtCommit(waits, self.sns.publish, {}).__del__()
+            self.assertFalse(waits.cancel())
+            self.assertFalse(waits.done())
+        concurrent.futures.wait([waits], SOON)
+        self.assertTrue(waits.cancelled())
+        future.result(SOON)
+        self.assertTrue(called.wait(SOON))
 
     def test_a_rollback_is_no_loss(self) -> None:
         with self.assertNoLogs("publisher"):
