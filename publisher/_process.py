@@ -12,7 +12,6 @@ import mmap
 import os
 import threading
 from collections.abc import Callable
-from typing import Any
 
 _WIPE_ON_FORK = 18  # MADV_WIPEONFORK of Linux's mman.h, from 4.14 on; Python has no name for it
 
@@ -64,31 +63,64 @@ def _after_fork() -> None:
 
 #: A fork waits at most so long for modules that our threads are importing, seconds.
 _FORK_WAITS = 10.0
-#: By process: a fork that did not wait may leave it locked.
-_importing: dict[int, Any] = {}
+#: And who wants to import waits at most so long for a fork.
+_IMPORT_WAITS = 1.0
 
 
-def importing() -> Any:
-    """The lock of this process that a thread of ours holds while it imports modules.
+class Importing:
+    """``with importing():`` around what of ours imports modules, on any thread, any number at once.
 
     A module that another thread is importing at a fork can never be imported in the child, whose
     imports of it wait for that thread: the fork has to wait instead.
     """
-    return _importing.setdefault(os.getpid(), threading.RLock())
+
+    def __init__(self) -> None:
+        # Guards what stands below it, and tells of each change.
+        self._changed = threading.Condition(threading.RLock())
+        self._threads: list[int] = []  # those inside
+        self._forking = False
+
+    def __enter__(self) -> None:
+        me = threading.get_ident()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._forking or self.has(me), _IMPORT_WAITS)
+            self._threads.append(me)
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._threads.remove(threading.get_ident())
+            self._changed.notify_all()
+
+    def has(self, thread: int) -> bool:
+        """Whether that thread is inside."""
+        return thread in self._threads
+
+    def before_fork(self) -> None:
+        """Wait until no other thread is inside, and keep others out; both not for ever."""
+        me = threading.get_ident()
+        with self._changed:
+            self._forking = True
+            self._changed.wait_for(lambda: set(self._threads) <= {me}, _FORK_WAITS)
+
+    def after_fork(self) -> None:
+        """Let others in again; in the parent."""
+        with self._changed:
+            self._forking = False
+            self._changed.notify_all()
 
 
-def _before_fork() -> None:
-    importing().acquire(timeout=_FORK_WAITS)
+#: By process: at a fork that did not wait somebody is inside who does not exist in the child.
+_importing: dict[int, Importing] = {}
 
 
-def _after_fork_in_parent() -> None:
-    with contextlib.suppress(RuntimeError):  # it did not get it in time
-        importing().release()
+def importing() -> Importing:
+    """That of this process."""
+    return _importing.setdefault(os.getpid(), Importing())
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=_after_fork_in_parent,
+        before=lambda: importing().before_fork(),
+        after_in_parent=lambda: importing().after_fork(),
         after_in_child=_after_fork,
     )

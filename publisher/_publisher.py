@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from . import services
 from ._arguments import check_arguments, key_of
 from ._options import Options, check_options
-from ._process import on_fork, take_note
+from ._process import importing, on_fork, take_note
 from ._stats import Ledger, Stats
 from .errors import PublisherClosed
 
@@ -98,14 +98,15 @@ class Publisher:
     ) -> Client:
         # Half of the package's modules wait for the first client: programs import what they may
         # not use.
-        from . import _runtime  # noqa: F401 - here, or the first message would wait for it
-        from ._client import Client
-        from .services._connection import Connection, check_config
+        with importing():
+            from . import _core, _runtime  # noqa: F401 - or the first message would wait for it
+            from ._client import Client
+            from .services._connection import Connection, check_config, remember
 
-        check_arguments(service_name, session, client, kwargs)
+            check_arguments(service_name, session, client, kwargs)
+            service = services.load(service_name)
         if kwargs.get("config") is not None:
             check_config(kwargs["config"], self._options.max_workers)
-        service = services.load(service_name)
         made_in = os.getpid()
 
         def connect() -> Connection:
@@ -119,6 +120,7 @@ class Publisher:
             }
             return Connection(service_name, kwargs, session, client, defaults, current.max_workers)
 
+        remember(session, client)
         made = Client(self, service, connect, {})
         key = key_of(service_name, session, client, kwargs)
         # What the key identifies by id() must live as long as the key does.

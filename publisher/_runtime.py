@@ -125,7 +125,7 @@ class Threads:
         self._alarm.acquire(timeout=1)
         self._local.own = True
         _leave_signals_to_others()  # the workers inherit that
-        with importing(), contextlib.suppress(ImportError):  # what needs it says so
+        with importing(), contextlib.suppress(Exception):  # what needs it says so
             for name in _NEEDED:
                 importlib.import_module(name)
         core = self.core

@@ -6,9 +6,12 @@ Made lazily, once per process, off the caller's thread.
 from __future__ import annotations
 
 import copy
+import os
 import sys
+import threading
 import time
 import warnings
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,12 +19,48 @@ import botocore
 import botocore.config
 import botocore.validate
 
-from .._process import importing
+from .._process import importing, on_fork
 from ..errors import InvalidMessage
 from ._fast import install
 
 #: Failing to make a client is remembered for so long, seconds.
 _RETRY_AFTER = 1.0
+#: A thread waits at most so long for another one that makes the client it needs, seconds.
+_ANOTHER_TAKES = 60.0
+_BUSY = f"making a boto3 client took another thread more than {_ANOTHER_TAKES:g} s"
+#: By process: a fork may leave one locked.
+_session_locks: dict[int, weakref.WeakKeyDictionary[Any, Any]] = {}
+
+
+def _lock_of(session: Any) -> Any:
+    """The lock of a boto3 session, which is not thread-safe while it makes a client."""
+    locks = _session_locks.setdefault(os.getpid(), weakref.WeakKeyDictionary())
+    return locks.setdefault(session, threading.RLock())
+
+
+#: The sessions and clients that users passed in.
+_passed_in: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def remember(*passed_in: Any) -> None:
+    """Note a session or client that a user passed in, or None, for the child of a fork."""
+    _passed_in.update(one for one in passed_in if one is not None)
+
+
+def _free_credentials() -> None:
+    """In the child of a fork: give the credentials that it shares with the parent another lock.
+
+    A thread of the parent may have been refreshing them: the one they have is held for ever.
+    """
+    default = getattr(sys.modules.get("boto3"), "DEFAULT_SESSION", None)
+    for owner in (default, *_passed_in):
+        keeper = getattr(owner, "_session", None) or getattr(owner, "_request_signer", None)
+        credentials: Any = getattr(keeper, "_credentials", None)
+        if hasattr(credentials, "_refresh_lock"):
+            credentials._refresh_lock = threading.Lock()
+
+
+on_fork(_free_credentials)
 
 
 class Connection:
@@ -57,6 +96,7 @@ class Connection:
         self._retry_at = 0.0
         self._given = client is not None
         self._renew_at: float | None = None  # when to make another client, on the monotonic clock
+        self._making = threading.RLock()  # held by who makes the client
         self._guard: Any = None
         if "moto" in sys.modules:  # what is accepted inside a mock must not reach the network later
             from ..testing import MockGuard
@@ -87,9 +127,8 @@ class Connection:
         """
         if self._client is not None and self._renew_at is None:
             return self._client
-        making = importing()  # and one at a time: boto3 sessions are not thread-safe at this
-        if not making.acquire(timeout=60):
-            raise TimeoutError("making a boto3 client took another thread more than 60 s")
+        if not self._making.acquire(timeout=_ANOTHER_TAKES):
+            raise TimeoutError(_BUSY)
         try:
             if self._renew_at is not None and time.monotonic() >= self._renew_at:
                 self._client, self._renew_at = self._renewed(), None
@@ -104,7 +143,7 @@ class Connection:
                     raise
             return self._client
         finally:
-            making.release()
+            self._making.release()
 
     def lacks_credentials(self) -> None:
         """The client found none when it was made, and never looks again: make another in a second.
@@ -121,6 +160,10 @@ class Connection:
             return self._client
 
     def _make(self) -> Any:
+        with importing():
+            return self._make_now()
+
+    def _make_now(self) -> Any:
         import boto3
 
         kwargs = {**self._kwargs, "config": self._config(self._kwargs.get("config"))}
@@ -130,7 +173,13 @@ class Connection:
             # because the shared one is not safe to use from two threads and the application may be
             # using it right now.
             maker = boto3.DEFAULT_SESSION or boto3.Session()
-        client = maker.client(self.service, **kwargs)
+        making = _lock_of(maker)
+        if not making.acquire(timeout=_ANOTHER_TAKES):
+            raise TimeoutError(_BUSY)
+        try:
+            client = maker.client(self.service, **kwargs)
+        finally:
+            making.release()
         self.fast = install(client, self.service)
         if self._guard is not None:
             self._guard.protect(client)

@@ -298,13 +298,78 @@ def test_a_fork_while_the_parent_sends_its_first_message(
     assert_stored(endpoint, expected(before=1, child=1))
 
 
+BESIDE_THE_FIRST_CLIENT = """
+thread = threading.Thread(target=client)
+thread.start()
+end = time.perf_counter() + float(os.environ['LATER'])
+while time.perf_counter() < end:
+    pass
+child = os.fork()
+if not child:
+    check(lambda: publish('child')[0].result(20))
+    sys.exit(0)
+thread.join()
+reap(child)
+publish('parent')
+"""
+
+
+@pytest.mark.parametrize("later", [0.005, 0.05])
+def test_a_fork_while_another_thread_makes_the_first_client(
+    endpoint: Endpoint, start: Start, later: float
+) -> None:
+    """`publisher.client` imports most of the package."""
+    process = start(PRELUDE + BESIDE_THE_FIRST_CLIENT, endpoint.url, LATER=str(later))
+    assert process.end() == 0, process.log
+    assert_stored(endpoint, expected(parent=1, child=1))
+
+
+REFRESHED = """
+import boto3
+from botocore.credentials import DeferredRefreshableCredentials
+parent, refreshing, forked = os.getpid(), threading.Event(), threading.Event()
+
+def refresh():
+    if os.getpid() == parent:
+        refreshing.set()
+        forked.wait(20)
+    return dict(access_key='a', secret_key='s', token='t', expiry_time='2099-01-01T00:00:00Z')
+
+def publish_one(name):
+    return sns.publish(TopicArn=TOPIC, Message=f'{name}-0')
+
+session = boto3.Session()
+if os.environ['HOW'] == 'default session':
+    boto3.DEFAULT_SESSION = session
+session._session._credentials = DeferredRefreshableCredentials(refresh, 'a role')
+how = {'session': {'session': session}, 'default session': {}}[os.environ['HOW']]
+sns = client(**how)
+publish_one('parent')
+assert refreshing.wait(20)
+child = os.fork()
+if not child:
+    check(lambda: publish_one('child').result(20))
+    sys.exit(0)
+forked.set()
+reap(child)
+"""
+
+
+@pytest.mark.parametrize("how", ["session", "default session"])
+def test_a_fork_while_credentials_are_refreshed(endpoint: Endpoint, start: Start, how: str) -> None:
+    """A session's credentials, with their lock, are the same in the child."""
+    process = start(PRELUDE + REFRESHED, endpoint.url, HOW=how)
+    assert process.end() == 0, process.log
+    assert_stored(endpoint, expected(parent=1, child=1))
+
+
 IMPORTS = """
 from publisher._process import importing
 class Finder:
     held, bare = set(), set()
     def find_spec(self, name, path=None, target=None):
         if threading.current_thread() is not threading.main_thread():
-            (self.held if importing()._is_owned() else self.bare).add(name)
+            (self.held if importing().has(threading.get_ident()) else self.bare).add(name)
 finder = Finder()
 sys.meta_path.insert(0, finder)
 sns = client()
