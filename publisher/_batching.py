@@ -68,7 +68,8 @@ class Lane:
         self.in_flight = 0
         self.cautious = False  # a request timed out: one at a time until one succeeds
         self.queued = False  # stands in the scheduler's queue of ready lanes
-        self.timer = NEVER  # the scheduler's next look at it
+        self.timer = NEVER  # the scheduler's next look at it,
+        self.timer_entry: list[Lane] = []  # and what stands for that in its heap: emptied, no look
         self.flush_until = -NEVER  # what was accepted up to then is due at once
         self._retries: list[tuple[float, int, Message]] = []  # heap: due, order, message
         self._pieces: deque[tuple[list[Message], Split | None]] = deque()

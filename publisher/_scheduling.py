@@ -71,7 +71,7 @@ class Scheduler:
         self._grace = grace
         self._active: dict[Lane, None] = {}  # lanes with something waiting or in flight
         self._ready: deque[Lane] = deque()  # lanes with something due, in turn
-        self._timers: list[tuple[float, int, Lane]] = []
+        self._timers: list[tuple[float, int, list[Lane]]] = []  # when, order, Lane.timer_entry
         self._timers_bound = _TIMERS  # so many are looked through for stale ones
         self._expired: list[Message] = []
         self._leaving: list[list[Message]] = []  # handed out to be ended, not settled yet
@@ -81,8 +81,7 @@ class Scheduler:
         with self.lock:
             self._review_touched(now)
             while self._timers and self._timers[0][0] <= now:
-                at, _, lane = heapq.heappop(self._timers)
-                if at == lane.timer:
+                for lane in tuple(heapq.heappop(self._timers)[2]):  # none, or one
                     lane.timer = NEVER
                     self._review(lane, now)
             requests = []
@@ -164,6 +163,8 @@ class Scheduler:
             that, and the live messages that are in flight (which stay there).
         """
         with self.lock:
+            for handed_out in self._leaving:  # by somebody whom Ctrl-C kept from ending it
+                self._expired += [message for message in handed_out if is_live(message)]
             for lane in self._all_lanes():
                 self._expired += lane.drain()
             carried: list[Message] = []
@@ -230,12 +231,13 @@ class Scheduler:
         return lane
 
     def _review_touched(self, now: float) -> None:
-        while self.touched:
-            first = self.touched[0]
-            self._review(self._lane_of(first[0]), now)
+        while firsts := list(self.touched):
+            for lane in dict.fromkeys(self._lane_of(route) for (route,) in firsts):
+                self._review(lane, now)
             # Not before, for Ctrl-C; and a signal handler may have been here meanwhile.
-            if self.touched and self.touched[0] is first:
-                self.touched.popleft()
+            for first in firsts:
+                if self.touched and self.touched[0] is first:
+                    self.touched.popleft()
 
     def _review(self, lane: Lane, now: float) -> None:
         """Look at one lane: what has expired, and whether it is ready.
@@ -269,9 +271,19 @@ class Scheduler:
             self._active[lane] = None
         else:
             self._active.pop(lane, None)
+            timer = NEVER
+            self._set_timer(lane, NEVER)
         if timer < lane.timer:
-            lane.timer = timer
-            heapq.heappush(self._timers, (timer, next(_order), lane))
+            self._set_timer(lane, timer)
+
+    def _set_timer(self, lane: Lane, at: float) -> None:
+        # What stood for the look before is emptied: in the heap until then, it would keep an idle
+        # lane alive, and its boto3 client.
+        lane.timer_entry.clear()
+        lane.timer = at
+        if at < NEVER:
+            lane.timer_entry = [lane]
+            heapq.heappush(self._timers, (at, next(_order), lane.timer_entry))
             if len(self._timers) >= self._timers_bound:
                 self._drop_stale_timers()
 
@@ -280,8 +292,7 @@ class Scheduler:
 
         Each linger would leave one behind until its deadline.
         """
-        latest = {lane: at for at, _, lane in self._timers if at == lane.timer}
-        self._timers = [(at, next(_order), lane) for lane, at in latest.items()]
+        self._timers = [timer for timer in self._timers if timer[2]]
         heapq.heapify(self._timers)
         self._timers_bound = max(_TIMERS, 2 * len(self._timers))
 

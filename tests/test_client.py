@@ -744,6 +744,30 @@ def test_failing_to_make_the_client_goes_on_the_futures(
         assert set(made.stats().destinations) == {"sns::orders"}
 
 
+def test_a_client_that_takes_long_to_make_holds_up_no_other(endpoint: Endpoint) -> None:
+    """A `credential_process` may wait for somebody's phone."""
+    making, made_at_last = threading.Event(), threading.Event()
+
+    class Slow(boto3.Session):
+        def client(self, *args: Any, **kwargs: Any) -> Any:
+            making.set()
+            assert made_at_last.wait(SOON)
+            return super().client(*args, **kwargs)
+
+    slow = Slow(aws_access_key_id="a", aws_secret_access_key="s", region_name="us-east-1")
+    with publishing(delivery_timeout=60) as made, publishing(delivery_timeout=60) as other:
+        waits = client_of(made, "sns", endpoint.url, session=slow).publish(
+            TopicArn=TOPIC, Message="m"
+        )
+        assert making.wait(SOON)
+        for one in (made, other):
+            sns = client_of(one, "sns", endpoint.url)
+            assert sns.publish(TopicArn=TOPIC, Message="m").result(SOON)["MessageId"]
+        assert not waits.done()
+        made_at_last.set()
+        assert waits.result(SOON)["MessageId"]
+
+
 def test_no_boto3_client_is_made_in_the_callers_thread(endpoint: Endpoint) -> None:
     made_in: list[str] = []
 

@@ -266,6 +266,26 @@ def test_an_impatient_message_ends_in_time_while_its_lane_waits_for_a_worker() -
     bench.assert_at_rest()
 
 
+def test_a_lane_is_looked_at_once_for_all_its_ways_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look is at all of them: views with ever other options would cost their square."""
+    bench = Bench()
+    lane = bench.route().lane
+    scheduler = bench.core.scheduler
+    looks = []
+    look_at = scheduler._look_at
+    monkeypatch.setattr(
+        scheduler, "_look_at", lambda lane, now: (looks.append(lane), look_at(lane, now))
+    )
+    for number in range(300):
+        changes = {"delivery_timeout": 60.0 + number}
+        bench.publish(lane.route(bench.core.delivery("sns", changes)), f"{number}")
+    assert len(scheduler.touched) == 300
+    bench.hand.step()
+    assert len(looks) < 30
+    bench.hand.settle()
+    bench.assert_at_rest()
+
+
 def test_ever_other_options_leave_few_ways_in_behind() -> None:
     bench = Bench()
     first = bench.route()

@@ -227,6 +227,16 @@ def test_a_lane_in_steady_use_leaves_no_timers_behind() -> None:
     assert len(bench.core.scheduler._timers) < 200
 
 
+def test_no_timer_keeps_an_idle_lane() -> None:
+    """With it would stay its boto3 client, for as long as `delivery_timeout`."""
+    bench = Bench(delivery_timeout=100_000)
+    for topic in range(5):
+        bench.publish(bench.route(Wire(f"t{topic}")), "m")
+    bench.hand.settle()
+    bench.assert_at_rest()
+    assert not any(entry for _, _, entry in bench.core.scheduler._timers)
+
+
 @pytest.mark.parametrize("ordered", [False, True])
 def test_the_oldest_unsent_message_of_all_lanes_is_dropped(ordered: bool) -> None:
     bench = Bench(
