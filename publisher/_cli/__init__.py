@@ -6,9 +6,10 @@ Bad input to any of them is one line on standard error and exit code 2, before a
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 BAD_INPUT = 2
 
@@ -22,7 +23,38 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End with exit code 2."""
-        self.exit(BAD_INPUT, f"{self.prog}: {message} (--help shows what there is)\n")
+        say(f"{self.prog}: {message} (--help shows what there is)", error=True)
+        self.exit(BAD_INPUT)
+
+    def print_help(self, file: Any = None) -> None:
+        """Print it, even where nobody reads it."""
+        say(self.format_help().rstrip(), error=file is sys.stderr)
+
+
+def say(text: str, *, error: bool = False) -> None:
+    """Print a line, on standard error or output.
+
+    Where nobody reads any more, the work goes on and its exit code counts.
+    """
+    stream: Any = sys.stderr if error else sys.stdout
+    if stream is None:  # closed before Python began
+        return
+    try:
+        print(text, file=stream, flush=True)
+    except OSError:  # the reader of a pipe has gone, or the disk is full
+        # What is left in the buffer goes nowhere: at its end Python tries to write it once more,
+        # and makes a failure of that the exit code.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def check_endpoint(url: str | None) -> None:
+    """Look at what ``--endpoint-url`` was given. Raises InputError."""
+    from .._doctoring.live import ENDPOINT_RULE, parts_of
+
+    if url is not None and parts_of(url) is None:
+        raise InputError(f"--endpoint-url: {ENDPOINT_RULE}, such as http://localhost:4566")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except InputError as error:
-        print(f"{parser.prog} {options.command}: {error}", file=sys.stderr)
+        say(f"{parser.prog} {options.command}: {error}", error=True)
         return BAD_INPUT
 
 

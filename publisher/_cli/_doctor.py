@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from .. import doctor
-from . import InputError
+from . import InputError, check_endpoint, say
 
 EXIT_CODES = {doctor.OK: 0, doctor.NOTE: 0, doctor.WARNING: 1, doctor.ERROR: 3}
 
@@ -41,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
         Destination(options.topic.removesuffix(".fifo"), None, None)
     if options.stream is not None:
         Destination(None, options.stream, None)
+    check_endpoint(options.endpoint_url)
     findings: list[doctor.Finding] = []
     if options.metrics is not None:
         from .._doctoring import metrics
@@ -55,5 +56,5 @@ def run(options: argparse.Namespace) -> int:
         region=options.region,
         endpoint_url=options.endpoint_url,
     )
-    print(doctor.report(findings))
+    say(doctor.report(findings))
     return EXIT_CODES[doctor.worst(findings)]

@@ -1,7 +1,8 @@
 """What ``send`` sends: lines of files or of standard input, as arguments of boto3's operations.
 
 Everything is read twice, checked and then sent, so that bad input is found before anything has gone
-out; a pipe is kept in a temporary file in between. Memory holds one line at a time.
+out; a pipe is kept in a temporary file in between. A file may have changed by the second time, so
+that each line is looked at then too. Memory holds one line at a time.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Destination:
         try:
             self.service.check_address(address)
         except InvalidMessage as error:
-            raise InputError(_reason(error)) from None
+            raise InputError(reason(error)) from None
         if self.service.is_ordered(address):
             raise InputError("a FIFO topic needs a MessageGroupId, which lines do not have")
 
@@ -77,7 +78,7 @@ class Destination:
         try:
             accepted = self.service.accept(self.params(line))
         except InvalidMessage as error:
-            raise InputError(_reason(error)) from None
+            raise InputError(reason(error)) from None
         assert accepted is not None
         size: int = accepted[2]
         return size
@@ -94,6 +95,8 @@ class Destination:
             record = json.loads(line)
         except ValueError:
             raise InputError("not JSON, and --partition-key asks for a field of it") from None
+        except RecursionError:
+            raise InputError("JSON nested too deeply for a field of it to be read") from None
         if not isinstance(record, dict):
             raise InputError(f"a JSON {type(record).__name__}, not an object") from None
         if self._key_field not in record:
@@ -123,6 +126,8 @@ class Lines:
         self.name = ""
         for path in paths or [STDIN]:
             if path == STDIN:
+                if sys.stdin is None:
+                    raise InputError("standard input is closed: name files, or redirect one")
                 self._add("standard input", sys.stdin.buffer)
             else:
                 try:
@@ -153,26 +158,39 @@ class Lines:
         count = total = 0
         for index, (name, file, start) in enumerate(self._sources):
             kept: IO[bytes] | None = None
-            if start < 0:
-                kept = self._open.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
-            for line in self._read(name, file):
-                try:
-                    total += measure(line)
-                except InputError as error:
-                    raise InputError(f"{self.where}: {error}") from None
-                count += 1
+            with _told("cannot keep the input in a temporary file (TMPDIR says where)"):
+                if start < 0:
+                    kept = self._open.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+                for line in self._read(name, file):
+                    total += self._measured(measure, line)
+                    count += 1
+                    if kept is not None and line is not None:
+                        kept.write(line + b"\n")
                 if kept is not None:
-                    kept.write(line + b"\n")
-            if kept is not None:
-                self._sources[index] = (name, kept, 0)
+                    kept.flush()
+                    self._sources[index] = (name, kept, 0)
         return count, total
 
-    def __iter__(self) -> Iterator[bytes]:
-        """Read everything, from the start again where that can be."""
+    def _measured(self, measure: Callable[[bytes], int], line: bytes | None) -> int:
+        try:
+            if line is None:
+                raise InputError(self.too_long)
+            return measure(line)
+        except InputError as error:
+            raise InputError(f"{self.where}: {error}") from None
+
+    def __iter__(self) -> Iterator[bytes | None]:
+        """Read everything, from the start again where that can be; None is a line too long."""
         for name, file, start in self._sources:
             if start >= 0:
-                file.seek(start)
+                with _told(f"cannot read {name}"):
+                    file.seek(start)
             yield from self._read(name, file)
+
+    @property
+    def too_long(self) -> str:
+        """What is wrong with a line too long."""
+        return f"more than {self._longest:,} bytes, the most a message may have"
 
     @property
     def where(self) -> str:
@@ -181,26 +199,32 @@ class Lines:
 
     def close(self) -> None:
         """Close the files."""
-        self._open.close()
+        with contextlib.suppress(OSError):  # a temporary file fails again: that is known by now
+            self._open.close()
 
-    def _read(self, name: str, file: IO[bytes]) -> Iterator[bytes]:
+    def _read(self, name: str, file: IO[bytes]) -> Iterator[bytes | None]:
         self.name, self.number = name, 0
-        while True:
-            try:
-                line = file.readline(self._longest + 3)  # two for the end, and one too many
-            except OSError as error:
-                raise InputError(f"cannot read {name}: {error.strerror}") from None
-            if not line:
-                return
-            self.number += 1
-            line = line.removesuffix(b"\n").removesuffix(b"\r")
-            if len(line) > self._longest:
-                raise InputError(
-                    f"{self.where}: more than {self._longest:,} bytes, the most a message may have"
-                )
-            if line:
-                yield line
+        most = self._longest + 3  # two for the end, and one too many
+        with _told(f"cannot read {name}"):
+            while read := file.readline(most):
+                self.number += 1
+                line = read.removesuffix(b"\n").removesuffix(b"\r")
+                if len(line) > self._longest:
+                    yield None
+                    while read and not read.endswith(b"\n"):  # the rest of it, which nobody keeps
+                        read = file.readline(most)
+                elif line:
+                    yield line
 
 
-def _reason(error: InvalidMessage) -> str:
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{what}: {error.strerror}") from None
+
+
+def reason(error: InvalidMessage) -> str:
+    """What is wrong, in one line."""
     return str(error.kwargs["report"])

@@ -15,9 +15,10 @@ from .._losses import lost_text
 from .._publisher import Publisher
 from .._signals import install_signal_handlers
 from .._stats import Ledger
+from ..errors import InvalidMessage
 from ..hooks import Hook
-from . import InputError
-from ._lines import Destination, Lines
+from . import InputError, check_endpoint, say
+from ._lines import Destination, Lines, reason
 
 LOST, INTERRUPTED = 1, 130
 _PROGRESS_EVERY = 0.2  # seconds
@@ -31,8 +32,8 @@ def add_to(commands: Any) -> None:
         help="send lines to a topic or a stream",
         description="Send each line of the files, or of standard input, as one message. All input"
         " is checked before anything is sent. Empty lines are skipped.",
-        epilog="exit code: 0 all delivered, 1 something was lost, 2 bad input and nothing sent,"
-        " 130 interrupted (what had been read was delivered)",
+        epilog="exit code: 0 all delivered, 1 something was lost or not read to its end,"
+        " 2 bad input and nothing sent, 130 interrupted (what had been read was delivered)",
     )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--topic", metavar="ARN", help="an SNS topic, no FIFO one")
@@ -67,6 +68,7 @@ class Failed(Hook):
         self._destination = destination
         self._file = file
         self.written = 0
+        self.error: OSError | None = None  # the first that the file met
 
     def on_failed(self, event: Any) -> None:
         """Keep the line."""
@@ -78,15 +80,30 @@ class Failed(Hook):
 
     def keep(self, line: bytes) -> None:
         """Write ``line``, if there is a file."""
-        if self._file is not None:
+        if self._file is None:
+            return
+        try:
             self._file.write(line + b"\n")
-        self.written += 1
+        except OSError as error:
+            self.error = self.error or error
+        else:
+            self.written += 1
+
+    def close(self) -> None:
+        """Have everything in the file: only then is it known whether it took it."""
+        if self._file is None:
+            return
+        try:
+            self._file.close()
+        except OSError as error:
+            self.error = self.error or error
 
 
 def run(options: argparse.Namespace) -> int:
     """Send. Raises InputError if nothing could be."""
     if options.partition_key is not None and options.stream is None:
         raise InputError("--partition-key is for --stream: a topic has no partition keys")
+    check_endpoint(options.endpoint_url)
     destination = Destination(options.topic, options.stream, options.partition_key)
     lines = Lines(options.files, destination.service.max_message)
     try:
@@ -97,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
             try:
                 count, size = lines.check(destination.size)
             except KeyboardInterrupt:
-                print("send: interrupted while checking; nothing was sent", file=sys.stderr)
+                say("send: interrupted while checking; nothing was sent", error=True)
                 return INTERRUPTED
             if options.dry_run:
                 _show_plan(destination, count, size)
@@ -113,7 +130,7 @@ def run(options: argparse.Namespace) -> int:
 def _show_plan(destination: Destination, count: int, size: int) -> None:
     limits = destination.service.limits
     requests = max(math.ceil(count / limits.entries), math.ceil(size / limits.bytes))
-    print(
+    say(
         f"{count:,} lines, {size:,} bytes, would go to {destination.name}"
         f" in {requests:,} requests or more; nothing was sent"
     )
@@ -150,7 +167,8 @@ class _Sending:
         self._count = count
         self._failed = Failed(destination, file)
         self._failed_path = options.failed
-        self._refused = 0  # lines that --follow met and nothing can send
+        self._refused = 0  # lines that cannot be sent
+        self._unreadable = False
         # A command would rather wait for room in the buffer than lose a message.
         self._publisher = Publisher(max_block=None, hooks=[self._failed])
         kwargs = {
@@ -172,23 +190,33 @@ class _Sending:
             try:
                 try:
                     self._send_all(show)
+                except InputError as error:  # no reason to abandon what is on its way
+                    self._unreadable = True
+                    say(f"send: {error}; delivering what was read ...", error=True)
                 except (KeyboardInterrupt, SystemExit) as error:
                     stopped = error
-                    print("send: stopping; delivering what was read ...", file=sys.stderr)
+                    say("send: stopping; delivering what was read ...", error=True)
                 self._drain(show)
             except (KeyboardInterrupt, SystemExit) as error:
                 stopped, abandoned = error, True
-                print("send: abandoning the rest", file=sys.stderr)
+                say("send: abandoning the rest", error=True)
         ledger = self._publisher.close(timeout=0 if abandoned else None)
         core = self._publisher._core
         if core is not None:
             core.runtime.wait_for_end(_LAST_CALLBACKS)  # what was abandoned is written too
-        self._report(ledger, time.monotonic() - began, stopped)
+        lost = ledger.failed + ledger.dropped + self._refused
+        read = ledger.accepted + self._refused
+        # More than none also where a file has become shorter since it was checked.
+        rest = 0 if self._count is None else max(0, self._count - read)
+        self._report(ledger, time.monotonic() - began)
+        self._report_failed(lost)
+        if rest:
+            say(f"stopped: the first {read:,} lines were read, {rest:,} were not sent")
         if isinstance(stopped, SystemExit):
             return int(stopped.code or 0)
         if stopped is not None:
             return INTERRUPTED
-        return LOST if ledger.failed or ledger.dropped or self._refused else 0
+        return LOST if lost or rest or self._unreadable else 0
 
     def _check_client(self) -> None:
         import boto3
@@ -205,20 +233,22 @@ class _Sending:
         send = getattr(self._client, self._destination.service.single)
         params = self._destination.params
         for number, line in enumerate(self._lines):
-            if self._count is not None or self._can_be_sent(line):
+            try:
+                if line is None:
+                    raise InputError(self._lines.too_long)
                 send(**params(line))
+            except InvalidMessage as error:
+                self._refuse(line, reason(error))
+            except InputError as error:
+                self._refuse(line, str(error))
             if number % 100 == 0:
                 self._update(show)
 
-    def _can_be_sent(self, line: bytes) -> bool:
-        try:
-            self._destination.size(line)
-        except InputError as error:
-            print(f"send: {self._lines.where}: {error}", file=sys.stderr)
-            self._refused += 1
+    def _refuse(self, line: bytes | None, why: str) -> None:
+        say(f"send: {self._lines.where}: {why}", error=True)
+        self._refused += 1
+        if line is not None:
             self._failed.keep(line)
-            return False
-        return True
 
     def _drain(self, show: Callable[[Ledger], None]) -> None:
         while self._publisher.flush(_PROGRESS_EVERY):
@@ -231,38 +261,41 @@ class _Sending:
             self._next_update = now + _PROGRESS_EVERY
             show(self._publisher.stats().total)
 
-    def _report(self, ledger: Ledger, seconds: float, stopped: BaseException | None) -> None:
-        print(ledger)
+    def _report(self, ledger: Ledger, seconds: float) -> None:
+        say(str(ledger))
         rate = ledger.delivered / seconds if seconds else 0.0
-        print(f"{seconds:.1f} s, {rate:,.0f} messages a second, to {self._destination.name}")
+        say(f"{seconds:.1f} s, {rate:,.0f} messages a second, to {self._destination.name}")
         if text := lost_text(ledger):
-            print(text)
+            say(text)
         if self._refused:
-            print(f"{self._refused:,} lines could not be sent at all")
-        lost = ledger.failed + ledger.dropped + self._refused
-        if self._failed_path is not None and lost:
-            print(f"{self._failed.written:,} lines to be sent again are in {self._failed_path}")
-        if self._failed.written < lost:
-            print("send: not every lost line could be written", file=sys.stderr)
-        if stopped is not None and self._count is not None:
-            rest = self._count - ledger.accepted
-            print(f"stopped: the first {ledger.accepted:,} lines were read, {rest:,} were not sent")
+            say(f"{self._refused:,} lines could not be sent at all")
+
+    def _report_failed(self, lost: int) -> None:
+        failed, path = self._failed, self._failed_path
+        failed.close()
+        if path is None or not lost:
+            return
+        if failed.error is not None:
+            why = failed.error.strerror
+            say(f"send: the lost lines could not all be written to {path}: {why}", error=True)
+            return
+        if failed.written:
+            say(f"{failed.written:,} lines to be sent again are in {path}")
+        if failed.written < lost:
+            say(f"send: {lost - failed.written:,} lost lines are not in {path}", error=True)
 
 
 @contextlib.contextmanager
 def _progress(total: int | None) -> Iterator[Callable[[Ledger], None]]:
     """A bar on a terminal, where rich is installed (the extra ``cli``); elsewhere nothing."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield lambda _: None
         return
     try:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
     except ModuleNotFoundError:
-        print(
-            "send: no progress bar without rich: pip install 'boto3-publisher[cli]'",
-            file=sys.stderr,
-        )
+        say("send: no progress bar without rich: pip install 'boto3-publisher[cli]'", error=True)
         yield lambda _: None
         return
     columns = (BarColumn(), TextColumn("{task.fields[counts]}"), TimeElapsedColumn())

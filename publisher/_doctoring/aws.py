@@ -8,13 +8,13 @@ import os
 import socket
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult
 
 from .._causes import ACCESS, CREDENTIALS, MISSING, Scene, cause
 from ..doctor import ERROR, OK, WARNING, Finding
 from ..services import load
 from ..services._connection import Connection
-from .live import endpoint
+from .live import ENDPOINT_RULE, endpoint, parts_of
 
 _TIMEOUT = 5  # seconds
 _MAX_SKEW = 240  # seconds; AWS refuses signatures that are 300 off
@@ -38,12 +38,27 @@ def findings(
     yield from _region(found, topic or stream)
     yield from _credentials(session)
     for name in sorted(os.environ):
-        if name.startswith("AWS_ENDPOINT_URL") and endpoint_url is None:
-            yield Finding(OK, "endpoint", f"{name} is set: {_shown(os.environ[name])}")
-            yield from endpoint("endpoint", os.environ[name])
+        # An empty one is none, to boto3.
+        if name.startswith("AWS_ENDPOINT_URL") and endpoint_url is None and os.environ[name]:
+            yield from _configured(name, os.environ[name])
     for service, target in (("sns", topic), ("kinesis", stream)):
         if target is not None:
             yield from _destination(session, service, target, found, endpoint_url)
+
+
+def _configured(name: str, url: str) -> Iterator[Finding]:
+    parts = parts_of(url)
+    if parts is None:
+        yield _no_endpoint("endpoint", name)
+        return
+    shown = f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}"
+    yield Finding(OK, "endpoint", f"{name} is set: {shown}")  # without a password in it
+    yield from endpoint("endpoint", url)
+
+
+def _no_endpoint(about: str, name: str) -> Finding:
+    text = f"{name} is nothing that requests can be sent to: {ENDPOINT_RULE}"
+    return Finding(ERROR, about, text, "set it to one such as http://localhost:4566, or remove it")
 
 
 def _region(region: str | None, target: str | None) -> Iterator[Finding]:
@@ -90,8 +105,12 @@ def _destination(
         yield Finding(ERROR, about, _short(error))
         return
     url = client.meta.endpoint_url
+    parts = parts_of(url)
+    if parts is None:  # boto3 looks less closely
+        yield _no_endpoint(about, "the endpoint URL")
+        return
     yield from endpoint(about, url)
-    yield from _reach(about, url)
+    yield from _reach(about, parts)
     yield from _try(
         about, client, service, target, Scene(load(service).permission, region or home, home)
     )
@@ -104,8 +123,7 @@ def _client(session: Any, service: str, region: str | None, endpoint_url: str | 
     return Connection(service, given, session, None, timeouts, 1).get()
 
 
-def _reach(about: str, url: str) -> Iterator[Finding]:
-    parts = urlsplit(url)
+def _reach(about: str, parts: SplitResult) -> Iterator[Finding]:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY")):
         return  # what a proxy can reach only the request below can tell
@@ -198,8 +216,3 @@ def _clock(answer: Any) -> Iterator[Finding]:
 
 def _short(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def _shown(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}"

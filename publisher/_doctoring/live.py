@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from .. import _publisher
 from .._causes import SHARD, Scene, cause
@@ -15,6 +15,11 @@ from ..services import load, names
 
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 _OLD = 30.0  # seconds
+#: Tries that botocore makes where nobody has set their number, by mode: DEFAULT_MAX_ATTEMPTS in its
+#: retries/standard.py, which adaptive builds upon, and __default__ in its data/_retry.json.
+_BOTOCORE_TRIES = {"standard": 3, "adaptive": 3, "legacy": 5}
+#: What requests can be sent to.
+ENDPOINT_RULE = "it takes http:// or https://, a host and, if need be, a port up to 65535"
 _TODO = {
     "buffer_full": "raise max_messages and max_bytes, publish less, or see why so little leaves",
     "expired": "see what the destination's errors are; raise delivery_timeout or max_workers",
@@ -51,7 +56,9 @@ def connection(found: Any, workers: int) -> Iterator[Finding]:
         )
     else:
         yield Finding(OK, about, f"{pool} connections for {workers} workers")
-    tries = (config.retries or {}).get("total_max_attempts", 1)
+    retries = config.retries or {}
+    mode = retries.get("mode", "legacy")  # a botocore without modes has only that one
+    tries = retries.get("total_max_attempts", _BOTOCORE_TRIES.get(mode, 1))
     if tries > 1:
         yield Finding(
             WARNING,
@@ -67,6 +74,16 @@ def connection(found: Any, workers: int) -> Iterator[Finding]:
             "verify=False: anybody on the way can read and change what is sent",
             "remove it; verify='/path/to/ca.pem' trusts a proxy's own certificate",
         )
+
+
+def parts_of(url: str) -> SplitResult | None:
+    """The parts of an endpoint's URL; None if it breaks ENDPOINT_RULE."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # which is read, and refused, only now
+    except ValueError:
+        return None
+    return parts if parts.scheme in ("http", "https") and parts.hostname else None
 
 
 def endpoint(about: str, url: str) -> Iterator[Finding]:
@@ -128,7 +145,7 @@ def _losses(name: str, ledger: Ledger, scene: Scene) -> Iterator[Finding]:
     for reason, count in ledger.dropped_by_reason.items():
         if count:
             text = f"{count:,} messages were dropped: {reason}, {cause(reason, scene)}"
-            yield Finding(ERROR, name, text, _TODO[reason])
+            yield Finding(ERROR, name, text, _TODO.get(reason, ""))
 
 
 def _troubles(name: str, ledger: Ledger, scene: Scene) -> Iterator[Finding]:

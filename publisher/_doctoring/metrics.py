@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import urllib.error
+import http.client
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +43,11 @@ def findings(where: str) -> Iterator[Finding]:
             "register publisher.contrib.prometheus.PublisherCollector there",
         )
         return
-    yield from accounts(_ledgers(samples), _bounds(samples))
+    try:
+        ledgers, bounds = _ledgers(samples), _bounds(samples)
+    except MetricsError as error:
+        raise MetricsError(f"{where}: {error}") from None
+    yield from accounts(ledgers, bounds)
 
 
 def _read(where: str) -> str:
@@ -52,14 +56,24 @@ def _read(where: str) -> str:
             with urllib.request.urlopen(where, timeout=_TIMEOUT) as response:  # noqa: S310
                 return str(response.read(_LONGEST).decode())
         return Path(where).read_text()
-    except (OSError, ValueError, urllib.error.URLError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # one is no kind of another
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-        raise MetricsError(f"cannot read {where}: {reason}") from None
+        raise MetricsError(f"cannot read {where}: {' '.join(str(reason).split())}") from None
+
+
+def _whole(sample: Any) -> int:
+    try:
+        return int(sample.value)
+    except (ValueError, OverflowError):
+        raise MetricsError(
+            f"{sample.name} is {sample.value}, and publishers count in whole numbers: see what else"
+            " writes metrics of that name"
+        ) from None
 
 
 def _bounds(samples: dict[str, list[Any]]) -> tuple[int, int] | None:
     found = [
-        int(sum(sample.value for sample in samples.get(f"publisher_buffer_limit_{kind}", [])))
+        sum(map(_whole, samples.get(f"publisher_buffer_limit_{kind}", [])))
         for kind in ("messages", "bytes")
     ]
     return (found[0], found[1]) if all(found) else None
@@ -82,7 +96,7 @@ def _ledgers(samples: dict[str, list[Any]]) -> dict[str, Ledger]:
     for count in _COUNTS:
         for sample in samples.get(f"publisher_{count}_total", []):
             found = of(sample)
-            found[count] = found.get(count, 0) + int(sample.value)
+            found[count] = found.get(count, 0) + _whole(sample)
     for metric, field, label in (
         ("failed", "failed_by_code", "code"),
         ("errors", "errors_by_code", "code"),
@@ -91,14 +105,14 @@ def _ledgers(samples: dict[str, list[Any]]) -> dict[str, Ledger]:
     ):
         for sample in samples.get(f"publisher_{metric}_total", []):
             counts, name = of(sample)[field], sample.labels.get(label, "")
-            counts[name] = counts.get(name, 0) + int(sample.value)
+            counts[name] = counts.get(name, 0) + _whole(sample)
     for gauge, field in (
         ("publisher_outstanding_messages", "outstanding"),
         ("publisher_outstanding_bytes", "outstanding_bytes"),
         ("publisher_oldest_age_seconds", "oldest_age"),
     ):
         for sample in samples.get(gauge, []):
-            of(sample)[field] = sample.value if field == "oldest_age" else int(sample.value)
+            of(sample)[field] = sample.value if field == "oldest_age" else _whole(sample)
     for found in fields.values():
         found["failed"] = sum(found["failed_by_code"].values())
         found["dropped"] = sum(found["dropped_by_reason"].values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -33,7 +34,8 @@ def check(
         timeout: seconds for each.
 
     Raises:
-        CommandFailedError: at the end, if one of them cannot be published to.
+        CommandFailedError: at the end, if one of them cannot be published to; at once for a
+            timeout that is not allowed.
     """
     failed = 0
     asked = [
@@ -42,9 +44,9 @@ def check(
     ]
     for service, operation, params in asked:
         (name,) = params.values()
-        patient = client(service).with_options(delivery_timeout=timeout)
+        patient = _patient(client(service), timeout)
         try:
-            _outcome(getattr(patient, operation)(**params))
+            _outcome(patient, operation, params)
         except CommandFailedError as error:
             if any(code in str(error) for code in _DENIED):
                 yield f"{name}: not known, this role may not read it"
@@ -77,31 +79,41 @@ def send(
         timeout: seconds.
 
     Raises:
-        CommandFailedError: not delivered, or not exactly one destination.
+        CommandFailedError: not delivered, not exactly one destination, or a timeout that is not
+            allowed.
     """
     if (topic is None) == (stream is None):
         raise CommandFailedError("give either a topic or a stream")
     service = "sns" if topic is not None else "kinesis"
-    patient = client(service).with_options(delivery_timeout=timeout, linger=0)
-    try:
-        if topic is not None:
-            future = patient.publish(TopicArn=topic, Message=text)
-        else:
-            future = patient.put_record(StreamName=stream, Data=text.encode(), PartitionKey=key)
-    except ValueError as error:  # InvalidMessage: it quotes no message
-        raise CommandFailedError(str(error)) from error
-    response = _outcome(future)
+    patient = _patient(client(service), timeout, linger=0)
     if topic is not None:
+        response = _outcome(patient, "publish", {"TopicArn": topic, "Message": text})
         return f"delivered: MessageId {response['MessageId']}"
+    record = {"StreamName": stream, "Data": text, "PartitionKey": key}
+    response = _outcome(patient, "put_record", record)
     return f"delivered: {response['ShardId']}, SequenceNumber {response['SequenceNumber']}"
 
 
-def _outcome(future: PublishFuture) -> Mapping[str, Any]:
+def _patient(client: Client, timeout: float, **options: Any) -> Client:
     try:
-        # Bounded by delivery_timeout, and by the time-outs of a request that is out by then.
+        return client.with_options(delivery_timeout=timeout, **options)
+    except ValueError as error:
+        raise CommandFailedError(f"--timeout: {error}") from error
+
+
+def _outcome(client: Client, operation: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        # The attribute too: for most operations it makes the boto3 client, which fails where no
+        # region is set. The wait is bounded by delivery_timeout, and by the time-outs of a request
+        # that is out by then.
+        future: PublishFuture = getattr(client, operation)(**params)
         return future.result()
-    except Exception as error:
-        raise CommandFailedError(f"{type(error).__name__}: {error}") from error
+    except Exception as error:  # InvalidMessage too, which quotes no message
+        raise CommandFailedError(f"{type(error).__name__}: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def fetched(url: str, timeout: float = 10.0) -> Iterator[str]:
@@ -113,16 +125,21 @@ def fetched(url: str, timeout: float = 10.0) -> Iterator[str]:
     if not url.startswith(("http://", "https://")):
         raise CommandFailedError("the address of the health view begins with http:// or https://")
     try:
-        with urllib.request.urlopen(url, timeout=timeout) as response:  # noqa: S310  # see above
-            body = response.read()
-    except urllib.error.HTTPError as error:
-        body = error.read()  # 503 is how the view says that something is wrong
-    except OSError as error:
-        raise CommandFailedError(f"{url} cannot be read: {error}") from error
+        body = _body(url, timeout)
+    except (OSError, ValueError, http.client.HTTPException) as error:  # one is no kind of another
+        raise CommandFailedError(f"{url} cannot be read: {_line(error)}") from error
     try:
         yield from _lines(json.loads(body))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CommandFailedError(f"{url} is not a publisher's health view") from error
+
+
+def _body(url: str, timeout: float) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=timeout) as response:  # noqa: S310  # http, by now
+            return bytes(response.read())
+    except urllib.error.HTTPError as error:
+        return error.read()  # 503 is how the view says that something is wrong
 
 
 def _lines(views: Mapping[str, Any]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.contrib.processes import run
+from tests.support import STREAM, TOPIC
 
 SETTINGS = "tests.contrib.site.settings"
 
@@ -88,3 +89,41 @@ def test_what_is_published_before_set_up_is_named(django: Callable[..., tuple[in
     code, text = django("-c", script)
     assert code == 1
     assert "(aws_publisher.E004) A message was published before Django was set up" in text
+
+
+BAD_INPUT = [
+    (["send", "x", "--topic", TOPIC, "--timeout", "0"], "--timeout: delivery_timeout must be"),
+    (["send", "x", "--stream", STREAM, "--timeout", "nan"], "--timeout: delivery_timeout must be"),
+    (["check", "--topic", TOPIC, "--timeout", "0"], "--timeout: delivery_timeout must be"),
+    (["send", "x", "--topic", TOPIC, "--using", "nope"], "AWS_PUBLISHER has no alias 'nope'"),
+    (["check", "--topic", TOPIC, "--using", "nope"], "AWS_PUBLISHER has no alias 'nope'"),
+    (["check", "--stream", ""], "1 of 1 destinations cannot be published to"),
+    (["send", "x", "--stream", ""], "StreamName"),
+    (["stats", "http://localhost:abc/"], "cannot be read: nonnumeric port: 'abc'"),
+    (["stats", "http://localhost/a b"], "cannot be read: URL can't contain"),
+]
+
+
+def test_bad_input_to_the_command_is_one_line(django: Callable[..., tuple[int, str]]) -> None:
+    script = (
+        "import json, sys, django; django.setup()\n"
+        "from django.core.management import CommandError, call_command\n"
+        "for arguments in json.loads(sys.argv[1]):\n"
+        "    try: call_command('publisher', *arguments, stdout=sys.stderr)\n"
+        "    except CommandError as error: print('error:', error)\n"
+    )
+    code, text = django("-c", script, json.dumps([arguments for arguments, _ in BAD_INPUT]))
+    assert code == 0, text
+    said = [line for line in text.splitlines() if line.startswith("error: ")]
+    assert len(said) == len(BAD_INPUT), text
+    for line, (arguments, complaint) in zip(said, BAD_INPUT, strict=True):
+        assert complaint in line, arguments
+    assert "StreamName has length 0" in text  # what is wrong with that destination
+
+
+def test_what_boto3_refuses_is_no_traceback(django: Callable[..., tuple[int, str]]) -> None:
+    command = ("-m", "django", "publisher", "check", "--stream", STREAM)
+    code, text = django(*command, ENDPOINT="localhost:4566")
+    assert code == 1
+    assert f"{STREAM}: ValueError: Invalid endpoint: localhost:4566" in text
+    assert "Traceback" not in text

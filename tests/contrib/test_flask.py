@@ -202,6 +202,34 @@ def test_the_command_says_what_is_wrong(make: Callable[..., Any]) -> None:
         assert "Traceback" not in ran.output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["send", "x", "--topic", TOPIC, "--timeout", "0"], "--timeout: delivery_timeout must be"),
+        (["send", "x", "--topic", TOPIC, "--timeout", "-1"], "above 0, not -1.0"),
+        (["send", "x", "--stream", STREAM, "--timeout", "nan"], "above 0, not nan"),
+        (["check", "--topic", TOPIC, "--timeout", "0"], "--timeout: delivery_timeout must be"),
+        (["check", "--stream", ""], "StreamName has length 0"),
+        (["send", "x", "--stream", ""], "StreamName"),
+        (["send", "\udcff", "--stream", STREAM], "InvalidMessage: "),  # as a shell gives 0xFF
+        (["send", "\udcff", "--topic", TOPIC], "InvalidMessage: "),
+        (["stats", "http://localhost:abc/"], "cannot be read: nonnumeric port: 'abc'"),
+        (["stats", "http://localhost/a b"], "cannot be read: URL can't contain"),
+        (["stats", "http://[::1"], "cannot be read: Invalid IPv6 URL"),
+    ],
+)
+def test_bad_input_to_the_command_is_one_line(
+    make: Callable[..., Any], endpoint: Endpoint, arguments: list[str], text: str
+) -> None:
+    ran = make().test_cli_runner().invoke(args=["publisher", *arguments])
+    assert isinstance(ran.exception, SystemExit), ran.exception
+    assert ran.exit_code == 1
+    assert text in ran.output
+    assert "Parameter validation failed:\n" not in ran.output
+    assert ran.output.splitlines()[-1].startswith("Error: ")
+    assert endpoint.request_count == 0
+
+
 def test_the_account_as_json_is_whole(make: Callable[..., Any]) -> None:
     app = make()
     app.test_client().post("/send", data={"text": "x"})

@@ -13,6 +13,7 @@ from typing import Any
 
 import boto3
 import botocore.config
+import botocore.exceptions
 import pytest
 
 from publisher import _publisher, doctor
@@ -95,6 +96,12 @@ def test_nobody_listens(capsys: Any) -> None:
         (["--topic", "orders"], "TopicArn"),
         (["--metrics", "missing.txt"], "cannot read missing.txt"),
         (["--topic"], "expected one argument"),
+        (["--stream", ""], "StreamName"),
+        (["--metrics", "http://localhost:abc/"], "cannot read http://localhost:abc/: nonnumeric"),
+        (["--metrics", "http://localhost/a b"], "cannot read http://localhost/a b: URL can't"),
+        (["--stream", STREAM, "--endpoint-url", "http://localhost:99999"], "up to 65535"),
+        (["--stream", STREAM, "--endpoint-url", "localhost:4566"], "http:// or https://"),
+        (["--stream", STREAM, "--endpoint-url", "http://[::1"], "--endpoint-url"),
     ],
 )
 def test_bad_input_is_one_line(capsys: Any, arguments: list[str], complaint: str) -> None:
@@ -112,6 +119,89 @@ def test_metrics_of_something_else(tmp_path: Path, capsys: Any) -> None:
     assert "has none of a publisher" in capsys.readouterr().out
     path.write_text("not { metrics")
     assert run("--metrics", str(path)) == 2
+
+
+@pytest.mark.parametrize("value", ["NaN", "+Inf"])
+@pytest.mark.parametrize(
+    "metric",
+    [
+        'publisher_failed_total{service="sns",region="r",destination="d",code="X"}',
+        'publisher_accepted_total{service="sns",region="r",destination="d"}',
+        'publisher_outstanding_messages{service="sns",region="r",destination="d"}',
+        "publisher_buffer_limit_messages",
+    ],
+)
+def test_metrics_that_count_nothing(tmp_path: Path, capsys: Any, metric: str, value: str) -> None:
+    path = tmp_path / "metrics"
+    path.write_text(f"{metric} {value}\n")
+    assert run("--metrics", str(path)) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"{path}: {metric.partition('{')[0]} is " in error
+
+
+def test_metrics_with_a_reason_of_another_release(tmp_path: Path, capsys: Any) -> None:
+    path = tmp_path / "metrics"
+    labels = 'service="sns",region="r",destination="d",reason="new"'
+    path.write_text(f"publisher_dropped_total{{{labels}}} 3\n")
+    assert run("--metrics", str(path)) == 3
+    assert "3 messages were dropped: new" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("url", ["localhost:4566", "http://localhost:99999", "http://[::1", "/x"])
+@pytest.mark.parametrize("target", [[], ["--stream", STREAM]])
+def test_an_endpoint_in_the_environment_that_is_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, url: str, target: list[str]
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    assert run(*target) == 3
+    out = capsys.readouterr().out
+    assert "error    endpoint: AWS_ENDPOINT_URL is nothing that requests can be sent to" in out
+    assert "-> set it to one such as http://localhost:4566, or remove it" in out
+    assert "None" not in out
+
+
+def test_an_empty_endpoint_in_the_environment_is_none_at_all(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "")
+    assert run() == 0
+    assert "endpoint" not in capsys.readouterr().out
+
+
+def test_an_endpoint_that_is_none_is_a_finding() -> None:
+    findings = doctor.examine(stream=STREAM, endpoint_url="http://localhost:99999")
+    assert found(findings, "up to 65535") == doctor.ERROR
+
+
+@pytest.mark.parametrize("mode", [None, "standard", "adaptive", "legacy"])
+def test_the_retries_that_nobody_asked_for(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, mode: Any
+) -> None:
+    config = botocore.config.Config(retries={"mode": mode}) if mode else None
+    theirs = boto3.client("sns", endpoint_url=endpoint.url, config=config)
+    endpoint.script(Answer(error=Error(500, "InternalError")))
+    monkeypatch.setattr("botocore.endpoint.time", types.SimpleNamespace(sleep=lambda _: None))
+    with pytest.raises(botocore.exceptions.ClientError):
+        theirs.publish(TopicArn=TOPIC, Message="x")
+    assert endpoint.request_count > 1
+    findings = live.connection(types.SimpleNamespace(made=theirs, service="sns"), 10)
+    assert found(findings, f"retries up to {endpoint.request_count} times") == doctor.WARNING
+
+
+@pytest.mark.parametrize(
+    ("retries", "tries"),
+    [(None, 5), ({}, 5), ({"mode": "standard", "total_max_attempts": 1}, 1), ({"mode": "?"}, 1)],
+)
+def test_retries_as_botocore_may_keep_them(endpoint: Endpoint, retries: Any, tries: int) -> None:
+    theirs = boto3.client("sns", endpoint_url=endpoint.url)
+    theirs.meta.config.retries = retries
+    findings = list(live.connection(types.SimpleNamespace(made=theirs, service="sns"), 10))
+    said = [each.text for each in findings if "retries up to" in each.text]
+    assert said == [
+        f"boto3 retries up to {tries} times beneath the publisher's own retries"
+        for _ in range(tries > 1)
+    ]
 
 
 def test_a_client_that_was_passed_in(endpoint: Endpoint) -> None:

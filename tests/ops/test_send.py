@@ -10,15 +10,17 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import threading
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from publisher._cli import main
+from publisher._cli import _send, main
 from tests.servers import Answer, Endpoint, Error
 from tests.support import SOON, STREAM, TOPIC
 
@@ -57,6 +59,18 @@ def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], None]]:
         yield put
 
 
+@pytest.fixture
+def once_checked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Has something done to the files when they are checked and about to be sent."""
+
+    def then(do: Callable[[], object]) -> None:
+        monkeypatch.setattr(_send, "install_signal_handlers", do)
+
+    return then
+
+
+full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+LONGEST = 1024 * 1024  # bytes that SNS takes
 SENT = [b"one", b"two", "three 😀".encode(), b"last"]
 
 
@@ -94,6 +108,8 @@ BAD = [
     (["--topic", TOPIC, "--failed", "LINES", "LINES"], "is one of the files"),
     (["--topic", TOPIC, "--failed", "no/such/folder", "LINES"], "cannot write"),
     (["--topic", TOPIC, "--unknown", "LINES"], "unrecognized arguments"),
+    (["--topic", TOPIC, "--endpoint-url", "http://localhost:99999", "LINES"], "65535"),
+    (["--topic", TOPIC, "--endpoint-url", "localhost:4566", "LINES"], "http:// or https://"),
 ]
 
 
@@ -150,6 +166,20 @@ def test_a_bad_line_is_found_before_anything_is_sent(
     assert endpoint.request_count == 0
 
 
+def test_a_line_nested_too_deeply(
+    send: Command, endpoint: Endpoint, tmp_path: Path, capsys: Any
+) -> None:
+    path = tmp_path / "events"
+    path.write_text('{"user": "ann"}\n{"user": ' + "[" * 500_000 + "]" * 500_000 + "}\n")
+    arguments = ["--stream", STREAM, "--partition-key", "user", str(path)]
+    assert send(*arguments) == 2
+    assert "line 2: JSON nested too deeply" in capsys.readouterr().err
+    assert endpoint.request_count == 0
+    assert send("--follow", *arguments) == 1
+    assert "line 2: JSON nested too deeply" in capsys.readouterr().err
+    assert [entry.partition_key for entry in endpoint.stored("kinesis")] == ["ann"]
+
+
 def test_a_line_that_no_topic_takes(send: Command, endpoint: Endpoint, tmp_path: Path) -> None:
     path = tmp_path / "lines"
     for content in (b"good\n\xff\n", b"good\n" + b"x" * (1024 * 1024 + 1)):
@@ -201,6 +231,173 @@ def test_follow_skips_what_cannot_be_sent(
     assert "line 2: not JSON" in capsys.readouterr().err
     assert failed.read_bytes() == b"broken\n"
     assert endpoint.count("kinesis") == 2
+
+
+@pytest.mark.parametrize("end", [b"\nlast\n", b"\r\nlast", b""])
+def test_a_line_too_long_is_skipped_while_others_are_on_their_way(
+    send: Command, endpoint: Endpoint, tmp_path: Path, capsys: Any, end: bytes
+) -> None:
+    path, failed = tmp_path / "lines", tmp_path / "failed"
+    good = [b"%d" % n for n in range(20)] + [b"y" * LONGEST]
+    path.write_bytes(b"\r\n".join(good) + b"\r\n" + b"x" * 3 * LONGEST + end)
+    assert send("--topic", TOPIC, "--follow", "--failed", str(failed), str(path)) == 1
+    stored = {entry.data for entry in endpoint.stored("sns")}
+    assert stored == {*good, *([b"last"] if end else [])}
+    captured = capsys.readouterr()
+    assert "line 22: more than 1,048,576 bytes" in captured.err
+    assert f"1 lost lines are not in {failed}" in captured.err
+    assert f"accepted {len(stored)} = delivered {len(stored)}" in captured.out
+    assert "1 lines could not be sent at all" in captured.out
+    assert failed.read_bytes() == b""
+
+
+def test_a_line_just_too_long_does_not_take_the_next_with_it(
+    send: Command, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    path = tmp_path / "lines"
+    for more in (1, 2, 3):
+        for line_end in (b"\n", b"\r\n"):
+            endpoint.clear()
+            path.write_bytes(b"x" * (LONGEST + more) + line_end + b"next" + line_end)
+            assert send("--topic", TOPIC, "--follow", str(path)) == 1
+            assert [entry.data for entry in endpoint.stored("sns")] == [b"next"]
+
+
+def test_what_a_file_got_after_the_check_is_looked_at_too(
+    send: Command,
+    endpoint: Endpoint,
+    tmp_path: Path,
+    capsys: Any,
+    once_checked: Callable[..., None],
+) -> None:
+    path, failed = tmp_path / "events", tmp_path / "failed"
+    path.write_bytes(b'{"id": "1"}\n{"id": "2"}\n')
+
+    def grow() -> None:
+        with path.open("ab") as file:
+            file.write(b'a stack trace\n{"id": ""}\n' + b"x" * 11 * LONGEST + b'\n{"id": "3"}\n')
+
+    once_checked(grow)
+    arguments = ["--partition-key", "id", "--failed", str(failed), str(path)]
+    assert send("--stream", STREAM, *arguments) == 1
+    captured = capsys.readouterr()
+    for complaint in ("line 3: not JSON", "line 4: PartitionKey", "line 5: more than 10,485,760"):
+        assert complaint in captured.err
+    assert failed.read_bytes() == b'a stack trace\n{"id": ""}\n'
+    assert sorted(entry.partition_key for entry in endpoint.stored("kinesis")) == ["1", "2", "3"]
+    assert "accepted 3 = delivered 3" in captured.out
+    assert "3 lines could not be sent at all" in captured.out
+
+
+def test_a_file_that_has_become_shorter_is_no_success(
+    send: Command,
+    endpoint: Endpoint,
+    lines: Path,
+    capsys: Any,
+    once_checked: Callable[..., None],
+) -> None:
+    once_checked(lambda: os.truncate(lines, 4))
+    assert send("--topic", TOPIC, str(lines)) == 1
+    assert endpoint.count("sns") == 1
+    assert "the first 1 lines were read, 3 were not sent" in capsys.readouterr().out
+
+
+def test_a_read_that_fails_does_not_stop_what_is_on_its_way(
+    send: Command, endpoint: Endpoint, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(reader), os.fdopen(writer):  # it only says what kind of file this is
+        left = [b"one\n", b"two\n"]
+
+        def readline(_: int) -> bytes:
+            if not left:
+                raise OSError(5, "Input/output error")
+            return left.pop(0)
+
+        broken = types.SimpleNamespace(fileno=lambda: reader, readline=readline)
+        monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=broken))
+        assert send("--topic", TOPIC, "--follow") == 1
+    captured = capsys.readouterr()
+    assert "cannot read standard input: Input/output error" in captured.err
+    assert "accepted 2 = delivered 2" in captured.out
+    assert endpoint.count("sns") == 2
+
+
+@full
+def test_lost_lines_that_cannot_be_written_are_not_said_to_be(
+    send: Command, endpoint: Endpoint, lines: Path, capsys: Any
+) -> None:
+    endpoint.script(Answer(error=Error(403, "AuthorizationError")))
+    assert send("--topic", TOPIC, "--failed", "/dev/full", str(lines)) == 1
+    captured = capsys.readouterr()
+    assert "could not all be written to /dev/full: No space left on device" in captured.err
+    assert "to be sent again are in" not in captured.out
+    assert "accepted 4 = delivered 0 + failed 4" in captured.out
+
+
+@full
+def test_a_pipe_that_cannot_be_kept_is_one_line(
+    send: Command,
+    endpoint: Endpoint,
+    capsys: Any,
+    pipe: Callable[[bytes], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    device = Path("/dev/full").open("r+b")  # noqa: SIM115 - the command closes it
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda: device)
+    pipe(b"one\n")
+    assert send("--topic", TOPIC) == 2
+    assert capsys.readouterr().err.endswith("(TMPDIR says where): No space left on device\n")
+    assert device.closed
+    assert endpoint.request_count == 0
+
+
+def test_a_closed_standard_input_is_one_line(
+    send: Command, endpoint: Endpoint, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert send("--topic", TOPIC) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "standard input is closed" in error
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["send", "--topic", TOPIC, "LINES"], 1),
+        (["send", "--topic", TOPIC, "--dry-run", "LINES"], 0),
+        (["send", "--help"], 0),
+        (["doctor", "--topic", TOPIC], 3),
+    ],
+)
+def test_where_nobody_reads_the_exit_code_counts(
+    endpoint: Endpoint, lines: Path, arguments: list[str], code: int, unbuffered: str
+) -> None:
+    endpoint.script(Answer(error=Error(403, "AuthorizationError")))
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as nobody:
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "publisher"),
+                *(str(lines) if each == "LINES" else each for each in arguments),
+            ],
+            stdout=nobody,
+            stderr=subprocess.PIPE,
+            env={
+                **os.environ,
+                "AWS_ENDPOINT_URL": endpoint.url,
+                "PYTHONUNBUFFERED": unbuffered,
+                "PYTHONWARNINGS": "error",
+            },
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == code
+    assert b"Traceback" not in done.stderr
+    assert b"BrokenPipe" not in done.stderr
 
 
 def test_no_region_and_no_credentials_are_said_before_anything_is_read(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -43,7 +44,7 @@ class Command(BaseCommand):
         """
         try:
             getattr(self, f"_{action}")(**options)
-        except _commands.CommandFailedError as error:
+        except (_commands.CommandFailedError, ImproperlyConfigured) as error:
             raise CommandError(str(error)) from error
 
     def _check(
