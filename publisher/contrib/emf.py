@@ -22,19 +22,21 @@ Format: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatc
 from __future__ import annotations
 
 import json
-import os
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping
-from typing import Any, TextIO
-
-import publisher
+from typing import TYPE_CHECKING, Any, TextIO
 
 from .._message import Event
 from .._publisher import Publisher
 from .._stats import Ledger
 from ..hooks import Hook
+from ._watching import watched
+
+if TYPE_CHECKING:
+    from .._core import Core
 
 _COUNTS = {
     "Accepted": "accepted",
@@ -52,13 +54,16 @@ _MAX_VALUES = 100
 class EmfHook(Hook):
     """Writes what has changed in the account since the last line.
 
+    Several publishers may have one such hook; each account has lines of its own.
+
     Args:
         namespace: of the metrics in CloudWatch.
         stream: a text file; default: standard output, which is what Lambda takes.
         interval: seconds between lines that nobody asked for by calling :meth:`emit`.
 
     Attributes:
-        publisher: whose account; default: the process-wide one.
+        publisher: whose account; default: those of the publishers that it is a hook of, and where
+            it is nobody's the process-wide one.
     """
 
     caller_context = False
@@ -74,9 +79,11 @@ class EmfHook(Hook):
         self._stream = stream
         self._interval = interval
         self._emitted = time.monotonic()
-        self._pid = os.getpid()
         self._lock = threading.Lock()  # guards what follows, and keeps lines whole
-        self._before: Mapping[str, Ledger] = {}
+        #: By account. A core is an account's whole life: a fork, or configure() after close(),
+        #: begins with another.
+        self._before: weakref.WeakKeyDictionary[Core, Mapping[str, Ledger]]
+        self._before = weakref.WeakKeyDictionary()
         self._times: dict[str, list[float]] = {}
 
     def on_sent(self, event: Event) -> None:
@@ -92,24 +99,22 @@ class EmfHook(Hook):
         """Write a line for each destination that has changed; call it after ``flush()``."""
         with self._lock:
             self._emitted = time.monotonic()
-            if self._pid != os.getpid():  # a forked child's account starts at zero
-                self._pid = os.getpid()
-                self._before = {}
-            now = (self.publisher or publisher._default).stats().destinations
-            before, self._before = self._before, now
             times, self._times = self._times, {}
             stream = self._stream or sys.stdout
-            for name, ledger in now.items():
-                for line in self._lines(name, before.get(name), ledger, times.get(name, [])):
-                    stream.write(json.dumps(line) + "\n")
+            for core in watched(self):
+                before = self._before.get(core, {})
+                now = self._before[core] = core.stats().destinations
+                for name, ledger in now.items():
+                    if ledger == before.get(name):
+                        continue
+                    took = times.pop(name, [])
+                    for line in self._lines(name, before.get(name, Ledger()), ledger, took):
+                        stream.write(json.dumps(line) + "\n")
             stream.flush()
 
     def _lines(
-        self, name: str, before: Ledger | None, ledger: Ledger, times: list[float]
+        self, name: str, before: Ledger, ledger: Ledger, times: list[float]
     ) -> Iterator[dict[str, Any]]:
-        if before == ledger:
-            return
-        before = before or Ledger()
         service, _, rest = name.partition(":")
         region, _, label = rest.partition(":")
         dimensions = {"Service": service, "Region": region, "Destination": label or service}

@@ -15,7 +15,7 @@ Conventions: https://opentelemetry.io/docs/specs/semconv/messaging/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import Context, ContextVar
 from typing import Any
 
@@ -30,6 +30,7 @@ from .._message import Event
 from .._publisher import Publisher
 from .._stats import Ledger
 from ..hooks import Hook
+from ._watching import named, together
 
 _NAME = "publisher"
 _SYSTEMS = {"sns": "aws.sns"}
@@ -135,11 +136,17 @@ _GAUGES: tuple[tuple[str, str, str, _Counts], ...] = (
 )
 
 
-def observe(of: Publisher | None = None, meter_provider: MeterProvider | None = None) -> None:
+def observe(
+    of: Publisher | Collection[Publisher] | None = None,
+    meter_provider: MeterProvider | None = None,
+) -> None:
     """Show a publisher's account as observable counters and gauges, read when they are collected.
 
+    Call it once: OpenTelemetry ignores what comes second under the same names.
+
     Args:
-        of: the publisher; default: the process-wide one, whichever that is at the time.
+        of: the publisher, or a collection of them, which is gone through at each collection and
+            shown in sum; default: the process-wide one, whichever that is at the time.
         meter_provider: default: the global one.
     """
     meter = metrics.get_meter(_NAME, publisher.__version__, meter_provider)
@@ -152,10 +159,10 @@ def observe(of: Publisher | None = None, meter_provider: MeterProvider | None = 
 
 
 def _reader(
-    of: Publisher | None, label: str, count: _Counts
+    of: Publisher | Collection[Publisher] | None, label: str, count: _Counts
 ) -> Callable[[CallbackOptions], Iterable[Observation]]:
     def read(_: CallbackOptions) -> Iterable[Observation]:
-        for key, ledger in (of or publisher._default).stats().destinations.items():
+        for key, ledger in together(each.stats() for each in named(of)).items():
             found = count(ledger)
             if isinstance(found, Mapping):
                 for value, amount in found.items():

@@ -1,7 +1,6 @@
 """Prometheus: what the account knows, as metrics.
 
-In one process, a collector that reads ``publisher.stats()`` when it is scraped and costs nothing in
-between::
+In one process, a collector that reads the account when it is scraped and costs nothing in between::
 
     from prometheus_client import REGISTRY
     from publisher.contrib.prometheus import PublisherCollector
@@ -20,9 +19,11 @@ and, where it applies, an error code, a shard or a reason; all are bounded by th
 from __future__ import annotations
 
 import os
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+import weakref
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import (
@@ -33,12 +34,15 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-import publisher
-
 from .._message import Event
+from .._options import Options
 from .._publisher import Publisher
-from .._stats import LATENCY_BOUNDS, Ledger, Stats
+from .._stats import LATENCY_BOUNDS, Ledger
 from ..hooks import Hook
+from ._watching import named, together, watched
+
+if TYPE_CHECKING:
+    from .._core import Core
 
 _LABELS = ("service", "region", "destination")
 #: (name, what it counts, further label, its counts in a ledger: a number, or by that label)
@@ -59,21 +63,23 @@ _GAUGES: tuple[tuple[str, str, str, Callable[[Ledger], float]], ...] = (
     ("outstanding_bytes", "Their bytes.", "livesum", lambda ledger: ledger.outstanding_bytes),
     ("oldest_age_seconds", "Age of the oldest.", "livemax", lambda ledger: ledger.oldest_age),
 )
+_EVERY = 0.1  # seconds
 _LATENCY = "Seconds from acceptance to the outcome."
-_LIMITS: tuple[tuple[str, Callable[[Publisher], int]], ...] = (
-    ("messages", lambda found: found._options.max_messages),
-    ("bytes", lambda found: found._options.max_bytes),
+_LIMITS: tuple[tuple[str, Callable[[Options], int]], ...] = (
+    ("messages", lambda options: options.max_messages),
+    ("bytes", lambda options: options.max_bytes),
 )
 
 
 class PublisherCollector(Collector):
-    """Reads a publisher's account when it is scraped.
+    """Reads accounts when it is scraped.
 
     Args:
-        of: the publisher; default: the process-wide one, whichever that is at the time.
+        of: the publisher, or a collection of them, which is gone through at each scrape and shown
+            in sum; default: the process-wide one, whichever that is at the time.
     """
 
-    def __init__(self, of: Publisher | None = None) -> None:
+    def __init__(self, of: Publisher | Collection[Publisher] | None = None) -> None:
         self._of = of
 
     def describe(self) -> Iterable[Metric]:
@@ -82,28 +88,29 @@ class PublisherCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The metrics of every destination."""
-        found = self._of or publisher._default
-        stats = found.stats()
+        found = named(self._of)
+        ledgers = together(each.stats() for each in found)
         for name, text, label, count in _COUNTERS:
             labels = (*_LABELS, label) if label else _LABELS
             family = CounterMetricFamily(f"publisher_{name}", text, labels=labels)
-            for values, amount in _counts(stats, count):
+            for values, amount in _counts(ledgers, count):
                 family.add_metric(values, amount)
             yield family
         for name, text, _, value in _GAUGES:
             gauge = GaugeMetricFamily(f"publisher_{name}", text, labels=_LABELS)
-            for key, ledger in stats.destinations.items():
+            for key, ledger in ledgers.items():
                 gauge.add_metric(_split(key), value(ledger))
             yield gauge
         for kind, limit in _LIMITS:
             text = f"The bound max_{kind}."
-            yield GaugeMetricFamily(f"publisher_buffer_limit_{kind}", text, value=limit(found))
-        yield _histogram(stats)
+            bound = sum(limit(each._options) for each in found)
+            yield GaugeMetricFamily(f"publisher_buffer_limit_{kind}", text, value=bound)
+        yield _histogram(ledgers)
 
 
-def _histogram(stats: Stats) -> Metric:
+def _histogram(ledgers: Mapping[str, Ledger]) -> Metric:
     family = HistogramMetricFamily("publisher_delivery_seconds", _LATENCY, labels=_LABELS)
-    for key, ledger in stats.destinations.items():
+    for key, ledger in ledgers.items():
         passed, buckets = 0, []
         for bound, count in zip((*LATENCY_BOUNDS, None), ledger.latency, strict=True):
             passed += count
@@ -119,9 +126,9 @@ def _split(key: str) -> list[str]:
 
 
 def _counts(
-    stats: Stats, count: Callable[[Ledger], Any]
+    ledgers: Mapping[str, Ledger], count: Callable[[Ledger], Any]
 ) -> Iterator[tuple[tuple[str, ...], float]]:
-    for key, ledger in stats.destinations.items():
+    for key, ledger in ledgers.items():
         found = count(ledger)
         for value, amount in found.items() if hasattr(found, "items") else (("", found),):
             more = (value,) if hasattr(found, "items") else ()
@@ -131,22 +138,83 @@ def _counts(
 class PrometheusHook(Hook):
     """Keeps the same metrics as counters, gauges and histograms of ``prometheus_client``.
 
-    They are brought up to date when a request's messages end, so they follow the account within one
-    request; a process that is idle, or waits for an answer, shows what was true before.
+    They are brought up to date when messages end or are to be sent again; a process that is idle,
+    or waits for an answer, shows what was true before.
+
+    Several hooks on one registry add to the same metrics, and several publishers may have one
+    hook: counts and what waits are sums, the oldest age is the highest. A publisher needs one.
 
     Args:
         registry: where the metrics are registered; default: ``prometheus_client.REGISTRY``.
 
     Attributes:
-        publisher: whose account; default: the process-wide one. Set it where the hook is one of
-            another publisher's.
+        publisher: whose account; default: those of the publishers that it is a hook of, and where
+            it is nobody's the process-wide one. Set it where the hook is told of events by an
+            object of yours.
     """
 
     caller_context = False
-    _EVERY = 0.1  # seconds: drops come one by one
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self.publisher: Publisher | None = None
+        # Frameworks make a hook each time they read settings, and a registry takes a name once.
+        with _making:
+            series = _series.get(registry)
+            if series is None:
+                series = _series[registry] = _Series(registry)
+        self._series = series
+        self._batch: Any = None
+
+    def on_sent(self, event: Event) -> None:
+        """Note how long the request took."""
+        self._series.requests.labels(*_split(event.destination)).observe(event.duration or 0.0)
+
+    def on_delivered(self, event: Event) -> None:
+        """Note how long the message took."""
+        self._ended(event)
+
+    def on_failed(self, event: Event) -> None:
+        """Note how long the message took."""
+        self._ended(event)
+
+    def on_retry(self, event: Event) -> None:
+        """Bring the counters up to date."""
+        # The messages of one request share its attempt, and it is counted when the first is told.
+        if event.attempts[-1] is not self._batch:
+            self._batch = event.attempts[-1]
+            self.update()
+
+    def on_dropped(self, event: Event) -> None:
+        """Note how long the message took."""
+        self._ended(event)
+
+    def _ended(self, event: Event) -> None:
+        self._series.latency.labels(*_split(event.destination)).observe(event.duration or 0.0)
+        self._series.ended(self)
+
+    def update(self) -> None:
+        """Bring counters and gauges up to date with the account."""
+        self._series.update(self)
+
+
+class _Noted:
+    """What one process has in the metrics already."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()  # guards what follows, and is held where metrics are set
+        #: The counts of each account that was ever looked at. A core is an account's whole life: a
+        #: fork, or configure() after close(), begins with another, and with nothing noted.
+        self.counts: weakref.WeakKeyDictionary[Core, dict[tuple[int, tuple[str, ...]], float]]
+        self.counts = weakref.WeakKeyDictionary()
+        self.told = 0  # ends that the hooks were told of
+        self.seen = 0  # ends that the accounts had at the last look
+        self.looked = 0.0  # when that was
+
+
+class _Series:
+    """The metrics in one registry, and what of the accounts is in them."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
         self._counters = [
             (
                 Counter(
@@ -184,72 +252,78 @@ class PrometheusHook(Hook):
             )
             for kind, limit in _LIMITS
         ]
-        self._latency = Histogram(
+        self.latency = Histogram(
             "publisher_delivery_seconds",
             _LATENCY,
             _LABELS,
             registry=registry,
             buckets=(*LATENCY_BOUNDS, float("inf")),
         )
-        self._requests = Histogram(
+        self.requests = Histogram(
             "publisher_request_seconds",
             "Seconds that a request took.",
             _LABELS,
             registry=registry,
         )
-        self._pid = 0
-        self._seen: dict[tuple[int, tuple[str, ...]], float] = {}
-        self._batch: Any = None
-        self._updated = 0.0
+        self._noted: dict[int, _Noted] = {}  # by process: a fork may leave the parent's lock locked
 
-    def on_sent(self, event: Event) -> None:
-        """Note how long the request took."""
-        self._requests.labels(*_split(event.destination)).observe(event.duration or 0.0)
+    def _mine(self) -> _Noted:
+        pid = os.getpid()
+        return self._noted.get(pid) or self._noted.setdefault(pid, _Noted())
 
-    def on_delivered(self, event: Event) -> None:
-        """Note how long the message took."""
-        self._ended(event)
+    def ended(self, hook: PrometheusHook) -> None:
+        """A hook was told of a message's end.
 
-    def on_failed(self, event: Event) -> None:
-        """Note how long the message took."""
-        self._ended(event)
+        The messages of a request, or of a burst of drops, are in the account before the first of
+        them is told. So one look does for all, and there is another as soon as more are told than
+        the last look has seen: the last one told is never left out.
+        """
+        noted = self._mine()
+        with noted.lock:
+            noted.told += 1
+            # Where an end could not be told, the count of those told stays behind; the clock helps.
+            if noted.told > noted.seen or time.monotonic() - noted.looked > _EVERY:
+                self.update(hook)
 
-    def on_retry(self, event: Event) -> None:
-        """Bring the counters up to date."""
-        self._look(event.attempts[-1])
+    def update(self, hook: PrometheusHook) -> None:
+        """Add what is new in the hook's accounts, and in all others that were looked at before."""
+        noted = self._mine()
+        with noted.lock:
+            for core in watched(hook):
+                noted.counts.setdefault(core, {})
+            cores = list(noted.counts)
+            if not cores:  # nothing was ever published
+                return
+            noted.looked = time.monotonic()
+            looks = [core.stats() for core in cores]
+            for core, stats in zip(cores, looks, strict=True):
+                self._add(stats.destinations, noted.counts[core])
+            ledgers = together(looks)
+            for gauge, value in self._gauges:
+                for key, ledger in ledgers.items():
+                    gauge.labels(*_split(key)).set(value(ledger))
+            # A closed one takes in nothing any more, but its clients may keep it alive.
+            bounds = [core.options for core in cores if not core.flow.closed]
+            for gauge, limit in self._limits:
+                gauge.set(sum(map(limit, bounds or [core.options for core in cores])))
+            noted.seen = sum(map(_ends, ledgers.values()))
+            noted.told = min(noted.told, noted.seen)  # what an account forgot cannot come again
 
-    def on_dropped(self, event: Event) -> None:
-        """Note how long the message took."""
-        self._latency.labels(*_split(event.destination)).observe(event.duration or 0.0)
-        if time.monotonic() - self._updated > self._EVERY:
-            self.update()
-
-    def _ended(self, event: Event) -> None:
-        self._latency.labels(*_split(event.destination)).observe(event.duration or 0.0)
-        self._look(event.attempts[-1] if event.attempts else None)
-
-    def _look(self, attempt: Any) -> None:
-        # The messages of one request share its attempt, and have all ended when the first is told.
-        if attempt is None or attempt is not self._batch:
-            self._batch = attempt
-            self.update()
-
-    def update(self) -> None:
-        """Bring counters and gauges up to date with the account."""
-        if self._pid != os.getpid():  # a forked child's account starts at zero
-            self._pid = os.getpid()
-            self._seen = {}
-        self._updated = time.monotonic()
-        found = self.publisher or publisher._default
-        stats = found.stats()
+    def _add(
+        self, ledgers: Mapping[str, Ledger], before: dict[tuple[int, tuple[str, ...]], float]
+    ) -> None:
         for index, (counter, count) in enumerate(self._counters):
-            for values, amount in _counts(stats, count):
-                more = amount - self._seen.get((index, values), 0)
+            for values, amount in _counts(ledgers, count):
+                more = amount - before.get((index, values), 0)
                 if more > 0:
-                    self._seen[index, values] = amount
+                    before[index, values] = amount
                     counter.labels(*values).inc(more)
-        for gauge, value in self._gauges:
-            for key, ledger in stats.destinations.items():
-                gauge.labels(*_split(key)).set(value(ledger))
-        for gauge, limit in self._limits:
-            gauge.set(limit(found))
+
+
+def _ends(ledger: Ledger) -> int:
+    # A failure's code is counted after the failure, and before it is told.
+    return ledger.delivered + ledger.dropped + sum(ledger.failed_by_code.values())
+
+
+_series: weakref.WeakKeyDictionary[CollectorRegistry, _Series] = weakref.WeakKeyDictionary()
+_making = threading.Lock()

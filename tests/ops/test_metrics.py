@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from publisher.contrib.emf import EmfHook
 from publisher.contrib.opentelemetry import MetricsHook, observe
 from publisher.contrib.prometheus import PrometheusHook, PublisherCollector
 from tests.servers import Answer, Endpoint, Failure
-from tests.support import SOON, STREAM, TOPIC, client_of, publishing
+from tests.support import SOON, STREAM, TOPIC, Watch, client_of, publishing, until
 
 Samples = dict[str, list[tuple[dict[str, str], float]]]
 
@@ -101,13 +102,191 @@ def test_the_collector_shows_the_ledger(endpoint: Endpoint) -> None:
 
 def test_the_hook_shows_the_same(endpoint: Endpoint) -> None:
     registry = CollectorRegistry()
-    hook = PrometheusHook(registry)
-    with publishing(hooks=[hook]) as made:
-        hook.publisher = made
+    with publishing(hooks=[PrometheusHook(registry)]) as made:
         work(made, endpoint)
         text = generate_latest(registry).decode()
     check(parsed(text), made)
     assert "hidden" not in text
+
+
+class Passing(publisher.Hook):
+    """Tells another hook, as Django's app does where it wraps one."""
+
+    def __init__(self, hook: publisher.Hook) -> None:
+        self.hook = hook
+
+    def on_delivered(self, event: publisher.Event) -> None:
+        self.hook.on_delivered(event)
+
+
+def read(registry: CollectorRegistry) -> Samples:
+    return parsed(generate_latest(registry).decode())
+
+
+def deliver(made: publisher.Publisher, endpoint: Endpoint, count: int) -> None:
+    """Messages to one topic; at the end the hooks have been told of all of them."""
+    sns = client_of(made, "sns", endpoint.url)
+    for number in range(count):
+        sns.publish(TopicArn=TOPIC, Message=str(number))
+    assert made.flush(SOON) == 0
+    told(made)
+
+
+def told(made: publisher.Publisher) -> None:
+    assert made._core is not None
+    made._core.runtime.wait_for_calls(SOON)
+
+
+def test_a_hook_watches_the_publishers_that_it_is_a_hook_of(endpoint: Endpoint) -> None:
+    registry = CollectorRegistry()
+    hook = PrometheusHook(registry)
+    with (
+        publishing() as other,
+        publishing(hooks=[hook]) as first,
+        publishing(hooks=[Passing(hook)]) as second,
+    ):
+        deliver(other, endpoint, 1)
+        deliver(first, endpoint, 2)
+        deliver(second, endpoint, 3)
+        assert total(read(registry), "publisher_delivered_total") == 5
+
+
+def test_a_hook_watches_the_publisher_that_it_is_told(endpoint: Endpoint) -> None:
+    registry, out = CollectorRegistry(), io.StringIO()
+    hook, lines = PrometheusHook(registry), EmfHook(stream=out)
+    with publishing() as own, publishing(hooks=[hook, lines]) as other:
+        hook.publisher = lines.publisher = own
+        deliver(own, endpoint, 3)
+        deliver(other, endpoint, 1)
+        lines.emit()
+    assert total(read(registry), "publisher_delivered_total") == 3
+    assert [json.loads(line)["Delivered"] for line in out.getvalue().splitlines()] == [3]
+
+
+def test_two_hooks_on_one_registry_share_its_metrics(endpoint: Endpoint) -> None:
+    registry = CollectorRegistry()
+    hooks = [PrometheusHook(registry) for _ in range(3)]  # the last one, as if only to be checked
+    with publishing(hooks=hooks[:1]) as first, publishing(hooks=hooks[1:2]) as second:
+        for round_ in range(1, 4):
+            deliver(first, endpoint, 2)
+            deliver(second, endpoint, 5)
+            samples = read(registry)
+            assert total(samples, "publisher_delivered_total") == 7 * round_
+            assert total(samples, "publisher_delivery_seconds_count") == 7 * round_
+    assert total(read(CollectorRegistry()), "publisher_delivered_total") == 0
+
+
+def test_a_publisher_of_two_hooks_is_counted_once(endpoint: Endpoint) -> None:
+    registry = CollectorRegistry()
+    with publishing(hooks=[PrometheusHook(registry), PrometheusHook(registry)]) as made:
+        deliver(made, endpoint, 20)
+        assert total(read(registry), "publisher_delivered_total") == 20
+
+
+def test_what_waits_is_the_sum_over_the_publishers() -> None:
+    registry = CollectorRegistry()
+    hooks = [PrometheusHook(registry), PrometheusHook(registry)]
+    slow: dict[str, Any] = {"linger": 60, "delivery_timeout": 120, "max_messages": 100}
+    with (
+        publishing(**slow, hooks=hooks[:1]) as first,
+        publishing(**slow, hooks=hooks[1:]) as second,
+    ):
+        for made, count in ((first, 3), (second, 4)):
+            sns = client_of(made, "sns", "http://127.0.0.1:1")
+            for number in range(count):
+                sns.publish(TopicArn=TOPIC, Message=str(number))
+        for hook in hooks:
+            hook.update()
+        samples = read(registry)
+        assert total(samples, "publisher_outstanding_messages") == 7
+        assert total(samples, "publisher_buffer_limit_messages") == 200
+        oldest = max(made.stats().total.oldest_age for made in (first, second))
+        assert 0 < total(samples, "publisher_oldest_age_seconds") <= oldest
+        first.close(0)
+        samples = read(registry)
+        assert total(samples, "publisher_outstanding_messages") == 4
+        assert total(samples, "publisher_dropped_total", reason="closed") == 3
+        assert total(samples, "publisher_buffer_limit_messages") == 100
+        second.close(0)
+    assert total(read(registry), "publisher_outstanding_messages") == 0
+
+
+def test_an_account_that_begins_anew_is_added(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "_default", publisher.Publisher())
+    registry, out = CollectorRegistry(), io.StringIO()
+    hooks = PrometheusHook(registry), EmfHook(stream=out)
+    for count in (10, 4, 6):
+        publisher.configure(hooks=hooks)
+        deliver(publisher._default, endpoint, count)
+        hooks[1].emit()
+        publisher.close(SOON)
+    assert total(read(registry), "publisher_delivered_total") == 20
+    assert total(read(registry), "publisher_buffer_limit_messages") == 10_000
+    assert [json.loads(line)["Delivered"] for line in out.getvalue().splitlines()] == [10, 4, 6]
+
+
+def test_the_last_of_many_drops_is_shown() -> None:
+    registry = CollectorRegistry()
+    options: dict[str, Any] = {"max_messages": 1, "on_full": "drop", "linger": 60}
+    with publishing(**options, delivery_timeout=120, hooks=[PrometheusHook(registry)]) as made:
+        sns = client_of(made, "sns", "http://127.0.0.1:1")
+        sns.publish(TopicArn=TOPIC, Message="waits")
+        dropped = 0
+        for burst in (1, 1, 1, 1_000, 1):  # nothing happens between them, nor after the last
+            for number in range(burst):
+                sns.publish(TopicArn=TOPIC, Message=str(number))
+            told(made)
+            dropped += burst
+            samples = read(registry)
+            assert total(samples, "publisher_dropped_total", reason="buffer_full") == dropped
+            assert total(samples, "publisher_accepted_total") == dropped + 1
+            assert total(samples, "publisher_outstanding_messages") == 1
+        made.close(0)
+
+
+def test_a_burst_costs_few_looks_at_the_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry, go = CollectorRegistry(), threading.Event()
+
+    class Holding(publisher.Hook):
+        def on_dropped(self, event: publisher.Event) -> None:
+            assert go.wait(SOON)
+
+    options: dict[str, Any] = {"max_messages": 1, "on_full": "drop", "linger": 60}
+    hooks = [PrometheusHook(registry), Holding()]
+    with publishing(**options, delivery_timeout=120, hooks=hooks) as made:
+        sns = client_of(made, "sns", "http://127.0.0.1:1")
+        for number in range(2):
+            sns.publish(TopicArn=TOPIC, Message=str(number))
+        until(lambda: total(read(registry), "publisher_dropped_total") == 1)
+        for number in range(500):
+            sns.publish(TopicArn=TOPIC, Message=str(number))
+        core, looks = made._current(), []
+        stats = core.stats
+        monkeypatch.setattr(core, "stats", lambda: looks.append(1) or stats())
+        watch = Watch()
+        go.set()
+        told(made)
+        assert len(looks) <= 1 + watch.seconds / 0.1
+        assert total(read(registry), "publisher_dropped_total") == 501
+        monkeypatch.undo()
+        made.close(0)
+
+
+def test_the_collector_shows_several_in_sum(endpoint: Endpoint) -> None:
+    registry = CollectorRegistry()
+    aliases: dict[str, publisher.Publisher] = {}
+    registry.register(PublisherCollector(of=aliases.values()))
+    assert total(read(registry), "publisher_buffer_limit_messages") == 0
+    with publishing() as first, publishing(max_messages=50) as second:
+        aliases |= {"default": first, "audit": second}
+        deliver(first, endpoint, 2)
+        deliver(second, endpoint, 3)
+        samples = read(registry)
+    assert [value for _, value in samples["publisher_delivered_total"]] == [5]
+    assert total(samples, "publisher_delivery_seconds_count") == 5
+    assert total(samples, "publisher_buffer_limit_messages") == 10_050
 
 
 def test_names_and_units_are_as_prometheus_asks(endpoint: Endpoint) -> None:
@@ -132,6 +311,10 @@ import publisher
 from publisher.contrib.prometheus import PrometheusHook
 publisher.configure(hooks=[PrometheusHook()])
 client = publisher.client("sns", endpoint_url=sys.argv[1])
+for n in range(5):
+    client.publish(TopicArn=sys.argv[2], Message=str(n))
+assert publisher.flush(20) == 0
+publisher._default._core.runtime.wait_for_calls(20)
 for child in range(2):
     if os.fork() == 0:
         for n in range(20):
@@ -147,7 +330,9 @@ sys.stdout.write(generate_latest(registry).decode())
 """
 
 
-def test_two_forked_workers_add_up_in_multiprocess_mode(endpoint: Endpoint, tmp_path: Path) -> None:
+def test_a_parent_and_two_forked_workers_add_up_in_multiprocess_mode(
+    endpoint: Endpoint, tmp_path: Path
+) -> None:
     done = subprocess.run(
         [sys.executable, "-c", WORKER, endpoint.url, TOPIC],
         env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
@@ -158,9 +343,9 @@ def test_two_forked_workers_add_up_in_multiprocess_mode(endpoint: Endpoint, tmp_
     )
     assert done.returncode == 0, done.stderr
     samples = parsed(done.stdout)
-    assert total(samples, "publisher_accepted_total") == 40
-    assert total(samples, "publisher_delivered_total", destination="orders") == 40
-    assert total(samples, "publisher_delivery_seconds_count") == 40
+    assert total(samples, "publisher_accepted_total") == 45
+    assert total(samples, "publisher_delivered_total", destination="orders") == 45
+    assert total(samples, "publisher_delivery_seconds_count") == 45
 
 
 def test_opentelemetry_metrics_follow_the_conventions(endpoint: Endpoint) -> None:
@@ -198,11 +383,38 @@ def test_opentelemetry_metrics_follow_the_conventions(endpoint: Endpoint) -> Non
     assert "hidden" not in json.dumps(data)
 
 
+def test_opentelemetry_shows_several_in_sum(endpoint: Endpoint) -> None:
+    reader = InMemoryMetricReader()
+    provider = MeterProvider(metric_readers=[reader])
+    with publishing() as first, publishing() as second:
+        observe([first, second], provider)
+        deliver(first, endpoint, 2)
+        deliver(second, endpoint, 3)
+        data = json.loads(reader.get_metrics_data().to_json())
+    (scope,) = data["resource_metrics"][0]["scope_metrics"]
+    (delivered,) = (each for each in scope["metrics"] if each["name"] == "publisher.delivered")
+    assert [each["value"] for each in delivered["data"]["data_points"]] == [5]
+
+
+def test_emf_has_lines_for_each_of_its_publishers(endpoint: Endpoint) -> None:
+    out = io.StringIO()
+    hook = EmfHook(stream=out)
+    with publishing(hooks=[hook]) as first, publishing(hooks=[Passing(hook)]) as second:
+        deliver(first, endpoint, 2)
+        deliver(second, endpoint, 3)
+        hook.emit()
+        deliver(second, endpoint, 4)
+        hook.emit()
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert sorted(line["Delivered"] for line in lines[:2]) == [2, 3]
+    assert [line["Delivered"] for line in lines[2:]] == [4]
+    assert all(line["Destination"] == "orders" for line in lines)
+
+
 def test_emf_lines_hold_what_has_changed(endpoint: Endpoint) -> None:
     out = io.StringIO()
     hook = EmfHook(namespace="shop", stream=out)
     with publishing(hooks=[hook]) as made:
-        hook.publisher = made
         work(made, endpoint)
         hook.emit()
         lines = [json.loads(line) for line in out.getvalue().splitlines()]

@@ -1,0 +1,50 @@
+"""Whose accounts metrics show."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Any
+
+import publisher
+
+from .._publisher import Publisher
+from .._stats import Ledger, Stats
+from ._everywhere import publishers
+
+if TYPE_CHECKING:
+    from .._core import Core
+
+
+def named(of: Publisher | Collection[Publisher] | None) -> list[Publisher]:
+    """The publishers that a reader of accounts was made for; None is the process-wide one."""
+    if of is None:
+        return [publisher._default]
+    return [of] if isinstance(of, Publisher) else list(of)
+
+
+def watched(hook: Any) -> list[Core]:
+    """The accounts that a hook with an attribute ``publisher`` shows: each in the core that has it.
+
+    Where the attribute is None, those of every publisher that it is a hook of. They are looked up
+    each time: frameworks make publishers of their own, and others in their place when settings
+    change, and nobody who adds a hook has to know all that.
+    """
+    found = [hook.publisher]
+    if hook.publisher is None:
+        found = [each for each in publishers() if _has(each, hook)]
+    cores = [each._mine() for each in found or [publisher._default]]
+    return [core for core in cores if core is not None]
+
+
+def _has(each: Publisher, hook: Any) -> bool:
+    # Django's app wraps hooks; it keeps what it has wrapped as `hook`.
+    return any(one is hook or getattr(one, "hook", None) is hook for one in each._options.hooks)
+
+
+def together(looks: Iterable[Stats]) -> dict[str, Ledger]:
+    """The sums of several accounts, by destination; of the oldest ages the highest."""
+    found: dict[str, Ledger] = {}
+    for stats in looks:
+        for key, ledger in stats.destinations.items():
+            found[key] = found[key] + ledger if key in found else ledger
+    return found
