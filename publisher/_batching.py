@@ -13,9 +13,10 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from ._future import LOCK, PENDING, RUNNING, is_live
 from ._message import Chunk, Message, Route
@@ -27,6 +28,18 @@ _MAX_ROUTES = 100
 _order = itertools.count()
 
 
+class Owner(Protocol):
+    """What messages ask of the core that accepted them."""
+
+    pid: int  # the process it belongs to
+
+    def withdraw(self, message: Message) -> bool:
+        """Cancel a message that no request has carried yet; True if that was done."""
+
+    def acquire(self, gate: threading.Lock, timeout: float | None) -> bool:
+        """Wait for ``gate`` to be released, which the end of a message does."""
+
+
 class Lane:
     """The unsent messages of one destination.
 
@@ -34,9 +47,7 @@ class Lane:
         limits: of one request.
         measure: entry -> bytes.
         counters: where its messages are counted.
-        pid: the process it belongs to.
-        withdraw: cancels one of its messages, if no request has carried it yet; True if that was
-            done.
+        core: what its messages ask for themselves.
         target: what the sender needs to know to send it; the lane does not look at it.
     """
 
@@ -45,8 +56,7 @@ class Lane:
         limits: Limits,
         measure: Callable[[Any], int],
         counters: Counters,
-        pid: int,
-        withdraw: Callable[[Message], bool],
+        core: Owner,
         target: Any,
     ) -> None:
         #: Whether an entry is still needed after its message has ended, until its request returns.
@@ -54,8 +64,8 @@ class Lane:
         self.limits = limits
         self.measure = measure
         self.counters = counters
-        self.pid = pid
-        self.withdraw = withdraw
+        self.core = core
+        self.pid = core.pid
         self.target = target
         self.routes: list[Route] = []
         #: Whether messages go in the order in which they were accepted, or at least some of them.

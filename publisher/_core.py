@@ -161,6 +161,10 @@ class Core(Accepting):
 
     # -- barriers
 
+    def acquire(self, gate: threading.Lock, timeout: float | None) -> bool:
+        """Wait for ``gate`` at most ``timeout`` seconds; None: without bound."""
+        return bool(self.runtime.acquire(gate, timeout))
+
     def flush(self, timeout: float | None, lanes: list[Lane] | None = None) -> int:
         """Send what lingers; wait until what was accepted before the call has ended.
 

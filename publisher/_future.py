@@ -283,12 +283,21 @@ class PublishFuture(Future[Response]):
             waiter = _Waiter()
             self._watching().waiters.append(waiter)
         try:
-            patience = -1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX)
-            if not waiter.gate.acquire(timeout=patience) and self._phase in _LIVE:
+            if not self._acquire(waiter.gate, timeout) and self._phase in _LIVE:
                 raise FutureTimeoutError
         finally:
             with LOCK.rlock:
                 self._watching().waiters.remove(waiter)
+
+    def _acquire(self, gate: threading.Lock, timeout: float | None) -> bool:
+        return acquire(gate, timeout)
+
+
+def acquire(gate: threading.Lock, timeout: float | None) -> bool:
+    """Acquire ``gate`` within ``timeout`` seconds; None: without bound."""
+    return gate.acquire(
+        timeout=-1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX)
+    )
 
 
 def finish_locked(

@@ -68,8 +68,7 @@ class Line:
                 target.limits,
                 self.service.measure,
                 self._counters(target),
-                self.core.pid,
-                self.core.withdraw,
+                self.core,
                 target,
             )
             if self.service.is_ordered(address):
@@ -89,8 +88,7 @@ class Line:
                 target.limits,
                 _size_of_call,
                 self._counters(target),
-                self.core.pid,
-                self.core.withdraw,
+                self.core,
                 target,
             )
 

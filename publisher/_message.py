@@ -8,6 +8,7 @@ ten thousand of them may wait at once: above its payload a waiting Kinesis recor
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -193,7 +194,10 @@ class Message(PublishFuture):
         return self.route.lane.pid != os.getpid()
 
     def _withdraw(self) -> bool:
-        return self.route.lane.withdraw(self)
+        return self.route.lane.core.withdraw(self)
+
+    def _acquire(self, gate: threading.Lock, timeout: float | None) -> bool:
+        return self.route.lane.core.acquire(gate, timeout)
 
 
 class BatchEntry(Message):
@@ -300,6 +304,9 @@ class BatchFuture(PublishFuture):
     def _withdraw(self) -> bool:
         withdrawn = [entry.cancel() for entry in self.entries]
         return all(withdrawn) and self.cancelled()
+
+    def _acquire(self, gate: threading.Lock, timeout: float | None) -> bool:
+        return self.chunks[0]._acquire(gate, timeout)
 
     def _is_foreign(self) -> bool:
         return self._pid != os.getpid()

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _exit
 from ._batching import NEVER
+from ._future import acquire
 from ._handover import Handover, Seat
 from ._hosts import check_host
 from ._process import importing
@@ -246,17 +247,21 @@ class Threads:
 
         Not at all on a thread of ours.
         """
-        if self.is_own_thread():
-            return
+        if not self.is_own_thread():
+            self.acquire(gate, timeout)
+
+    def acquire(self, gate: threading.Lock, timeout: float | None) -> bool:
+        """Wait for ``gate``; where no thread can be started, by doing the work of the threads."""
         deadline = NEVER if timeout is None else time.monotonic() + timeout
         while True:
             left = deadline - time.monotonic()
             if self._threadless:
                 self._pump()
                 left = min(left, max(self.core.scheduler.alarm - self.core.clock(), 0.001))
-            patience = -1 if left == NEVER else min(max(left, 0), threading.TIMEOUT_MAX)
-            if gate.acquire(timeout=patience) or time.monotonic() >= deadline:
-                return
+            if acquire(gate, None if left == NEVER else left):
+                return True
+            if time.monotonic() >= deadline:
+                return False
 
     def wait_for_room(self, size: int, timeout: float | None, count: int) -> bool:
         """Wait for flow control's permits."""

@@ -6,7 +6,6 @@ a time, and `Wire` is where a request would leave the machine.
 
 from __future__ import annotations
 
-import os
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 from publisher import services
 from publisher._batching import NEVER, Lane
 from publisher._core import Core
+from publisher._future import acquire
 from publisher._message import Attempt, BatchFuture, Failure, Message, Route
 from publisher._options import Options, check_options
 from publisher._ordering import OrderedLane
@@ -178,6 +178,9 @@ class Hand:
     def is_own_thread(self) -> bool:
         return self.own
 
+    def acquire(self, gate: Any, timeout: float | None) -> bool:
+        return acquire(gate, timeout)
+
     def wait(self, gate: Any, timeout: float | None) -> None:
         if not self.own:
             self.run(timeout, lambda: gate.acquire(blocking=False))
@@ -286,8 +289,7 @@ class Bench:
             wire.limits,
             lambda entry: entry.size,
             self.core.account.counters(wire.key, lambda: wire.key),
-            os.getpid(),
-            self.core.withdraw,
+            self.core,
             wire,
         )
         if ordered:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._batching import NEVER
+from .._future import acquire
 from .._reentrance import OUTSIDE
 from .._request import Request
 
@@ -156,6 +157,10 @@ class Inline:
         """True inside a callback or hook, where nothing of ours may wait."""
         return getattr(self._local, "own", False)
 
+    def acquire(self, gate: threading.Lock, timeout: float | None) -> bool:
+        """Wait for ``gate``, which another thread is to release."""
+        return acquire(gate, timeout)
+
     def wait(self, gate: threading.Lock, timeout: float | None) -> None:
         """Wait for ``gate`` to be released, at most ``timeout`` seconds; not inside a callback."""
         if self.is_own_thread() or self.ended:
@@ -165,7 +170,7 @@ class Inline:
         elif self.held_by == threading.get_ident():
             self.wait_unanswered(gate.acquire, timeout)
         else:
-            gate.acquire(timeout=-1 if timeout is None else min(timeout, threading.TIMEOUT_MAX))
+            acquire(gate, timeout)
 
     def wait_unanswered(self, ended: Callable[[bool], bool], timeout: float | None) -> None:
         """Let time pass until ``ended(False)`` or for ``timeout`` seconds; nothing is answered."""

@@ -8,18 +8,16 @@ from collections.abc import Callable
 import pytest
 
 from tests.hosts.process import Process, assert_stored, expected
-from tests.servers import Endpoint
+from tests.servers import Answer, Endpoint, Error
 
 Start = Callable[..., Process]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="limits address space the way Linux does")
-def test_no_threads_left(endpoint: Endpoint, start: Start) -> None:
-    process = start(
-        """
+linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="limits address space the way Linux does"
+)
+NO_THREADS = """
 import resource
-configure()
-called = []
 free = resource.getrlimit(resource.RLIMIT_AS)
 threading.stack_size(2 << 30)  # no room for such a stack
 size = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()
@@ -30,6 +28,16 @@ except RuntimeError:
     pass
 else:
     raise AssertionError('a thread started')
+"""
+
+
+@linux
+def test_no_threads_left(endpoint: Endpoint, start: Start) -> None:
+    process = start(
+        NO_THREADS
+        + """
+configure()
+called = []
 futures = publish('none', 25)
 futures[0].add_done_callback(called.append)
 for future in futures:
@@ -49,6 +57,31 @@ publish('last', 25)
     )
     assert process.end() == 0, process.log
     assert_stored(endpoint, expected(none=25, again=25, last=25))
+
+
+@linux
+def test_without_threads_whoever_waits_tries_again(endpoint: Endpoint, start: Start) -> None:
+    answers = iter([Answer(error=Error(500, "InternalError"))] * 2)
+    endpoint.script(lambda _: next(answers, Answer()))
+    process = start(
+        NO_THREADS
+        + """
+configure(delivery_timeout=30)
+first, = publish('first')
+assert not first.done()
+assert first.result(20) and len(first.attempts) == 3
+nowhere = client(endpoint_url='http://127.0.0.1:1').with_options(delivery_timeout=0.5)
+late = nowhere.publish(TopicArn=TOPIC, Message='late')
+assert isinstance(late.exception(20), publisher.DeliveryTimeout)
+batch = client().publish_batch(TopicArn=TOPIC, PublishBatchRequestEntries=[
+    dict(Id='0', Message='batch-0')])
+assert batch.result(20)['Successful']
+assert threading.active_count() == 1
+""",
+        endpoint.url,
+    )
+    assert process.end() == 0, process.log
+    assert_stored(endpoint, expected(first=1, batch=1))
 
 
 def test_a_host_without_threads_is_refused(endpoint: Endpoint, start: Start) -> None:

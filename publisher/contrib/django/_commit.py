@@ -73,6 +73,11 @@ class CommitFuture(PublishFuture):
             )
         return super()._outcome(timeout)
 
+    def _acquire(self, gate: threading.Lock, timeout: float | None) -> bool:
+        if self._inner is not None:
+            return self._inner._acquire(gate, timeout)
+        return super()._acquire(gate, timeout)
+
     def _send(self, method: Callable[..., PublishFuture], params: dict[str, Any]) -> None:
         """Publish, at the commit."""
         if not is_live(self):  # cancelled before
