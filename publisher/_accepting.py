@@ -277,10 +277,11 @@ class Accepting(Ending):
     def _drop_oldest(self) -> bool:
         if reentered():
             return False
-        message = self.scheduler.evict_oldest()
-        if message is None:
+        evicted = self.scheduler.evict_oldest()
+        if not evicted:
             return False
-        self.settle([message], [(build_full, self._full_text(), None)], DROPPED, "buffer_full")
+        self.settle(evicted, [(build_full, self._full_text(), None)], DROPPED, "buffer_full")
+        self.scheduler.settled(evicted)
         return True
 
     def _full_text(self) -> str:

@@ -74,7 +74,9 @@ class Scheduler:
         self._timers: list[tuple[float, int, list[Lane]]] = []  # when, order, Lane.timer_entry
         self._timers_bound = _TIMERS  # so many are looked through for stale ones
         self._expired: list[Message] = []
-        self._leaving: list[list[Message]] = []  # handed out to be ended, not settled yet
+        #: Handed out to be ended, not settled yet. Whoever does that may be kept from it by Ctrl-C:
+        #: those still live end at their deadlines, or with drain().
+        self._leaving: list[list[Message]] = []
 
     def step(self, now: float) -> Turn:
         """Everything that is due: the dispatcher's turn."""
@@ -145,16 +147,16 @@ class Scheduler:
                 lane.flush_until = now
                 self._review(lane, now)
 
-    def evict_oldest(self) -> Message | None:
-        """Remove and return the oldest message that was never sent; None if there is none."""
+    def evict_oldest(self) -> list[Message]:
+        """Remove and return the oldest message that was never sent; empty if there is none."""
         with self.lock:
             while lanes := [(lane.oldest_unsent(), lane) for lane in self._all_lanes()]:
                 since, lane = min(lanes, key=itemgetter(0))
                 if since == NEVER:
                     break
                 if (message := lane.evict_oldest()) is not None:  # or it was cancelled just now
-                    return message
-            return None
+                    return self._leave([message])
+            return []
 
     def drain(self) -> tuple[list[Message], list[Message]]:
         """Remove everything that waits.
@@ -163,10 +165,14 @@ class Scheduler:
             that, and the live messages that are in flight (which stay there).
         """
         with self.lock:
-            for handed_out in self._leaving:  # by somebody whom Ctrl-C kept from ending it
-                self._expired += [message for message in handed_out if is_live(message)]
+            # Ctrl-C may hit anywhere here: first they are noted, then taken out.
+            left = dict.fromkeys(self._left_behind())
             for lane in self._all_lanes():
-                self._expired += lane.drain()
+                left.update(dict.fromkeys(filter(is_live, lane.waiting())))
+            self._expired = list({**dict.fromkeys(self._expired), **left})
+            for lane in self._all_lanes():
+                more = lane.drain()  # callers do not hold the lock: there may be more
+                self._expired += [message for message in more if message not in left]
             carried: list[Message] = []
             for request in self.in_flight:
                 with LOCK.rlock:  # a worker may be taking a chunk apart
@@ -182,7 +188,7 @@ class Scheduler:
             for request in self.in_flight:
                 if lanes is None or request.lane in lanes:
                     oldest = min(oldest, request.oldest)
-            for message in itertools.chain.from_iterable(self._leaving):
+            for message in filter(is_live, itertools.chain.from_iterable(self._leaving)):
                 if lanes is None or message.route.lane in lanes:
                     oldest = min(oldest, message.accepted)
             return oldest
@@ -323,8 +329,9 @@ class Scheduler:
         return None
 
     def _take_expired(self) -> list[Message]:
-        expired, self._expired = self._expired, []
-        return self._leave(expired)
+        expired = self._leave(self._expired)
+        self._expired = []
+        return expired
 
     def _leave(self, messages: list[Message]) -> list[Message]:
         if messages:
@@ -342,8 +349,25 @@ class Scheduler:
                 left = [message for message in live if message.deadline + self._grace > now]
                 request.expires = min((m.deadline for m in left), default=NEVER) + self._grace
                 request.oldest = min((m.accepted for m in left), default=NEVER)
+        overdue += [m for m in self._left_behind() if m.deadline + self._grace <= now]
         return self._leave(overdue)
+
+    def _left_behind(self) -> list[Message]:
+        """What was handed out to be ended, is in no request, and still lives.
+
+        Somebody is at it; or Ctrl-C kept him from it.
+        """
+        self._leaving = [some for some in self._leaving if any(map(is_live, some))]
+        if not self._leaving:
+            return []
+        left = dict.fromkeys(filter(is_live, itertools.chain.from_iterable(self._leaving)))
+        for request in self.in_flight:
+            for message in request.messages:
+                left.pop(message, None)
+        return list(left)
 
     def _soonest(self) -> float:
         soonest = self._timers[0][0] if self._timers else NEVER
+        for message in itertools.chain.from_iterable(self._leaving):
+            soonest = min(soonest, message.deadline + self._grace)
         return min(soonest, min((request.expires for request in self.in_flight), default=NEVER))

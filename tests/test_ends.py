@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from publisher import BufferFull, DeliveryTimeout, PublisherClosed
+from publisher._batching import NEVER
 from publisher._request import Limits
 from publisher.services import EntryError
 
@@ -263,6 +264,51 @@ def test_an_impatient_message_ends_in_time_while_its_lane_waits_for_a_worker() -
     bench.hand.pass_time(2.5)
     assert isinstance(late.exception(0), DeliveryTimeout)
     bench.hand.settle()
+    bench.assert_at_rest()
+
+
+def interrupted(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("closed_again", [True, False])
+def test_a_close_that_ctrl_c_stops_loses_no_future(
+    monkeypatch: pytest.MonkeyPatch, closed_again: bool
+) -> None:
+    bench = Bench(max_workers=1, delivery_timeout=10, linger=5)
+    route = bench.route()
+    sent = bench.publish(bench.route(Wire("other"), linger=0), "on the wire")
+    bench.hand.step()
+    waiting = [bench.publish(route, f"m{number}") for number in range(3)]
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.core, "settle_each", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            bench.core._abandon()  # what close() does with what is left
+    assert not any(future.done() for future in waiting)
+    if closed_again:
+        bench.core.close(0)
+        assert all(isinstance(future.exception(0), PublisherClosed) for future in waiting)
+    else:
+        bench.hand.pass_time(200)  # the deadline, and what a request may take
+        assert all(isinstance(future.exception(0), DeliveryTimeout) for future in waiting)
+    assert sent.done()
+    assert bench.core.scheduler.oldest() == NEVER
+    bench.hand.settle()
+    bench.assert_at_rest()
+
+
+def test_an_eviction_that_ctrl_c_stops_loses_no_future(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(max_messages=1, on_full="drop_oldest", delivery_timeout=10, linger=100)
+    route = bench.route()
+    oldest = bench.publish(route, "oldest")
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.core, "settle", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            bench.publish(route, "newest")
+    assert not oldest.done()
+    bench.hand.step()
+    bench.hand.pass_time(200)
+    assert isinstance(oldest.exception(0), DeliveryTimeout)
     bench.assert_at_rest()
 
 
