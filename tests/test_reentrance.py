@@ -187,7 +187,7 @@ def test_threads_that_change_places_as_often_as_they_can(
 
         def hammer(kept):
             start.wait(30)
-            for i in range(1500):
+            for i in range(700):
                 kept.append(publish("x" * (i % 7)))
                 worst[0] = max(worst[0], flow.messages)
                 worst[1] = max(worst[1], flow.bytes)
@@ -215,6 +215,6 @@ def test_threads_that_change_places_as_often_as_they_can(
         max_bytes=size,
         max_block=None,
     )
-    assert accepted == 8 * 1500
+    assert accepted == 8 * 700
     assert dropped == 0
-    assert delivered >= accepted - 8 * 16
+    assert delivered >= accepted - 8 * 8

@@ -20,7 +20,7 @@ REQUESTS = int(os.environ.get("HOSTS_REQUESTS", "160"))
 
 
 #: A worker of gevent's always takes all of its graceful time-out to stop.
-GEVENT = ["-k", "gevent", "--graceful-timeout", "4"]
+GEVENT = ["-k", "gevent", "--graceful-timeout", "2"]
 
 
 def command(fd: int, *options: str) -> list[str]:
