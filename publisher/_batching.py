@@ -302,8 +302,11 @@ class Lane:
             expired += self._expire_resent(now)
         return expired
 
-    def evict_oldest(self) -> Message | None:
-        """Remove and return the oldest message that was never sent, claimed; None without one."""
+    def evict_oldest(self, taken: dict[Message, None]) -> Message | None:
+        """Remove and return the oldest message that was never sent, claimed; None without one.
+
+        It is noted in ``taken`` before it goes.
+        """
         with LOCK.rlock:
             while (oldest := self._oldest_queue()) is not None:
                 route, queue = oldest
@@ -311,8 +314,11 @@ class Lane:
                 pending = message._phase == PENDING
                 if type(message) is Chunk and pending:  # one of its entries goes
                     route.inbox.extendleft(reversed(message.apart_locked()))
+                evicted = pending and type(message) is not Chunk
+                if evicted:
+                    taken[message] = None
                 queue.popleft()
-                if pending and type(message) is not Chunk:
+                if evicted:
                     return message
         return None
 

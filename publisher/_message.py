@@ -260,8 +260,8 @@ class Chunk(Message):
             for part in parts:
                 part._phase = self._phase
             self.parts = parts  # all or, where a signal handler raises, none
-            self._phase = FINISHED
-            self.entry = self.batch = None
+        self._phase = FINISHED  # for one that raised in between, too
+        self.entry = self.batch = None
         return self.parts
 
     def __repr__(self) -> str:

@@ -181,7 +181,7 @@ class OrderedLane(Lane):
                 self._resent_deadline = min((m.deadline for m in self._again()), default=NEVER)
         return [message for message in expired if is_live(message)]
 
-    def evict_oldest(self) -> Message | None:
+    def evict_oldest(self, taken: dict[Message, None]) -> Message | None:
         self._admit()
         with LOCK.rlock:
             oldest: Message | None = None
@@ -192,6 +192,7 @@ class OrderedLane(Lane):
                 ):
                     oldest = route.backlog[0]
             if oldest is not None:
+                taken[oldest] = None
                 oldest.route.backlog.popleft()
                 oldest._phase = RUNNING  # claimed, as in expire()
             return oldest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import warnings
@@ -101,7 +102,7 @@ class Publisher:
         with importing():
             from . import _core, _runtime  # noqa: F401 - or the first message would wait for it
             from ._client import Client
-            from .services._connection import Connection, check_config, remember
+            from .services._connection import Connection, check_config
 
             check_arguments(service_name, session, client, kwargs)
             service = services.load(service_name)
@@ -120,7 +121,6 @@ class Publisher:
             }
             return Connection(service_name, kwargs, session, client, defaults, current.max_workers)
 
-        remember(session, client)
         made = Client(self, service, connect, {})
         key = key_of(service_name, session, client, kwargs)
         # What the key identifies by id() must live as long as the key does.
@@ -240,6 +240,11 @@ class Publisher:
         """In the child of a fork: what was accepted before is the parent's to deliver."""
         self._cores = {pid: core for pid, core in self._cores.items() if pid == os.getpid()}
         self._core = None
+        if self._clients:
+            from .services._connection import free_credentials
+
+            passed_in = [made.__dict__["_identities"][:2] for made in self._clients.values()]
+            free_credentials(itertools.chain.from_iterable(passed_in))
 
     def _current(self) -> Core:
         """The core of this process: in the child of a fork, a new one.

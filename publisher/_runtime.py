@@ -43,6 +43,7 @@ _OF_THE_THREAD = {
 }
 #: What the first request (to encode the name of a host) and the first retry would import.
 _NEEDED = ("encodings.idna", "tenacity")
+_ANOTHERS_WORK = 0.1  # seconds
 _STUCK = 1.0  # seconds that close() waits for threads that have nothing left to do
 
 
@@ -257,7 +258,9 @@ class Threads:
             left = deadline - time.monotonic()
             if self._threadless:
                 self._pump()
-                left = min(left, max(self.core.scheduler.alarm - self.core.clock(), 0.001))
+                due = self.core.scheduler.alarm - self.core.clock()
+                # Another caller may have been at work, and have left a retry behind.
+                left = min(left, max(due, 0.001), _ANOTHERS_WORK)
             if acquire(gate, None if left == NEVER else left):
                 return True
             if time.monotonic() >= deadline:

@@ -74,9 +74,10 @@ class Scheduler:
         self._timers: list[tuple[float, int, list[Lane]]] = []  # when, order, Lane.timer_entry
         self._timers_bound = _TIMERS  # so many are looked through for stale ones
         self._expired: list[Message] = []
-        #: Handed out to be ended, not settled yet. Whoever does that may be kept from it by Ctrl-C:
-        #: those still live end at their deadlines, or with drain().
-        self._leaving: list[list[Message]] = []
+        self._leaving: list[list[Message]] = []  # handed out to be ended, not settled yet
+        #: What callers took out to end it, and Ctrl-C may keep them from it: what of that is still
+        #: live ends at its deadline, or with drain().
+        self._taken: dict[Message, None] = {}
 
     def step(self, now: float) -> Turn:
         """Everything that is due: the dispatcher's turn."""
@@ -126,6 +127,8 @@ class Scheduler:
         if messages:
             with self.lock:
                 self._leaving = [batch for batch in self._leaving if batch is not messages]
+                for message in messages if self._taken else ():
+                    self._taken.pop(message, None)
 
     def release_worker(self) -> None:
         """A worker died of something unforeseen and will take no further request."""
@@ -154,8 +157,9 @@ class Scheduler:
                 since, lane = min(lanes, key=itemgetter(0))
                 if since == NEVER:
                     break
-                if (message := lane.evict_oldest()) is not None:  # or it was cancelled just now
-                    return self._leave([message])
+                evicted = lane.evict_oldest(self._taken)
+                if evicted is not None:  # or it was cancelled just now
+                    return [evicted]
             return []
 
     def drain(self) -> tuple[list[Message], list[Message]]:
@@ -166,19 +170,21 @@ class Scheduler:
         """
         with self.lock:
             # Ctrl-C may hit anywhere here: first they are noted, then taken out.
-            left = dict.fromkeys(self._left_behind())
             for lane in self._all_lanes():
-                left.update(dict.fromkeys(filter(is_live, lane.waiting())))
-            self._expired = list({**dict.fromkeys(self._expired), **left})
+                self._taken.update(dict.fromkeys(lane.waiting()))
+            self._taken.update(dict.fromkeys(self._expired))
             for lane in self._all_lanes():
-                more = lane.drain()  # callers do not hold the lock: there may be more
-                self._expired += [message for message in more if message not in left]
-            carried: list[Message] = []
+                # Callers do not hold the lock: there may be more by now.
+                self._taken.update(dict.fromkeys(lane.drain()))
+            self._expired = []
+            carried: dict[Message, None] = {}
             for request in self.in_flight:
                 with LOCK.rlock:  # a worker may be taking a chunk apart
-                    carried += [message for message in request.messages if is_live(message)]
+                    carried.update(dict.fromkeys(filter(is_live, request.messages)))
                 request.oldest = NEVER  # whenever it returns: nobody waits for that any more
-            return self._take_expired(), self._leave(carried)
+            self._taken.update(carried)
+            waiting = [message for message in self._left_behind() if message not in carried]
+            return waiting, list(carried)
 
     def oldest(self, lanes: list[Lane] | None = None) -> float:
         """When the oldest unresolved message was accepted; NEVER if there is none."""
@@ -188,7 +194,7 @@ class Scheduler:
             for request in self.in_flight:
                 if lanes is None or request.lane in lanes:
                     oldest = min(oldest, request.oldest)
-            for message in filter(is_live, itertools.chain.from_iterable(self._leaving)):
+            for message in itertools.chain(*self._leaving, self._left_behind()):
                 if lanes is None or message.route.lane in lanes:
                     oldest = min(oldest, message.accepted)
             return oldest
@@ -221,7 +227,7 @@ class Scheduler:
         for request in self.in_flight:
             if lanes is None or request.lane in lanes:
                 yield from request.messages
-        for message in itertools.chain.from_iterable(self._leaving):
+        for message in itertools.chain(*self._leaving, self._left_behind()):
             if lanes is None or message.route.lane in lanes:
                 yield message
 
@@ -349,25 +355,23 @@ class Scheduler:
                 left = [message for message in live if message.deadline + self._grace > now]
                 request.expires = min((m.deadline for m in left), default=NEVER) + self._grace
                 request.oldest = min((m.accepted for m in left), default=NEVER)
-        overdue += [m for m in self._left_behind() if m.deadline + self._grace <= now]
-        return self._leave(overdue)
+        for message in self._left_behind():
+            if message.deadline + self._grace <= now:
+                del self._taken[message]  # it is not offered twice
+                overdue.append(message)
+        return self._leave(list(dict.fromkeys(overdue)))
 
     def _left_behind(self) -> list[Message]:
-        """What was handed out to be ended, is in no request, and still lives.
-
-        Somebody is at it; or Ctrl-C kept him from it.
-        """
-        self._leaving = [some for some in self._leaving if any(map(is_live, some))]
-        if not self._leaving:
+        """What callers took out to end it and have not ended yet."""
+        if not self._taken:
             return []
-        left = dict.fromkeys(filter(is_live, itertools.chain.from_iterable(self._leaving)))
-        for request in self.in_flight:
-            for message in request.messages:
-                left.pop(message, None)
-        return list(left)
+        with LOCK.rlock:  # somebody may be taking a chunk apart
+            parts = [part for message in self._taken for part in message.parts or (message,)]
+            self._taken = dict.fromkeys(filter(is_live, parts))
+        return list(self._taken)
 
     def _soonest(self) -> float:
         soonest = self._timers[0][0] if self._timers else NEVER
-        for message in itertools.chain.from_iterable(self._leaving):
+        for message in self._taken:
             soonest = min(soonest, message.deadline + self._grace)
         return min(soonest, min((request.expires for request in self.in_flight), default=NEVER))

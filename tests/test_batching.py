@@ -139,7 +139,7 @@ def test_nothing_is_lost_or_doubled_whatever_happens_to_it(  # noqa: C901 - one 
             assert all(message.deadline <= bench.clock.now for message in expired)
             removed += expired
         elif action == "evict":
-            evicted = lane.evict_oldest()
+            evicted = lane.evict_oldest({})
             if evicted is not None:
                 assert not evicted.running()
                 removed.append(evicted)

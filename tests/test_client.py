@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import copy
+import dataclasses
 import logging
 import pickle
 import threading
@@ -21,6 +22,7 @@ from botocore.config import Config
 
 import publisher
 from publisher._request import Limits
+from publisher.testing import capture
 from tests.hand import Bench, Entry, Wire, delivered
 from tests.servers import Answer, Endpoint, Error, Moto, Request
 from tests.servers.wire import shard_of
@@ -766,6 +768,38 @@ def test_a_client_that_takes_long_to_make_holds_up_no_other(endpoint: Endpoint) 
         assert not waits.done()
         made_at_last.set()
         assert waits.result(SOON)["MessageId"]
+
+
+def test_sessions_and_clients_of_other_kinds_than_boto3s(endpoint: Endpoint) -> None:
+    """Wrappers that people write: all that is asked of them is what boto3's would do."""
+
+    @dataclasses.dataclass
+    class Role:  # equal by value: it has no hash
+        name: str
+
+        def client(self, *args: Any, **kwargs: Any) -> Any:
+            return SESSION.client(*args, **kwargs)
+
+    @dataclasses.dataclass
+    class Wrapped:
+        inner: Any
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.inner, name)
+
+    wrapped = Wrapped(endpoint.client("sns"))
+    with publishing() as made:
+        with pytest.warns(UserWarning, match="used as it is"):
+            clients = [
+                client_of(made, "sns", endpoint.url, session=Role("r"), region_name="us-east-1"),
+                made.client("sns", client=wrapped),
+            ]
+        for one in clients:
+            assert one.publish(TopicArn=TOPIC, Message="m").result(SOON)["MessageId"]
+        with capture() as captured:
+            for one in clients:
+                assert one.publish(TopicArn=TOPIC, Message="m").result(SOON)["MessageId"]
+            assert len(captured) == 2
 
 
 def test_no_boto3_client_is_made_in_the_callers_thread(endpoint: Endpoint) -> None:

@@ -196,7 +196,7 @@ def test_order_holds_and_nothing_is_lost_whatever_happens(  # noqa: C901 - one c
         elif action == "expire":
             removed += lane.expire(bench.clock.now)
         elif action == "evict":
-            evicted = lane.evict_oldest()
+            evicted = lane.evict_oldest({})
             removed += [evicted] if evicted is not None else []
         elif action == "pass":
             bench.clock.now += data.draw(st.floats(0, 5))

@@ -5,6 +5,7 @@ Made lazily, once per process, off the caller's thread.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import sys
@@ -12,14 +13,14 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import botocore
 import botocore.config
 import botocore.validate
 
-from .._process import importing, on_fork
+from .._process import importing
 from ..errors import InvalidMessage
 from ._fast import install
 
@@ -35,32 +36,27 @@ _session_locks: dict[int, weakref.WeakKeyDictionary[Any, Any]] = {}
 def _lock_of(session: Any) -> Any:
     """The lock of a boto3 session, which is not thread-safe while it makes a client."""
     locks = _session_locks.setdefault(os.getpid(), weakref.WeakKeyDictionary())
-    return locks.setdefault(session, threading.RLock())
+    try:
+        return locks.setdefault(session, threading.RLock())
+    except TypeError:  # something of the user's without a hash, or without weak references
+        return locks.setdefault(Connection, threading.RLock())
 
 
-#: The sessions and clients that users passed in.
-_passed_in: weakref.WeakSet[Any] = weakref.WeakSet()
-
-
-def remember(*passed_in: Any) -> None:
-    """Note a session or client that a user passed in, or None, for the child of a fork."""
-    _passed_in.update(one for one in passed_in if one is not None)
-
-
-def _free_credentials() -> None:
-    """In the child of a fork: give the credentials that it shares with the parent another lock.
+def free_credentials(owners: Iterable[Any]) -> None:
+    """In the child of a fork: give credentials that it shares with the parent another lock.
 
     A thread of the parent may have been refreshing them: the one they have is held for ever.
+
+    Args:
+        owners: the sessions and clients that users passed in, or None; boto3's default session is
+            looked at too.
     """
-    default = getattr(sys.modules.get("boto3"), "DEFAULT_SESSION", None)
-    for owner in (default, *_passed_in):
-        keeper = getattr(owner, "_session", None) or getattr(owner, "_request_signer", None)
-        credentials: Any = getattr(keeper, "_credentials", None)
-        if hasattr(credentials, "_refresh_lock"):
-            credentials._refresh_lock = threading.Lock()
-
-
-on_fork(_free_credentials)
+    for owner in (getattr(sys.modules.get("boto3"), "DEFAULT_SESSION", None), *owners):
+        with contextlib.suppress(Exception):  # whatever a user passed in
+            keeper = getattr(owner, "_session", None) or getattr(owner, "_request_signer", None)
+            credentials: Any = getattr(keeper, "_credentials", None)
+            if hasattr(credentials, "_refresh_lock"):
+                credentials._refresh_lock = threading.Lock()
 
 
 class Connection:

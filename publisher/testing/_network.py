@@ -22,6 +22,7 @@ from botocore import xform_name
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import NoRegionError
+from botocore.session import Session
 
 from .. import services
 from ..services._connection import Connection
@@ -92,9 +93,10 @@ class InlineConnection:
             if self._inside is None:
                 options = self.core.options
                 timeouts = (options.connect_timeout, options.read_timeout)
-                self._inside = borrow(self.service, self.region, timeouts, self._endpoint_url)
-                _share_exceptions(self._inside, self._original)
-                self._faults.attach(self._inside)
+                client = borrow(self.service, self.region, timeouts, self._endpoint_url)
+                _share_exceptions(client, self._original)
+                self._faults.attach(client)
+                self._inside = client
             return self._inside
 
     def _inside_mock(self) -> Any:
@@ -157,10 +159,11 @@ def _share_exceptions(client: Any, original: Connection) -> None:
     botocore makes exception classes for each session anew.
     """
     session = original._session or getattr(sys.modules.get("boto3"), "DEFAULT_SESSION", None)
-    if original.made is not None:
-        client._exceptions_factory = original.made._exceptions_factory
-    elif session is not None:
-        client._exceptions_factory = session._session._get_internal_component("exceptions_factory")
+    factory = getattr(original.made, "_exceptions_factory", None)
+    inner = getattr(session, "_session", None)
+    if factory is None and isinstance(inner, Session):
+        factory = inner._get_internal_component("exceptions_factory")  # type: ignore[attr-defined]
+    client._exceptions_factory = factory or client._exceptions_factory
     client._exceptions = None  # it keeps those of the test before
 
 

@@ -176,6 +176,16 @@ def test_two_hooks_on_one_registry_share_its_metrics(endpoint: Endpoint) -> None
     assert total(read(CollectorRegistry()), "publisher_delivered_total") == 0
 
 
+def test_metrics_that_were_taken_out_of_the_registry_come_back_with_the_next_hook() -> None:
+    registry = CollectorRegistry()
+    PrometheusHook(registry)
+    for collector in list(registry._collector_to_names):
+        registry.unregister(collector)
+    PrometheusHook(registry)
+    names = {name for names in registry._collector_to_names.values() for name in names}
+    assert {"publisher_accepted_total", "publisher_delivery_seconds_sum"} <= names
+
+
 def test_a_publisher_of_two_hooks_is_counted_once(endpoint: Endpoint) -> None:
     registry = CollectorRegistry()
     with publishing(hooks=[PrometheusHook(registry), PrometheusHook(registry)]) as made:

@@ -139,7 +139,10 @@ class _Follower:
             value = None if phase == CANCELLED else (_outcome_of, inner, None)
             callbacks = finish_locked(future, phase, value, failed=failed)
             # They go where those of the message go, whose turn comes after its waiters'.
-            inner._watching().callbacks += [functools.partial(_call, one) for one in callbacks]
+            for one in callbacks:
+                call = functools.partial(_call, one)
+                functools.update_wrapper(call, one[0])  # its name, for the log
+                inner._watching().callbacks.append(call)
 
     def add_exception(self, inner: PublishFuture) -> None:
         self.add_result(inner, failed=True)
@@ -190,9 +193,10 @@ class _AtCommit:
 def _let_go(what: tuple[CommitFuture, bool]) -> None:
     future, lost = what
     if future.cancel() and lost:
-        logger.error(
-            "a message that waited for a commit was not published: an on_commit() callback"
-            " before it raised, or nobody ran them; robust=True keeps one from stopping others"
+        logger.warning(
+            "a message that waited for a commit was not published: nobody ran its callback; an"
+            " on_commit() callback before it may have raised: robust=True keeps one from stopping"
+            " others"
         )
 
 
