@@ -78,12 +78,12 @@ class Importing:
         # Guards what stands below it, and tells of each change.
         self._changed = threading.Condition(threading.RLock())
         self._threads: list[int] = []  # those inside
-        self._forking = False
+        self._forks = 0  # under way, or waiting for those
 
     def __enter__(self) -> None:
         me = threading.get_ident()
         with self._changed:
-            self._changed.wait_for(lambda: not self._forking or self.has(me), _IMPORT_WAITS)
+            self._changed.wait_for(lambda: not self._forks or self.has(me), _IMPORT_WAITS)
             self._threads.append(me)
 
     def __exit__(self, *_: object) -> None:
@@ -99,13 +99,13 @@ class Importing:
         """Wait until no other thread is inside, and keep others out; both not for ever."""
         me = threading.get_ident()
         with self._changed:
-            self._forking = True
+            self._forks += 1
             self._changed.wait_for(lambda: set(self._threads) <= {me}, _FORK_WAITS)
 
     def after_fork(self) -> None:
         """Let others in again; in the parent."""
         with self._changed:
-            self._forking = False
+            self._forks -= 1
             self._changed.notify_all()
 
 
