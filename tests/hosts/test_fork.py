@@ -139,6 +139,20 @@ def hold(locks, held, release):
         held.set()
         release.wait(20)
 
+def other_threads():
+    # what the system knows of them: a thread that has nothing to do changes nothing of it
+    for task in os.listdir('/proc/self/task'):
+        if int(task) != threading.get_native_id():
+            with open(f'/proc/self/task/{task}/status') as status:
+                yield task, [line for line in status if line.startswith(('State', 'volun'))]
+            with open(f'/proc/self/task/{task}/stat') as stat:
+                yield task, stat.read().split()[13:15]
+
+def until_others_rest():
+    seen, deadline = [], time.monotonic() + 20
+    while seen != (seen := list(other_threads())) and time.monotonic() < deadline:
+        threading.Event().wait(0.05)  # whoever wants the GIL has it meanwhile
+
 def forked_while_locked(fork):
     core = publisher._default._core
     locks = [_future.LOCK.rlock, core.scheduler.lock, core.account.lock, core.flow._lock]
@@ -149,6 +163,7 @@ def forked_while_locked(fork):
     sys.setswitchinterval(100)
     holder.start()
     held.wait()
+    until_others_rest()
     pid = fork()
     sys.setswitchinterval(0.005)
     if pid:
