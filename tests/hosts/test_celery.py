@@ -43,5 +43,5 @@ def test_tasks_publish(
         # Celery asks it to) when that thread ends, before they are told: not to be relied on.
         endpoint.wait_for(lambda: endpoint.count("sns") == TASKS, 60)
     worker.signal(signal.SIGTERM)
-    assert worker.end() == 0, worker.log
+    assert worker.end(60) == 0, worker.log
     assert_stored(endpoint, expected(task=TASKS))
