@@ -366,10 +366,10 @@ def test_a_closed_standard_input_is_one_line(
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        (["send", "--topic", TOPIC, "LINES"], 1),
-        (["send", "--topic", TOPIC, "--dry-run", "LINES"], 0),
+        (["send", "--endpoint-url", "URL", "--topic", TOPIC, "LINES"], 1),
+        (["send", "--endpoint-url", "URL", "--topic", TOPIC, "--dry-run", "LINES"], 0),
         (["send", "--help"], 0),
-        (["doctor", "--topic", TOPIC], 3),
+        (["doctor", "--endpoint-url", "URL", "--topic", TOPIC], 3),
     ],
 )
 def test_where_nobody_reads_the_exit_code_counts(
@@ -378,17 +378,17 @@ def test_where_nobody_reads_the_exit_code_counts(
     endpoint.script(Answer(error=Error(403, "AuthorizationError")))
     reader, writer = os.pipe()
     os.close(reader)
+    meant = {"LINES": str(lines), "URL": endpoint.url}
     with os.fdopen(writer, "wb") as nobody:
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "publisher"),
-                *(str(lines) if each == "LINES" else each for each in arguments),
+                *(meant.get(each, each) for each in arguments),
             ],
             stdout=nobody,
             stderr=subprocess.PIPE,
             env={
                 **os.environ,
-                "AWS_ENDPOINT_URL": endpoint.url,
                 "PYTHONUNBUFFERED": unbuffered,
                 "PYTHONWARNINGS": "error",
             },
