@@ -277,11 +277,11 @@ class Accepting(Ending):
     def _drop_oldest(self) -> bool:
         if reentered():
             return False
-        evicted = self.scheduler.evict_oldest()
-        if not evicted:
+        message = self.scheduler.evict_oldest()
+        if message is None:
             return False
-        self.settle(evicted, [(build_full, self._full_text(), None)], DROPPED, "buffer_full")
-        self.scheduler.settled(evicted)
+        self.settle([message], [(build_full, self._full_text(), None)], DROPPED, "buffer_full")
+        self.scheduler.settled([message])
         return True
 
     def _full_text(self) -> str:

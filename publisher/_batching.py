@@ -65,7 +65,6 @@ class Lane:
         self.measure = measure
         self.counters = counters
         self.core = core
-        self.pid = core.pid
         self.target = target
         self.routes: list[Route] = []
         #: Whether messages go in the order in which they were accepted, or at least some of them.

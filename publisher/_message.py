@@ -191,7 +191,7 @@ class Message(PublishFuture):
         return 0 if self.entry is None else self.route.lane.measure(self.entry)
 
     def _is_foreign(self) -> bool:
-        return self.route.lane.pid != os.getpid()
+        return self.route.lane.core.pid != os.getpid()
 
     def _withdraw(self) -> bool:
         return self.route.lane.core.withdraw(self)

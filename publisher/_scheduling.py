@@ -150,17 +150,17 @@ class Scheduler:
                 lane.flush_until = now
                 self._review(lane, now)
 
-    def evict_oldest(self) -> list[Message]:
-        """Remove and return the oldest message that was never sent; empty if there is none."""
+    def evict_oldest(self) -> Message | None:
+        """Remove and return the oldest message that was never sent; None if there is none."""
         with self.lock:
             while lanes := [(lane.oldest_unsent(), lane) for lane in self._all_lanes()]:
                 since, lane = min(lanes, key=itemgetter(0))
                 if since == NEVER:
                     break
-                evicted = lane.evict_oldest(self._taken)
-                if evicted is not None:  # or it was cancelled just now
-                    return [evicted]
-            return []
+                message = lane.evict_oldest(self._taken)
+                if message is not None:  # or it was cancelled just now
+                    return message
+            return None
 
     def drain(self) -> tuple[list[Message], list[Message]]:
         """Remove everything that waits.
@@ -283,8 +283,8 @@ class Scheduler:
             self._active[lane] = None
         else:
             self._active.pop(lane, None)
-            timer = NEVER
             self._set_timer(lane, NEVER)
+            return
         if timer < lane.timer:
             self._set_timer(lane, timer)
 

@@ -51,9 +51,11 @@ def say(text: str, *, error: bool = False) -> None:
 
 def check_endpoint(url: str | None) -> None:
     """Look at what ``--endpoint-url`` was given. Raises InputError."""
+    if url is None:
+        return
     from .._doctoring.live import ENDPOINT_RULE, parts_of
 
-    if url is not None and parts_of(url) is None:
+    if parts_of(url) is None:
         raise InputError(f"--endpoint-url: {ENDPOINT_RULE}, such as http://localhost:4566")
 
 

@@ -22,7 +22,6 @@ from botocore import xform_name
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import NoRegionError
-from botocore.session import Session
 
 from .. import services
 from ..services._connection import Connection
@@ -161,7 +160,7 @@ def _share_exceptions(client: Any, original: Connection) -> None:
     session = original._session or getattr(sys.modules.get("boto3"), "DEFAULT_SESSION", None)
     factory = getattr(original.made, "_exceptions_factory", None)
     inner = getattr(session, "_session", None)
-    if factory is None and isinstance(inner, Session):
+    if factory is None and isinstance(inner, botocore.session.Session):
         factory = inner._get_internal_component("exceptions_factory")  # type: ignore[attr-defined]
     client._exceptions_factory = factory or client._exceptions_factory
     client._exceptions = None  # it keeps those of the test before

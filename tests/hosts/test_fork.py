@@ -290,8 +290,7 @@ for thread in threads: thread.join()
     assert_stored(endpoint, expected(warm=1, load=300, **{f"c{n}": 5 for n in range(4)}))
 
 
-AT_THE_FIRST_MESSAGE = """
-publish('before')
+FORKED_LATER = """
 end = time.perf_counter() + float(os.environ['LATER'])
 while time.perf_counter() < end:  # no switch of threads asked for
     pass
@@ -308,25 +307,10 @@ def test_a_fork_while_the_parent_sends_its_first_message(
     endpoint: Endpoint, start: Start, later: float
 ) -> None:
     """The parent's threads are importing: what they have not finished the child could never."""
-    process = start(PRELUDE + AT_THE_FIRST_MESSAGE, endpoint.url, LATER=str(later))
+    code = "publish('before')\n" + FORKED_LATER
+    process = start(PRELUDE + code, endpoint.url, LATER=str(later))
     assert process.end() == 0, process.log
     assert_stored(endpoint, expected(before=1, child=1))
-
-
-BESIDE_THE_FIRST_CLIENT = """
-thread = threading.Thread(target=client)
-thread.start()
-end = time.perf_counter() + float(os.environ['LATER'])
-while time.perf_counter() < end:
-    pass
-child = os.fork()
-if not child:
-    check(lambda: publish('child')[0].result(20))
-    sys.exit(0)
-thread.join()
-reap(child)
-publish('parent')
-"""
 
 
 @pytest.mark.parametrize("later", [0.005, 0.05])
@@ -334,7 +318,9 @@ def test_a_fork_while_another_thread_makes_the_first_client(
     endpoint: Endpoint, start: Start, later: float
 ) -> None:
     """`publisher.client` imports most of the package."""
-    process = start(PRELUDE + BESIDE_THE_FIRST_CLIENT, endpoint.url, LATER=str(later))
+    code = "thread = threading.Thread(target=client)\nthread.start()\n" + FORKED_LATER
+    code += "thread.join()\npublish('parent')\n"
+    process = start(PRELUDE + code, endpoint.url, LATER=str(later))
     assert process.end() == 0, process.log
     assert_stored(endpoint, expected(parent=1, child=1))
 
