@@ -20,7 +20,6 @@ from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring_ascii as json_string
 from typing import Any
-from urllib.parse import quote_plus
 
 from .sns import Rich
 
@@ -141,64 +140,71 @@ def read_kinesis(
 
 # -- SNS: the query protocol, form-encoded
 
-#: The printable ASCII characters that a form escapes. The order matters: a percent sign before all
-#: that become one, a plus before the space that becomes a plus.
-_ESCAPED = [(char, f"%{ord(char):02X}") for char in "%+\"#$&'()*,/:;<=>?@[\\]^`{|}!\n\r\t"] + [
-    (" ", "+")
+#: The bytes that a form leaves as they are.
+_PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~"
+#: The printable ASCII that it escapes. The order matters: a percent sign before all that become
+#: one, a plus before the space that becomes a plus.
+_ESCAPED = [(bytes([byte]), b"%%%02X" % byte) for byte in b"%+\"#$&'()*,/:;<=>?@[\\]^`{|}!\n\r\t"]
+_ESCAPED.append((b" ", b"+"))
+_SEPARATOR = b"\xff"  # never part of UTF-8
+_ENTRY = "PublishBatchRequestEntries.member."
+#: What stands before the message of an entry that has nothing else, and after the entry before.
+_BEFORE_MESSAGE = [
+    f"&{_ENTRY}{index + 1}.Id={index}&{_ENTRY}{index + 1}.Message=".encode() for index in range(10)
 ]
-_OTHER_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_SEPARATOR = "\x00"
 
 
-def form_quote(texts: Sequence[str]) -> list[str]:
-    """``quote_plus`` of each text.
+def form_quote(texts: Sequence[bytes]) -> list[bytes]:
+    """``quote_plus`` of each text, which is UTF-8.
 
-    A few passes of ``str.replace`` over all of them together take less than half its time.
+    A few passes of ``bytes.replace`` over all of them together take a fraction of its time.
     """
     together = _SEPARATOR.join(texts)
-    if not together.isascii() or any(
-        not text.isprintable() and _OTHER_CONTROLS.search(text) for text in texts
-    ):
-        return [quote_plus(text) for text in texts]
     for char, escaped in _ESCAPED:
         if char in together:
             together = together.replace(char, escaped)
+    # Escapes and separators apart, what is left of control characters and of other alphabets.
+    for byte in set(together.translate(None, _PLAIN + b"%+" + _SEPARATOR)):
+        together = together.replace(bytes([byte]), b"%%%02X" % byte)
     return together.split(_SEPARATOR)
 
 
 def sns_params(address: Any, entries: Sequence[Any]) -> dict[str, Any] | None:
     """``PublishBatch`` to a topic, as botocore's serialiser and form encoding would write it."""
-    names: list[str] = []
-    values: list[str] = []
+    names: list[bytes] = []
+    values: list[Any] = []
     for index, entry in enumerate(entries):
-        member = f"PublishBatchRequestEntries.member.{index + 1}."
-        params: Mapping[str, Any] = entry.params if type(entry) is Rich else {"Message": entry}
-        names.append(f"{member}Id")
+        if type(entry) is not Rich:
+            names.append(_BEFORE_MESSAGE[index])
+            values.append(entry)
+            continue
+        member = f"&{_ENTRY}{index + 1}."
+        names.append(f"{member}Id=".encode())
         values.append(str(index))
-        for name, value in params.items():
+        for name, value in entry.params.items():
             if name == "MessageAttributes":
                 _add_attributes(f"{member}MessageAttributes.entry.", value, names, values)
             else:
-                names.append(member + name)
-                values.append(value.decode() if isinstance(value, bytes) else value)
-    quoted = form_quote([address, *values])
-    pairs = "&".join([f"{name}={value}" for name, value in zip(names, quoted[1:], strict=True)])
+                names.append(f"{member}{name}=".encode())
+                values.append(value)
+    texts = [value.encode() if isinstance(value, str) else value for value in (address, *values)]
+    parts = [b"Action=PublishBatch&Version=2010-03-31&TopicArn="] * (2 * len(texts))
+    parts[1::2] = form_quote(texts)
+    parts[2::2] = names
     body = Body()
-    body.encoded = f"Action=PublishBatch&Version=2010-03-31&TopicArn={quoted[0]}&{pairs}".encode()
+    body.encoded = b"".join(parts)
     return {"TopicArn": address, "PublishBatchRequestEntries": body}
 
 
 def _add_attributes(
-    prefix: str, attributes: Mapping[str, Any], names: list[str], values: list[str]
+    prefix: str, attributes: Mapping[str, Any], names: list[bytes], values: list[Any]
 ) -> None:
     for index, (name, attribute) in enumerate(attributes.items(), 1):
-        names.append(f"{prefix}{index}.Name")
+        names.append(f"{prefix}{index}.Name=".encode())
         values.append(name)
         for part, value in attribute.items():
-            names.append(f"{prefix}{index}.Value.{part}")
-            values.append(
-                b2a_base64(value, newline=False).decode() if isinstance(value, bytes) else value
-            )
+            names.append(f"{prefix}{index}.Value.{part}=".encode())
+            values.append(b2a_base64(value, newline=False) if isinstance(value, bytes) else value)
 
 
 _MEMBER = re.compile(
