@@ -1,15 +1,20 @@
-"""This package: one call a message, futures not kept, and its own account of what was delivered."""
+"""This package: one call a message, futures not kept, and its own account of what was delivered.
+
+And the bound under it: its bodies through bare boto3 calls.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from benchmarks.load import REGION, STREAM, TOPIC, entries, package
+from benchmarks.load import REGION, STREAM, TOPIC, WORKERS, chunks, entries, package
 from benchmarks.peers import Peer, Send
 
 OURS = "#d62728"
+BARE = "bare calls, our bodies"
 
 
 def _settle(ours: Any, before: int, count: int) -> None:
@@ -59,10 +64,41 @@ def open_batch(service: str, endpoint: str) -> Iterator[Send]:
         yield send
 
 
+@contextmanager
+def open_bare(service: str, endpoint: str) -> Iterator[Send]:
+    """Ready-made full batches with this package's bodies, each a boto3 call on a pool.
+
+    No future, no account, no retry: what boto3's part of a request leaves to be had.
+    """
+    from publisher.services import load
+    from publisher.services._connection import Connection
+    from publisher.services._fast import encode
+
+    kwargs = {"endpoint_url": endpoint, "region_name": REGION}
+    client = Connection(service, kwargs, None, None, {}, WORKERS).get()
+    name = load(service).batch
+    address = TOPIC if service == "sns" else STREAM
+
+    def call(batch: list[Any]) -> None:
+        response = getattr(client, name)(**encode(service, address, batch))
+        if response.get("FailedRecordCount") or response.get("Failed"):
+            raise RuntimeError("an entry failed")
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+
+        def send(work: list[Any]) -> None:
+            made = work if service == "sns" else [(data, key) for key, data in work]
+            list(pool.map(call, chunks(service, made)))
+
+        yield send
+    client.close()
+
+
 NEEDS = ("boto3", "publisher")
 PEERS = [
     Peer("publisher", open_single, {"sns": 10_000, "kinesis": 80_000}, NEEDS, color=OURS),
     Peer(
         "publisher (batch)", open_batch, {"sns": 10_000, "kinesis": 80_000}, NEEDS, color="#ff9896"
     ),
+    Peer(BARE, open_bare, {"sns": 10_000, "kinesis": 80_000}, NEEDS, color="#c5b0d5"),
 ]

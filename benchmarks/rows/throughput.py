@@ -8,6 +8,7 @@ from typing import Any
 from benchmarks.harness import Bench, Goal, Variant
 from benchmarks.load import LATENCY, WORKERS, messages
 from benchmarks.peers import all_peers, peer
+from benchmarks.peers.ours import BARE
 from benchmarks.worker import Meter
 
 SLOW = ("boto3 loop", "pool per call", "asyncio.to_thread", "aiobotocore", "aws-sdk-sns")
@@ -68,6 +69,11 @@ def table(
     return bench.once(f"throughput {service}", run)
 
 
+def bound(goal: Goal, rows: dict[str, list[dict[str, Any]]], key: str) -> None:
+    """Report what boto3's own part of the requests leaves to be had, against the shared pool."""
+    goal.add(f"{BARE}: of the shared pool's", goal.ratio(rows, BARE, "shared pool", key))
+
+
 def goal_sns_throughput(bench: Bench) -> Goal:
     """SNS throughput against one shared pool of `publish`."""
     rows = table(bench, "sns")
@@ -75,6 +81,10 @@ def goal_sns_throughput(bench: Bench) -> Goal:
     goal.at_least("times the shared pool", rows, "publisher", "shared pool", "rate", 10)
     full = WORKERS * 10 / LATENCY
     goal.value("of max_workers x 10 / latency", rows, "publisher", "rate", 0.75, scale=full)
+    bound(goal, rows, "rate")
+    goal.add(
+        f"{BARE}: of max_workers x 10 / latency", [row["rate"] / full for row in rows.get(BARE, ())]
+    )
     return goal
 
 
@@ -87,6 +97,7 @@ def goal_kinesis_throughput(bench: Bench) -> Goal:
     goal.at_least(
         f"times the best of async-kinesis and aiokpl ({best})", rows, "publisher", best, "rate", 5
     )
+    bound(goal, rows, "rate")
     return goal
 
 
@@ -105,6 +116,7 @@ def goal_sns_cpu(bench: Bench) -> Goal:
     rows = table(bench, "sns")
     goal = Goal("process CPU per message, SNS, against the shared pool")
     goal.at_most("of the shared pool's", rows, "publisher", "shared pool", "cpu_us", 1 / 11)
+    bound(goal, rows, "cpu_us")
     return goal
 
 
