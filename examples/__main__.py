@@ -28,7 +28,14 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000, help="of the web server")
     asked = parser.parse_args()
     isolate()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    ended = []
+
+    def end(*_):
+        ended.append(True)  # the exception may be raised where a library drops it
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
         url = stack.enter_context(running_server())
         folder = stack.enter_context(tempfile.TemporaryDirectory())
@@ -40,7 +47,7 @@ def main() -> None:
             BROKER_DIR=folder,
         )
         process = stack.enter_context(started(asked.example, asked.port))
-        while process.poll() is None:
+        while process.poll() is None and not ended:
             show(sqs, queue, wait=1)
         show(sqs, queue, wait=0)
 
