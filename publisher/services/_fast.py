@@ -22,7 +22,7 @@ from json.encoder import encode_basestring_ascii as json_string
 from typing import Any
 from urllib.parse import quote_plus
 
-from .sns import Rich
+from .sns import SNS, Rich
 
 #: Under this key the body waits in botocore's request context, between the two events.
 _CONTEXT = "boto3_publisher_body"
@@ -153,7 +153,8 @@ _RARE = 16  # up to one in so many bytes a pass for each that occurs is quicker 
 _ENTRY = "PublishBatchRequestEntries.member."
 #: What stands before the message of an entry that has nothing else, and after the entry before.
 _BEFORE_MESSAGE = [
-    f"&{_ENTRY}{index + 1}.Id={index}&{_ENTRY}{index + 1}.Message=".encode() for index in range(10)
+    f"&{_ENTRY}{index + 1}.Id={index}&{_ENTRY}{index + 1}.Message=".encode()
+    for index in range(SNS.limits.entries)
 ]
 
 
