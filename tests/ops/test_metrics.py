@@ -213,6 +213,7 @@ def test_what_waits_is_the_sum_over_the_publishers() -> None:
         oldest = max(made.stats().total.oldest_age for made in (first, second))
         assert 0 < total(samples, "publisher_oldest_age_seconds") <= oldest
         first.close(0)
+        first._core.runtime.wait_for_end(SOON)  # type: ignore[union-attr]  # the hook was told
         samples = read(registry)
         assert total(samples, "publisher_outstanding_messages") == 4
         assert total(samples, "publisher_dropped_total", reason="closed") == 3
