@@ -1,4 +1,7 @@
-"""Telling hooks: what they are told is built when the first one asks, and each call is contained.
+"""Telling hooks: what was true when it happened, and each call is contained.
+
+An event of a message is built when the first hook is told of it; what may have changed by then (its
+entry, its attempts) is noted before.
 
 Whoever publishes waits for ``on_accepted`` alone; the rest runs on the thread of callbacks, in the
 context variables of whoever published the message (``structlog``'s, a tracer's), which are captured
@@ -21,7 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ._message import Event, Failure, Message
+from ._message import Attempt, Event, Failure, Message
 from .hooks import HOOK_METHODS, hook_methods, wants_context
 
 if TYPE_CHECKING:
@@ -155,12 +158,15 @@ class Teller:
         """A request came back."""
         made: list[Call] = []
         if calls := self._calls["on_sent"]:
-            telling = Telling(functools.partial(_sent, request, outcome), None)
+            event = _sent(request, outcome)  # now: the messages' next tries are not in it
+            telling = Telling(lambda: event, None)
             made += [(call, telling) for call in calls]
         if calls := self._calls["on_retry"]:
             for message, delay, failure in outcome.retried:
                 context = None if self._contexts is None else self._contexts.get(message)
-                build = functools.partial(_retried, message, message.entry, delay, failure)
+                build = functools.partial(
+                    _retried, message, message.entry, message.attempts, delay, failure
+                )
                 telling = Telling(build, context)
                 made += [(call, telling) for call in calls]
         return made
@@ -231,13 +237,15 @@ def _ended(message: Message, entry: Any, size: int, reason: str | None, now: flo
     )
 
 
-def _retried(message: Message, entry: Any, delay: float, failure: Failure) -> Event:
+def _retried(
+    message: Message, entry: Any, attempts: tuple[Attempt, ...], delay: float, failure: Failure
+) -> Event:
     target: Target = message.route.lane.target
     return _described(
         message,
         entry,
         message.route.lane.measure(entry) if entry is not None else 0,
-        attempts=message.attempts,
+        attempts=attempts,
         exception=target.error(failure),
         delay=delay,
     )

@@ -78,6 +78,26 @@ def test_a_retry_and_its_delay() -> None:
     assert [event.errors for event in recorder.told("on_sent")] == [{"Throttling": 1}, {}]
 
 
+def test_what_is_told_late_was_true_when_it_happened() -> None:
+    recorder = Recorder()
+    bench = bench_with(recorder)
+    wire = Wire()
+    answers = iter([THROTTLED, None])
+    wire.reply = lambda wire, entries: [next(answers) or {"MessageId": e.name} for e in entries]
+    future = bench.publish(bench.route(wire), "m", 7)
+    bench.hand.run_calls = lambda: None  # type: ignore[method-assign]  # that thread is busy
+    bench.hand.run(None, future.done)
+    del bench.hand.run_calls  # type: ignore[method-assign]
+    bench.hand.settle()
+    first, second = future.attempts
+    [retry] = recorder.told("on_retry")
+    assert retry.attempts == (first,)
+    assert (retry.params, retry.size) == ({"Message": "m"}, 7)
+    sent = recorder.told("on_sent")
+    assert [event.attempts for event in sent] == [(first,), (second,)]
+    assert [event.errors for event in sent] == [{"Throttling": 1}, {}]
+
+
 @pytest.mark.parametrize(
     ("how", "told", "reason"),
     [
