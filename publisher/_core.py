@@ -205,7 +205,8 @@ class Core(Accepting):
             self.runtime.spawn(lambda: self.close(timeout))
             return 0
         deadline = None if timeout is None else self.clock() + timeout
-        self.flush(timeout)
+        if timeout is None or timeout > 0:  # what lingers is not sent just to be given up
+            self.flush(timeout)
         self.stopped = True
         abandoned = self._abandon()
         left = None if deadline is None else max(deadline - self.clock(), 0)

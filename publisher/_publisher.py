@@ -168,7 +168,7 @@ class Publisher:
 
         Args:
             timeout: seconds; what is left then is abandoned with :class:`PublisherClosed`. None:
-                without bound.
+                without bound. 0: nothing more is sent, and hooks are not waited for.
 
         Returns:
             the final total; on a thread of ours (in a callback or hook) closing has only begun, and

@@ -91,6 +91,19 @@ def test_an_answer_after_close_changes_nothing(answer: Any, ordered: bool) -> No
     bench.assert_at_rest()
 
 
+def test_a_close_without_time_sends_nothing_more() -> None:
+    bench = Bench(delivery_timeout=50, linger=10)
+    wire = Wire()
+    future = bench.publish(bench.route(wire), "a")
+    assert bench.core.close(0) == 1
+    assert not bench.core.step()[0]
+    error = future.exception(0)
+    assert isinstance(error, PublisherClosed)
+    assert not error.outcome_unknown
+    assert not wire.requests
+    bench.assert_at_rest()
+
+
 @pytest.mark.parametrize("ordered", [False, True])
 def test_what_waits_ends_at_its_deadline(ordered: bool) -> None:
     bench = Bench(delivery_timeout=5, max_workers=1)

@@ -146,7 +146,11 @@ def test_groups_do_not_wait_for_each_other(endpoint: Endpoint) -> None:
     endpoint.script(
         lambda request: Answer(hold=gate) if "slow:0" in texts(request.entries) else None
     )
-    with client("sns", endpoint.url, linger=0) as sns:
+    patient = {
+        "read_timeout": 2 * SOON,
+        "delivery_timeout": 5 * SOON,
+    }  # one try, however slow we are
+    with client("sns", endpoint.url, linger=0, **patient) as sns:
         slow = [send(sns, "slow", i) for i in range(3)]
         endpoint.wait_for(lambda: endpoint.request_count)
         # the lane counts groups in tens: with a second ten there is a second request
