@@ -36,6 +36,13 @@ def bench_with(*hooks: Any, **options: Any) -> Bench:
     return Bench(hooks=hooks, **options)
 
 
+def throttled_once() -> Wire:
+    wire = Wire()
+    answers = iter([THROTTLED, None])
+    wire.reply = lambda wire, entries: [next(answers) or {"MessageId": e.name} for e in entries]
+    return wire
+
+
 def test_a_delivered_message() -> None:
     recorder = Recorder()
     bench = bench_with(recorder)
@@ -66,10 +73,7 @@ def test_a_delivered_message() -> None:
 def test_a_retry_and_its_delay() -> None:
     recorder = Recorder()
     bench = bench_with(recorder)
-    wire = Wire()
-    answers = iter([THROTTLED, None])
-    wire.reply = lambda wire, entries: [next(answers) or {"MessageId": e.name} for e in entries]
-    future = bench.publish(bench.route(wire), "m")
+    future = bench.publish(bench.route(throttled_once()), "m")
     bench.hand.settle()
     [retry] = recorder.told("on_retry")
     assert isinstance(retry.exception, ClientError)
@@ -81,10 +85,7 @@ def test_a_retry_and_its_delay() -> None:
 def test_what_is_told_late_was_true_when_it_happened() -> None:
     recorder = Recorder()
     bench = bench_with(recorder)
-    wire = Wire()
-    answers = iter([THROTTLED, None])
-    wire.reply = lambda wire, entries: [next(answers) or {"MessageId": e.name} for e in entries]
-    future = bench.publish(bench.route(wire), "m", 7)
+    future = bench.publish(bench.route(throttled_once()), "m", 7)
     bench.hand.run_calls = lambda: None  # type: ignore[method-assign]  # that thread is busy
     bench.hand.run(None, future.done)
     del bench.hand.run_calls  # type: ignore[method-assign]
