@@ -5,6 +5,7 @@
 #   make demo INPUT=access.log   the same with lines of your own (.gz too)
 #   make test                    lint, types and tests
 #   make test PYTEST="-k fifo"   some of the tests
+#   make test-heavy              the tests that take seconds of real time each
 #   make lint                    only lint and types
 #   make bench                   the figures beside every peer's; make bench-quick: in two minutes
 #   make soak                    a million messages in ten minutes, under changing faults
@@ -19,7 +20,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench bench-quick soak clean node
+.PHONY: help demo test test-heavy lint bench bench-quick soak clean node
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -63,7 +64,10 @@ demo: $(VENV)/.demo
 
 PYTEST ?=
 test: lint node
-	@$(BIN)/python -m pytest -n 2 $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 -m "not heavy" $(PYTEST)
+
+test-heavy: $(VENV)/.dev node
+	@$(BIN)/python -m pytest -n 2 -m heavy $(PYTEST)
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .
