@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 import publisher
 from publisher.services import Service, _fast, load
 from tests.servers import Answer, Endpoint
+from tests.support import SESSION, tries
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:orders"
 
@@ -326,3 +329,126 @@ def test_a_malformed_answer_is_a_failure_with_both(endpoint: Endpoint) -> None:
         future = client.put_record(StreamName="clicks", Data=b"x", PartitionKey="k")
         future.result(20)
     assert [attempt.error_code for attempt in future.attempts] == ["MalformedResponse", None]
+
+
+# -- hostile answers
+
+#: What stands in the place of blanks, or of anything else, in a hostile answer.
+RUNS = [
+    " ",
+    "\n",
+    "\t ",
+    "<",
+    ">",
+    "</",
+    "><",
+    "&",
+    "\\",
+    '"',
+    "[",
+    "{",
+    "0",
+    "-",
+    "<member>",
+    "\ufeff",
+]
+
+
+def hostile(text: str, size: int, run: str) -> list[str]:
+    """The answer with a run of about so many characters at each border between its parts."""
+    filler = run * (size // len(run))
+    borders = [found.start() for found in re.finditer(r'[<>{}\[\]:,"]|(?<=[>}\]])', text)]
+    return [text[:border] + filler + text[border:] for border in sorted({0, *borders, len(text)})]
+
+
+@pytest.mark.parametrize("run", RUNS, ids=repr)
+@pytest.mark.parametrize("name", ["sns", "kinesis"])
+def test_reading_costs_time_linear_in_the_answers_size(name: str, run: str) -> None:
+    """0.3 s for 1 MB is far from both: linear takes milliseconds, quadratic hours."""
+    if name == "sns":
+        text, read = xml(f"<Failed/><Successful>{member(0)}</Successful>"), _fast.read_sns
+    else:
+        text, read = json.dumps({"FailedRecordCount": 0, "Records": [RECORD]}), _fast.read_kinesis
+    assert read(text.encode()) is not None
+    for answer in hostile(text, 1_000_000, run):
+        body = answer.encode()
+        began = time.thread_time()
+        read(body)
+        assert time.thread_time() - began < 0.3
+
+
+@pytest.mark.parametrize("name", ["sns", "kinesis"])
+def test_a_hostile_answer_stops_no_other_thread(name: str, endpoint: Endpoint) -> None:
+    """The longest stall of a thread beside the workers that read it, in CPU time of theirs."""
+    inside = xml(" " * 1_000_000 + f"<Successful>{member(0)}</Successful>")
+    text = inside if name == "sns" else "[" * 1_000_000
+    endpoint.script(Answer(body=text.encode()))
+    with publisher.Publisher(linger=0, delivery_timeout=2, retry=tries(2)) as mine:
+        client = mine.client(name, endpoint_url=endpoint.url, session=SESSION)
+        began = time.process_time()
+        if name == "sns":
+            future = client.publish(TopicArn=TOPIC, Message="x")
+        else:
+            future = client.put_record(StreamName="clicks", Data=b"x", PartitionKey="k")
+        future.exception(20)
+        # Making the client is the most of it.
+        assert time.process_time() - began < 5
+        assert future.done()
+
+
+def test_a_larger_answer_than_its_request_can_have_is_botocores_to_read() -> None:
+    padded = json.dumps({"FailedRecordCount": 0, "Records": [{**RECORD, "More": "x" * 2_000_000}]})
+    both_read("kinesis", 200, padded.encode())
+    both_read("sns", 200, xml(f"<Successful>{member(0)}</Successful>" + " " * 200_000).encode())
+
+
+# -- readers are botocore's equal
+
+json_values = st.none() | st.text(max_size=8) | st.integers(-9, 9) | st.booleans()
+answered_records = st.dictionaries(
+    st.sampled_from(["SequenceNumber", "ShardId", "ErrorCode", "ErrorMessage", "More", "null"]),
+    json_values,
+    max_size=5,
+)
+answers_of_kinesis = st.fixed_dictionaries(
+    {"Records": st.lists(answered_records, max_size=4) | json_values},
+    optional={
+        "FailedRecordCount": json_values,
+        "EncryptionType": json_values,
+        "Unknown": json_values,
+    },
+)
+
+
+@relaxed
+@given(answers_of_kinesis, st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
+def test_any_answer_of_kinesis_is_read_as_botocore_reads_it(answer: Any, encoding: str) -> None:
+    both_read("kinesis", 200, json.dumps(answer).encode(encoding))
+
+
+blanks = st.sampled_from(["", " ", "\n  "])
+members = st.builds(
+    lambda number, first, second, more, order: (
+        f"<member>{first}"
+        + second.join(
+            [f"<MessageId>aa-{number}</MessageId>", f"<Id>{number}</Id>"][:: 1 if order else -1]
+        )
+        + f"{more}</member>"
+    ),
+    st.integers(0, 20),
+    blanks,
+    blanks,
+    st.sampled_from(["", "<SequenceNumber>7</SequenceNumber>", "<SequenceNumber/>", "x", "<a/>"]),
+    st.booleans(),
+)
+failed_lists = st.sampled_from(["", "<Failed/>", "<Failed />", "<Failed></Failed>", REFUSED])
+
+
+@relaxed
+@given(failed_lists, st.lists(members, max_size=4), blanks, failed_lists, st.booleans())
+def test_any_answer_of_sns_is_read_as_botocore_reads_it(
+    before: str, listed: list[str], between: str, after: str, declared: bool
+) -> None:
+    inside = between.join([before, "<Successful>", *listed, "</Successful>", after])
+    text = xml(inside)
+    both_read("sns", 200, (f"<?xml version='1.0'?>\n{text}\n" if declared else text).encode())

@@ -23,6 +23,7 @@ import botocore.validate
 from .._process import importing
 from ..errors import InvalidMessage
 from ._fast import install
+from ._listeners import Listeners
 
 #: Failing to make a client is remembered for so long, seconds.
 _RETRY_AFTER = 1.0
@@ -86,8 +87,7 @@ class Connection:
         self._client = client
         self._defaults = defaults
         self._max_workers = max_workers
-        #: Whether batches are encoded by hand; see _fast.py.
-        self.fast = False
+        self._listeners: Listeners | None = None  # where batches may be encoded by hand
         self._failure: BaseException | None = None
         self._retry_at = 0.0
         self._given = client is not None
@@ -108,6 +108,11 @@ class Connection:
             self._session.region_name if self._session else ""
         )
         return str(region or "")
+
+    @property
+    def fast(self) -> bool:
+        """Whether the next batch may be encoded by hand; see _fast.py."""
+        return self._listeners is not None and self._listeners.nobody()
 
     @property
     def made(self) -> Any:
@@ -176,9 +181,9 @@ class Connection:
             client = maker.client(self.service, **kwargs)
         finally:
             making.release()
-        self.fast = install(client, self.service)
         if self._guard is not None:
             self._guard.protect(client)
+        self._listeners = install(client, self.service)
         return client
 
     def _config(self, user: Any) -> Any:

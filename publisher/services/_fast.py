@@ -7,8 +7,11 @@ modelled errors stay botocore's. Only on clients that this package makes: a clie
 passed in is not touched.
 
 What these do not know falls through to botocore's own path: another protocol than the one they were
-written for, an answer that is no success, or any body that looks unusual.
+written for, an answer that is no success or larger than its request can have, or any body that
+looks unusual. So does everything while somebody listens to a request or wraps it (``_listeners``).
 ``BOTO3_PUBLISHER_FAST=0`` in the environment turns them off.
+
+Reading costs time linear in the answer's size, whatever it holds: it may come from anybody.
 """
 
 from __future__ import annotations
@@ -17,11 +20,14 @@ import json
 import os
 import re
 from binascii import b2a_base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from json.encoder import encode_basestring_ascii as json_string
 from typing import Any
 from urllib.parse import quote_plus
 
+from botocore import xform_name
+
+from ._listeners import Listeners
 from .sns import SNS, Rich
 
 #: Under this key the body waits in botocore's request context, between the two events.
@@ -36,18 +42,20 @@ class Body(list):  # type: ignore[type-arg]  # botocore passes on what it is giv
     encoded: bytes
 
 
-def install(client: Any, service: str) -> bool:
+def install(client: Any, service: str) -> Listeners | None:
     """Put the fast path of ``service`` on a boto3 client.
 
-    False where there is none for it, or it is turned off.
+    Returns:
+        who looks at its requests, to be asked before each; None where there is no fast path for the
+        service, or it is turned off.
     """
     made = _PATHS.get(service)
     if made is None or os.environ.get("BOTO3_PUBLISHER_FAST", "1") == "0":
-        return False
-    protocol, operation, parameter, stub, reader = made
+        return None
+    protocol, operation, parameter, stub, reader, largest = made
     model = client.meta.service_model
     if getattr(model, "resolved_protocol", model.metadata.get("protocol")) != protocol:
-        return False
+        return None
 
     def exchange(
         params: dict[str, Any], context: dict[str, Any], **_: Any
@@ -63,12 +71,24 @@ def install(client: Any, service: str) -> bool:
         if encoded is not None:
             params["body"] = encoded
 
+    def read(
+        response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
+    ) -> None:
+        body = response_dict.get("body")
+        plain = type(body) is bytes and len(body) <= largest and listeners.nobody()
+        if plain and response_dict.get("status_code") == 200:
+            found = reader(body)
+            if found is not None:
+                response, response_dict["body"] = found
+                customized_response_dict.update(response)
+
     events = client.meta.events
     service_id = model.service_id.hyphenize()
     events.register(f"provide-client-params.{service_id}.{operation}", exchange)
     events.register(f"before-call.{service_id}.{operation}", put_body)
-    events.register(f"before-parse.{service_id}.{operation}", reader)
-    return True
+    events.register(f"before-parse.{service_id}.{operation}", read)
+    listeners = Listeners(client, operation, xform_name(operation))
+    return listeners
 
 
 def encode(service: str, address: Any, entries: Sequence[Any]) -> dict[str, Any] | None:
@@ -117,26 +137,30 @@ def json_texts(texts: Sequence[str]) -> list[bytes]:
 _QUOTED_IN_JSON = re.compile(r'["\\]')
 
 
-def read_kinesis(
-    response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
-) -> None:
-    """The answer to ``PutRecords``: JSON's own objects are already what boto3 returns."""
-    if response_dict.get("status_code") != 200:
-        return
+#: A record of an answer, and the answer itself, as botocore's model has them.
+_RECORD = frozenset({"SequenceNumber", "ShardId", "ErrorCode", "ErrorMessage"})
+_ANSWER = ("FailedRecordCount", "Records", "EncryptionType")
+
+
+def read_kinesis(body: bytes) -> tuple[dict[str, Any], bytes] | None:
+    """The answer to ``PutRecords``: JSON's own objects are what boto3 returns.
+
+    Like boto3 it leaves out what is null, and what the model does not know.
+    """
     try:
-        answer = json.loads(response_dict["body"])
+        answer = json.loads(body.decode())
         records = answer["Records"]
         if type(records) is not list or set(map(type, records)) - {dict}:
-            return
-        known = {
-            key: answer[key]
-            for key in ("FailedRecordCount", "Records", "EncryptionType")
-            if key in answer
-        }
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return
-    customized_response_dict.update(known)
-    response_dict["body"] = b"{}"
+            return None
+        if b"null" in body or not set().union(*records) <= _RECORD:
+            answer["Records"] = [_known(record, _RECORD) for record in records]
+        return _known(answer, _ANSWER), b"{}"
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+def _known(members: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: members[name] for name in names if members.get(name) is not None}
 
 
 # -- SNS: the query protocol, form-encoded
@@ -214,20 +238,25 @@ def _add_attributes(
             values.append(b2a_base64(value, newline=False) if isinstance(value, bytes) else value)
 
 
+# None of these has two unbounded repeats side by side that match the same character: a run of
+# blanks, or of anything else, must not be tried in all its parts. What stands between two tags is
+# taken out before.
+_BETWEEN_TAGS = re.compile(r">\s+<")
 _MEMBER = re.compile(
-    r"\s*<member>\s*<MessageId>([0-9a-fA-F-]+)</MessageId>\s*<Id>(\d+)</Id>\s*"
-    r"(?:<SequenceNumber>(\d+)</SequenceNumber>\s*)?</member>\s*"
+    r"<member><MessageId>([0-9a-fA-F-]+)</MessageId><Id>(\d+)</Id>"
+    r"(?:<SequenceNumber>(\d+)</SequenceNumber>)?</member>"
 )
 _MEMBER_ID_FIRST = re.compile(
-    r"\s*<member>\s*<Id>(\d+)</Id>\s*<MessageId>([0-9a-fA-F-]+)</MessageId>\s*"
-    r"(?:<SequenceNumber>(\d+)</SequenceNumber>\s*)?</member>\s*"
+    r"<member><Id>(\d+)</Id><MessageId>([0-9a-fA-F-]+)</MessageId>"
+    r"(?:<SequenceNumber>(\d+)</SequenceNumber>)?</member>"
 )
-_ALL_DELIVERED = re.compile(
-    r"\s*(?:<\?xml[^>]*\?>\s*)?<PublishBatchResponse[^>]*>\s*<PublishBatchResult>\s*"
-    r"(?:<Failed\s*/>|<Failed>\s*</Failed>)?\s*<Successful>(?P<members>.*)</Successful>\s*"
-    r"(?:<Failed\s*/>|<Failed>\s*</Failed>)?\s*</PublishBatchResult>\s*"
-    r"<ResponseMetadata>\s*<RequestId>(?P<request>[^<&]*)</RequestId>\s*</ResponseMetadata>\s*</PublishBatchResponse>\s*",
-    re.DOTALL,
+_HEAD = re.compile(
+    r"(?:<\?xml[^<>]*>)?<PublishBatchResponse[^<>]*><PublishBatchResult>"
+    r"(<Failed ?/>|<Failed></Failed>)?<Successful>"
+)
+_TAIL = re.compile(
+    r"</Successful>(<Failed ?/>|<Failed></Failed>)?</PublishBatchResult>"
+    r"<ResponseMetadata><RequestId>([^<>&]*)</RequestId></ResponseMetadata></PublishBatchResponse>"
 )
 _EMPTY = (
     b"<PublishBatchResponse><PublishBatchResult/><ResponseMetadata><RequestId>%b</RequestId></ResponseMetadata>"
@@ -235,48 +264,51 @@ _EMPTY = (
 )
 
 
-def read_sns(
-    response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
-) -> None:
+def read_sns(body: bytes) -> tuple[dict[str, Any], bytes] | None:
     """The answer to ``PublishBatch`` where every entry was accepted.
 
     botocore's parser reads any other.
     """
-    if response_dict.get("status_code") != 200:
-        return
     try:
-        found = _ALL_DELIVERED.fullmatch(response_dict["body"].decode())
-    except (UnicodeDecodeError, AttributeError, KeyError):
-        return
-    if found is None:
-        return
-    members = found["members"]
-    successful, at = [], 0
-    while at < len(members):
-        member = _MEMBER.match(members, at)
+        text = _BETWEEN_TAGS.sub("><", body.decode()).strip()
+    except UnicodeDecodeError:
+        return None
+    head = _HEAD.match(text)
+    if head is None:
+        return None
+    successful, at = [], head.end()
+    while text.startswith("<member>", at):
+        member = _MEMBER.match(text, at)
         if member is not None:
             message_id, entry_id, sequence = member.groups()
         else:
-            member = _MEMBER_ID_FIRST.match(members, at)
+            member = _MEMBER_ID_FIRST.match(text, at)
             if member is None:
-                return
+                return None
             entry_id, message_id, sequence = member.groups()
         entry = {"Id": entry_id, "MessageId": message_id}
         if sequence is not None:
             entry["SequenceNumber"] = sequence
         successful.append(entry)
         at = member.end()
-    customized_response_dict["Successful"] = successful
-    if "<Failed" in response_dict["body"].decode():
-        customized_response_dict["Failed"] = []
-    response_dict["body"] = _EMPTY % found["request"].encode()
+    tail = _TAIL.fullmatch(text, at)
+    if tail is None or (head[1] and tail[1]):
+        return None
+    response: dict[str, Any] = {"Successful": successful}
+    if head[1] or tail[1]:
+        response["Failed"] = []
+    return response, _EMPTY % tail[2].encode()
 
 
 _STUB_RECORDS = [{"Data": b"", "PartitionKey": "0"}]
 _STUB_ENTRIES = [{"Id": "0", "Message": "0"}]
-#: service: protocol, operation, parameter of the entries, what stands for them, reader
-_PATHS: Mapping[str, tuple[str, str, str, Any, Any]] = {
-    "kinesis": ("json", "PutRecords", "Records", _STUB_RECORDS, read_kinesis),
-    "sns": ("query", "PublishBatch", "PublishBatchRequestEntries", _STUB_ENTRIES, read_sns),
+#: service: protocol, operation, parameter of the entries, what stands for them, reader, and the
+#: most bytes that an answer can have: 2 KiB for each of 500 records, 6 KiB for each of ten entries
+_PATHS: Mapping[str, tuple[str, str, str, Any, Any, int]] = {
+    "kinesis": ("json", "PutRecords", "Records", _STUB_RECORDS, read_kinesis, 1024 * 1024),
+    "sns": (
+        *("query", "PublishBatch", "PublishBatchRequestEntries", _STUB_ENTRIES),
+        *(read_sns, 64 * 1024),
+    ),
 }
 _ENCODERS: Mapping[str, Any] = {"kinesis": kinesis_params, "sns": sns_params}

@@ -11,7 +11,6 @@ import threading
 from collections import deque
 from typing import Any
 
-from .._client import Client
 from ._inline import Clock
 from ._rules import (
     ENTRIES,
@@ -57,7 +56,6 @@ class Faults:
         self._clock = clock
         self._rules: deque[Rule] = deque()
         self._lock = threading.Lock()  # guards _rules
-        self._by_hand: dict[int, tuple[Any, bool]] = {}
 
     # -- what is to happen
 
@@ -139,19 +137,11 @@ class Faults:
     # -- where
 
     def attach(self, client: Any) -> None:
-        """Put the faults on ``client``: a boto3 client, or one of ours, whose boto3 client is made.
-
-        Where one of ours makes the bodies of its requests by hand it leaves that to botocore
-        meanwhile: a handler could not see the entries in them.
-        """
+        """Put the faults on ``client``: a boto3 client, or one of ours, which makes its own now."""
         events = client.meta.events
         events.register_first("provide-client-params", self._take)
         events.register_first("before-call", self._before)
         events.register("after-call", self._after)
-        if isinstance(client, Client):
-            connection = client._views._line.connection  # type: ignore[union-attr]  # see above
-            self._by_hand[id(client)] = connection, connection.fast
-            connection.fast = False
 
     def detach(self, client: Any) -> None:
         """Take them off again."""
@@ -159,9 +149,6 @@ class Faults:
         events.unregister("provide-client-params", self._take)
         events.unregister("before-call", self._before)
         events.unregister("after-call", self._after)
-        if id(client) in self._by_hand:
-            connection, fast = self._by_hand.pop(id(client))
-            connection.fast = fast
 
     # -- botocore's events, in their order
 
