@@ -31,7 +31,8 @@ class _SentError(Exception):
 
 
 def make(service: str, *, fast: bool) -> Any:
-    client = boto3.client(
+    # Not of the default session: made before moto is imported it would stay outside every mock.
+    client = boto3.Session().client(  # type: ignore[call-overload]
         service,
         region_name="us-east-1",
         aws_access_key_id="testing",
