@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any, TypeVar
 
+import boto3
 import pytest
 from hypothesis import settings
 
@@ -90,6 +91,13 @@ def outside_connections() -> Iterator[list[str]]:
     _outside.clear()
     yield _outside
     assert not _outside, _outside
+
+
+@pytest.fixture(autouse=True)
+def _own_default_session() -> Iterator[None]:
+    """boto3's default session ends with the test: one from before moto's import is in no mock."""
+    yield
+    boto3.DEFAULT_SESSION = None
 
 
 @pytest.fixture
