@@ -134,6 +134,16 @@ class Accepting(Ending):
             self.scheduler.flush_lanes(lanes, now)
         return now
 
+    def hurry_one(self, message: Message) -> None:
+        """Somebody waits for this message: its batch goes with what has come so far.
+
+        That is at once while a worker is free; otherwise with the next one, so that many who wait
+        still share their requests.
+        """
+        # A signal handler or a finaliser that waits: what it interrupted may hold the lock.
+        if not reentered() and self.scheduler.hurry_one(message, self.clock()):
+            self.runtime.wake()
+
     def _touch(self, route: Route) -> None:
         route.wake_at = NEVER
         self.started = True
@@ -317,5 +327,11 @@ def _may_block() -> bool:
 
 
 ENTRIES.update(
-    call.__code__ for call in (Accepting.accept, Accepting.accept_batch, Accepting.settle)
+    call.__code__
+    for call in (
+        Accepting.accept,
+        Accepting.accept_batch,
+        Accepting.hurry_one,
+        Accepting.settle,
+    )
 )

@@ -36,6 +36,9 @@ class Owner(Protocol):
     def withdraw(self, message: Message) -> bool:
         """Cancel a message that no request has carried yet; True if that was done."""
 
+    def hurry_one(self, message: Message) -> None:
+        """Somebody waits for a message that no request has carried yet."""
+
     def acquire(self, gate: threading.Lock, timeout: float | None) -> bool:
         """Wait for ``gate`` to be released, which the end of a message does."""
 

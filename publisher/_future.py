@@ -9,10 +9,11 @@ other.
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -171,6 +172,33 @@ class PublishFuture(Future[Response]):
         value = self._outcome(timeout)
         return value if isinstance(value, BaseException) else None
 
+    def __await__(self) -> Generator[Any, None, Response]:
+        """Wait in asyncio; returns and raises as :meth:`result` does.
+
+        A cancelled wait leaves the message on its way.
+
+        Raises:
+            RuntimeError: no asyncio event loop runs here.
+        """
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        if not self.done():
+            ended: asyncio.Future[None] = loop.create_future()
+
+            def end() -> None:
+                if not ended.done():  # the waiting task was cancelled
+                    ended.set_result(None)
+
+            def tell(_: PublishFuture) -> None:
+                with contextlib.suppress(RuntimeError):  # that loop is closed
+                    loop.call_soon_threadsafe(end)
+
+            self.add_done_callback(tell)
+            self._hurry()
+            yield from ended
+        return self.result(0)
+
     def add_done_callback(self, fn: Callable[[Any], object]) -> None:
         """Call ``fn(future)`` on the thread ``publisher-callbacks`` when the future ends.
 
@@ -283,11 +311,16 @@ class PublishFuture(Future[Response]):
             waiter = _Waiter()
             self._watching().waiters.append(waiter)
         try:
+            if timeout is None or timeout > 0:  # to look is not to wait
+                self._hurry()
             if not self._acquire(waiter.gate, timeout) and self._phase in _LIVE:
                 raise FutureTimeoutError
         finally:
             with LOCK.rlock:
                 self._watching().waiters.remove(waiter)
+
+    def _hurry(self) -> None:
+        """Somebody waits for it: it lingers no longer."""
 
     def _acquire(self, gate: threading.Lock, timeout: float | None) -> bool:
         return acquire(gate, timeout)

@@ -196,6 +196,10 @@ class Message(PublishFuture):
     def _withdraw(self) -> bool:
         return self.route.lane.core.withdraw(self)
 
+    def _hurry(self) -> None:
+        if self._phase == PENDING:
+            self.route.lane.core.hurry_one(self)
+
     def _acquire(self, gate: threading.Lock, timeout: float | None) -> bool:
         return self.route.lane.core.acquire(gate, timeout)
 
@@ -304,6 +308,10 @@ class BatchFuture(PublishFuture):
     def _withdraw(self) -> bool:
         withdrawn = [entry.cancel() for entry in self.entries]
         return all(withdrawn) and self.cancelled()
+
+    def _hurry(self) -> None:
+        for entry in self.entries[-1:]:  # the last accepted: what it carries along is older
+            entry._hurry()
 
     def _acquire(self, gate: threading.Lock, timeout: float | None) -> bool:
         return self.chunks[0]._acquire(gate, timeout)

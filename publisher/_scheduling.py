@@ -150,6 +150,20 @@ class Scheduler:
                 lane.flush_until = now
                 self._review(lane, now)
 
+    def hurry_one(self, message: Message, now: float) -> bool:
+        """What its lane accepted up to this message lingers no longer.
+
+        True if the dispatcher is to look now: a worker is free for it.
+        """
+        lane = message.route.lane
+        with self.lock:
+            if message.accepted <= lane.flush_until:  # somebody said so before
+                return False
+            lane.flush_until = message.accepted
+            self._review_touched(now)
+            self._review(lane, now)
+            return self._could_send()
+
     def evict_oldest(self) -> Message | None:
         """Remove and return the oldest message that was never sent; None if there is none."""
         with self.lock:
