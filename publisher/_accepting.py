@@ -22,6 +22,7 @@ logger = logging.getLogger("publisher")
 #: order depends on it.
 _MOMENT = 2e-4
 _CHUNK_WAITS = 0.05  # seconds; a request takes about as long
+_LOOK_AGAIN = 0.05  # seconds after which a held caller looks whether a client has been made
 
 
 class Accepting(Ending):
@@ -31,6 +32,9 @@ class Accepting(Ending):
     started: bool  # a message was accepted
     stopped: bool  # nothing is sent any more
     moment = -NEVER  # the last time of acceptance
+    answered = -NEVER  # when a service last said anything
+    quiet_since = -NEVER  # when callers began to be held, or a client was last being made
+    gave_up = -NEVER  # when a caller was last sent away because no service says anything
     takes_chunks = True  # entries that share their fate need no future each
 
     def accept(self, route: Route, entry: Any, size: int) -> Message:
@@ -119,7 +123,7 @@ class Accepting(Ending):
         route = message.route
         if self._enter(route, route.inbox, (message,), 1, size):
             return
-        if self.flow.take(size) or self._wait_for_room(size, deadline - self.clock()):
+        if self.flow.take(size) or self._wait_for_room(size, lambda: deadline - self.clock()):
             self._append_told(message, size)
         else:
             self._turn_away(message, size)
@@ -188,7 +192,8 @@ class Accepting(Ending):
         count, size = chunk.count, chunk.total
         if count * 2 > flow.max_messages or size * 2 > flow.max_bytes:
             return False
-        if not self._wait_for_room(size, min(_CHUNK_WAITS, deadline - self.clock()), count):
+        until = min(self.clock() + _CHUNK_WAITS, deadline)
+        if not self._wait_for_room(size, lambda: until - self.clock(), count):
             return False
         counters = route.lane.counters
         try:
@@ -218,7 +223,7 @@ class Accepting(Ending):
                 while not (admitted := flow.take(size)) and self._drop_oldest():
                     pass
             elif on_full == "block":
-                admitted = self._wait_for_room(size, self.options.max_block)
+                admitted = self._wait_for_room(size, self._patience(message.route))
         if admitted:
             self._append_told(message, size)
         elif flow.closed:
@@ -251,12 +256,46 @@ class Accepting(Ending):
             if len(route.inbox) >= route.wake_at:
                 self._touch(route)
 
-    def _wait_for_room(self, size: int, timeout: float | None, count: int = 1) -> bool:
-        if (timeout is not None and timeout <= 0) or not _may_block():
+    def _wait_for_room(self, size: int, left: Callable[[], float], count: int = 1) -> bool:
+        if not _may_block() or left() <= 0:
             return False
         self.hurry()  # with the buffer full there is no better company to wait for
         self.runtime.wake()
-        return bool(self.runtime.wait_for_room(size, timeout, count))
+        return bool(self.runtime.wait_for_room(size, left, count))
+
+    def _patience(self, route: Route) -> Callable[[], float]:
+        """How many seconds a caller may still be held at the bound, asked again and again.
+
+        Until its message could not be delivered in time; but ``max_block`` after the last word of
+        any service, or after the first caller was held, all are sent away, and whoever comes then
+        at once, until a service speaks again. While a boto3 client is made nobody could have.
+        """
+        began = self.clock()
+        deadline = began + route.delivery.timeout
+        max_block = self.options.max_block
+        if not self.flow.waiting:
+            self.quiet_since = began
+
+        def left() -> float:
+            now = self.clock()
+            if max_block is None:
+                return deadline - now
+            if self.gave_up > self.answered:
+                return 0.0
+            if max_block and self._is_making():
+                self.quiet_since = now
+                return min(deadline - now, max_block, _LOOK_AGAIN)
+            quiet = now - max(self.quiet_since, self.answered)
+            if quiet >= max_block:
+                self.gave_up = now
+                return 0.0
+            return min(deadline - now, max_block - quiet)
+
+        return left
+
+    def _is_making(self) -> bool:
+        with self.scheduler.lock:
+            return any(request.lane.target.making for request in self.scheduler.in_flight)
 
     def _turn_away(self, message: Message, size: int) -> None:
         """End a message that never got a permit.

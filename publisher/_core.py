@@ -95,6 +95,8 @@ class Core(Accepting):
                 outcome = self.teller.bracket(request, partial(self._perform, request))
             else:
                 outcome = self._perform(request)
+            if outcome.answered:
+                self.answered = self.clock()
             self._count(request, outcome)
             delivered = sum([message.count for message in outcome.delivered])
             late = delivered - self.settle(

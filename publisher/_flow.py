@@ -104,12 +104,12 @@ class FlowControl:
                 return True
             return False
 
-    def wait(self, size: int, timeout: float | None, count: int = 1) -> bool:
+    def wait(self, size: int, left: Callable[[], float], count: int = 1) -> bool:
         """Take the permits, waiting behind whoever came first.
 
         Args:
             size: bytes.
-            timeout: seconds; None: without bound.
+            left: how many seconds this may still take; asked again when they have passed.
             count: of the messages.
         """
         ticket = _Ticket(size, count)
@@ -122,9 +122,9 @@ class FlowControl:
                     return True
                 self._queue.append(ticket)
                 self._set_limit_locked()
-            ticket.gate.acquire(
-                timeout=-1 if timeout is None else min(timeout, threading.TIMEOUT_MAX)
-            )
+            while (seconds := left()) > 0:
+                if ticket.gate.acquire(timeout=min(seconds, threading.TIMEOUT_MAX)):
+                    break
         except (
             BaseException
         ):  # Ctrl-C, or a signal handler that raises: the caller gets no message for this permit

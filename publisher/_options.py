@@ -41,7 +41,7 @@ class Options:
     max_messages: int = 10_000
     max_bytes: int = 64 * 1024 * 1024
     on_full: str = "block"
-    max_block: float | None = 0.1
+    max_block: float | None = 1.0
     delivery_timeout: float = 120.0
     retry: Any = None
     connect_timeout: float = 3.0

@@ -266,9 +266,9 @@ class Threads:
             if time.monotonic() >= deadline:
                 return False
 
-    def wait_for_room(self, size: int, timeout: float | None, count: int) -> bool:
-        """Wait for flow control's permits."""
-        return self.core.flow.wait(size, timeout, count)
+    def wait_for_room(self, size: int, left: Callable[[], float], count: int = 1) -> bool:
+        """Wait for flow control's permits for as long as ``left()`` says."""
+        return self.core.flow.wait(size, left, count)
 
     def wait_for_calls(self, timeout: float | None) -> None:
         """Wait until the user code handed over so far has run; not at all on a thread of ours."""

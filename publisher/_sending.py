@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from ._future import LOCK, RUNNING, is_live
 from ._message import Attempt, Chunk, Failure, Message
 from ._request import Answer, Limits, Request, cut
-from ._translation import entry_failure, lighten, malformed, whole_failure
+from ._translation import entry_failure, is_answer, lighten, malformed, whole_failure
 from .errors import DeliveryTimeout, retries_exhausted
 from .services import EntryError, Service, Verdict
 
@@ -34,6 +34,7 @@ class Target(Protocol):
     sends: str  # and the one that goes out
     limits: Limits  # of one request
     unknown_passes: bool  # an error code that no table knows is retried
+    making: bool  # the boto3 client is not there yet, or is being made anew
 
     @property
     def key(self) -> str:
@@ -96,6 +97,7 @@ class Outcome:
         size: bytes of the entries that went out.
         count: how many went out.
         sent_as: boto3's method name of the operation that went out.
+        answered: a service said something, whatever it was.
     """
 
     delivered: list[Message] = field(default_factory=list)
@@ -107,6 +109,7 @@ class Outcome:
     size: int = 0
     count: int = 0
     sent_as: str = ""
+    answered: bool = False
 
 
 class _Histories:
@@ -197,6 +200,7 @@ def perform(request: Request, clock: Callable[[], float], wall: Callable[[], flo
         error = caught
     now = clock()
     outcome.duration = now - began
+    outcome.answered = error is None or is_answer(error)
     histories = _Histories(started, outcome.duration)
     if chunk is not None:
         if results is not None and EntryError not in set(map(type, results)):

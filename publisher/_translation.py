@@ -70,6 +70,12 @@ def lighten(error: BaseException) -> None:
         left += getattr(one, "kwargs", {}).values() if isinstance(one, boto.BotoCoreError) else ()
 
 
+def is_answer(error: BaseException) -> bool:
+    """Whether a service said so, not the network or this process."""
+    response = getattr(error, "response", None)
+    return isinstance(response, dict) and "ResponseMetadata" in response
+
+
 def whole_failure(
     error: BaseException, service: Service, count: int, *, unknown_passes: bool
 ) -> tuple[Failure, Verdict]:

@@ -74,6 +74,7 @@ class Wire:
     permission = "sns:Publish"
     home = "test-region"
     unknown_passes = True
+    making = False
 
     def __init__(self, label: str = "topic", limits: Limits | None = None, sends: str = "") -> None:
         self.service = services.load("sns")
@@ -185,8 +186,10 @@ class Hand:
         if not self.own:
             self.run(timeout, lambda: gate.acquire(blocking=False))
 
-    def wait_for_room(self, size: int, timeout: float | None, count: int = 1) -> bool:
-        taken = self.run(timeout, lambda: self.core.flow.take(size, count))
+    def wait_for_room(self, size: int, left: Callable[[], float], count: int = 1) -> bool:
+        taken = False
+        while not (taken or self.core.flow.closed) and (seconds := left()) > 0:
+            taken = self.run(seconds, lambda: self.core.flow.take(size, count))
         clock: Any = self.core.clock
         clock.now += self.tick
         return taken

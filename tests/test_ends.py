@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -151,6 +152,7 @@ def test_a_message_that_was_held_has_its_time_from_acceptance_on() -> None:
     first = bench.publish(route, "first")
     bench.hand.step()
     bench.hand.on_wire.clear()  # never answered: it ends at its deadline and the grace
+    bench.hand.pass_time(15)
     held = bench.publish(route, "held")
     assert first.done()
     assert held.accepted == bench.clock.now == 1000 + 10 + 13
@@ -252,7 +254,7 @@ def test_the_rest_of_a_batch_is_not_said_to_have_found_the_buffer_full_after_clo
     bench = Bench(max_messages=1, delivery_timeout=50)
     route = bench.route()
 
-    def wait_for_room(size: int, timeout: float | None, count: int) -> bool:
+    def wait_for_room(size: int, left: Callable[[], float], count: int = 1) -> bool:
         bench.core.flow.close()
         return False
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -14,6 +16,12 @@ import publisher._flow as flow_module
 from publisher._flow import FlowControl
 
 SOON = 20  # seconds by which a thread on a busy machine has done what it can do at once
+
+
+def left(timeout: float | None) -> Callable[[], float]:
+    """Seconds until then, from now on."""
+    deadline = math.inf if timeout is None else time.monotonic() + timeout
+    return lambda: deadline - time.monotonic()
 
 
 class Caller:
@@ -31,7 +39,7 @@ class Caller:
         until(lambda: flow.waiting > before or not self._thread.is_alive())
 
     def _wait(self, flow: FlowControl, size: int, timeout: float | None, count: int) -> None:
-        self.result = flow.wait(size, timeout, count)
+        self.result = flow.wait(size, left(timeout), count)
 
     def done(self) -> bool:
         self._thread.join(SOON)
@@ -148,7 +156,7 @@ def test_a_large_one_that_gives_up_lets_in_those_behind_it(make: type[FlowContro
 def test_a_time_out_leaves_no_trace(make: type[FlowControl]) -> None:
     flow = make(1, 10)
     flow.take(1)
-    assert not flow.wait(1, 0.01)
+    assert not flow.wait(1, left(0.01))
     assert flow.waiting == 0
     flow.release(1, 1)
     assert flow.take(1)
@@ -162,7 +170,7 @@ def test_close_sends_everybody_away(make: type[FlowControl]) -> None:
     flow.close()
     assert not any(caller.done() for caller in callers)
     assert not flow.take(0)
-    assert not flow.wait(0, 0)
+    assert not flow.wait(0, left(0))
     flow.release(1, 1)
     assert not flow.take(1)
     assert flow.closed
@@ -191,7 +199,7 @@ def test_an_interrupted_wait_keeps_no_permit(granted: bool) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flow_module, "_Ticket", Ticket)
         with pytest.raises(KeyboardInterrupt):
-            flow.wait(1, None)
+            flow.wait(1, left(None))
     assert flow.messages == (0 if granted else 1)
     assert flow.waiting == 0
 
@@ -230,7 +238,7 @@ def test_under_many_threads_nothing_is_lost_and_no_wake_up_is_missed(
         start.wait(SOON)
         for turn in range(rounds):
             size = 1 + (index * 7 + turn) % 15
-            if not flow.take(size) and not flow.wait(size, SOON):
+            if not flow.take(size) and not flow.wait(size, left(SOON)):
                 failures.append((index, turn))
                 return
             worst[0] = max(worst[0], flow.messages)

@@ -30,7 +30,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         max_messages=10_000,
         max_bytes=64 * 1024 * 1024,
         on_full="block",
-        max_block=0.1,
+        max_block=1.0,
         delivery_timeout=120,
         retry=None,
         connect_timeout=3,

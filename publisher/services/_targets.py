@@ -56,6 +56,11 @@ class _Target:
     def key(self) -> str:
         return f"{self.service.name}:{self.connection.region}:{self._label}"
 
+    @property
+    def making(self) -> bool:
+        """The boto3 client is not there yet."""
+        return self.connection.made is None
+
     def _client(self) -> Any:
         try:
             return self.connection.get()

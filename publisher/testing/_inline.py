@@ -182,14 +182,14 @@ class Inline:
                 return
             self._take_turns(moment, answer=False)
 
-    def wait_for_room(self, size: int, timeout: float | None, count: int = 1) -> bool:
-        """Wait for flow control's permit."""
+    def wait_for_room(self, size: int, left: Callable[[], float], count: int = 1) -> bool:
+        """Wait for flow control's permit for as long as ``left()`` says."""
         flow = self._core.flow
         if self.held_by is None:
             self.run()
             return flow.take(size, count)
         if self.held_by != threading.get_ident():
-            return flow.wait(size, timeout, count)
+            return flow.wait(size, left, count)
         taken: list[bool] = []
 
         def take(_: bool) -> bool:
@@ -197,7 +197,8 @@ class Inline:
                 taken.append(True)
             return bool(taken) or flow.closed
 
-        self.wait_unanswered(take, timeout)
+        while not (taken or flow.closed) and (seconds := left()) > 0:
+            self.wait_unanswered(take, seconds)
         return bool(taken)
 
     def wait_for_calls(self, timeout: float | None) -> None:
