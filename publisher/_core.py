@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 import weakref
 from collections.abc import Callable, Mapping, MutableMapping
 from functools import partial
 from typing import Any
 
+from . import _clock
 from ._accepting import Accepting
 from ._batching import NEVER, Lane
 from ._ending import DELIVERED, FAILED, expired, overdue
@@ -49,8 +49,8 @@ class Core(Accepting):
         self,
         options: Options,
         runtime: Callable[[Core], Any],
-        clock: Callable[[], float] = time.monotonic,
-        wall: Callable[[], float] = time.time,
+        clock: Callable[[], float] = _clock.now,
+        wall: Callable[[], float] = _clock.wall,
     ) -> None:
         self.options = options
         self.pid = os.getpid()

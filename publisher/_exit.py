@@ -17,10 +17,10 @@ import math
 import os
 import sys
 import threading
-import time
 import weakref
 from typing import TYPE_CHECKING
 
+from . import _clock
 from ._losses import lost_text
 from ._process import on_fork
 
@@ -114,10 +114,10 @@ def _cores() -> list[Core]:
 def _drain(cores: list[Core]) -> None:
     """Wait until everything has been delivered, at most for what is left of ``close_timeout``."""
     process = _process
-    began, spent = time.monotonic(), process.spent
+    began, spent = _clock.now(), process.spent
 
     def left(core: Core) -> float:
-        return max(core.options.close_timeout - spent - (time.monotonic() - began), 0)
+        return max(core.options.close_timeout - spent - (_clock.now() - began), 0)
 
     process.draining += 1
     try:
@@ -131,7 +131,7 @@ def _drain(cores: list[Core]) -> None:
         process.spent = math.inf
         raise
     finally:
-        process.spent = max(process.spent, spent + time.monotonic() - began)
+        process.spent = max(process.spent, spent + _clock.now() - began)
         process.draining -= 1
 
 

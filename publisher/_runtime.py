@@ -13,14 +13,14 @@ import contextlib
 import importlib
 import logging
 import signal
+import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from . import _exit
+from . import _clock, _exit
 from ._batching import NEVER
 from ._future import acquire
 from ._handover import Handover, Seat
@@ -41,6 +41,13 @@ _OF_THE_THREAD = {
     for name in ("SIGSEGV", "SIGFPE", "SIGBUS", "SIGILL", "SIGABRT")
     if hasattr(signal, name)
 }
+#: The signals that an idle thread of ours leaves to others. One that the system hands to it would
+#: not wake a main thread that waits in a system call: multiprocessing's pools hung in terminate()
+#: over that. The callbacks' thread, which runs user code all the time, leaves none.
+_OTHERS = tuple(sorted(map(int, signal.valid_signals() - _OF_THE_THREAD)))
+_NONE: tuple[int, ...] = ()
+#: ``signal.pthread_sigmask`` makes an enum of each signal, a tenth of a millisecond in all.
+_set_mask = getattr(sys.modules.get("_signal", signal), "pthread_sigmask", None)
 #: What the first request (to encode the name of a host) and the first retry would import.
 _NEEDED = ("encodings.idna", "tenacity")
 _ANOTHERS_WORK = 0.1  # seconds
@@ -72,6 +79,8 @@ class Threads:
         self._stopping = False
         self._ending = False  # the callbacks' thread may end
         self._threadless = False  # no thread can be started: the callers do the work
+        self._starter = 0  # the system's id of the thread that started the dispatcher
+        self._masks = False  # signals are blocked in idle threads of ours
 
     # -- the dispatcher and the workers
 
@@ -106,6 +115,7 @@ class Threads:
                 return
             if not self._ending:
                 _exit.register(self)
+            self._starter = threading.get_native_id()
             thread.start()
         except BaseException as error:
             if thread in threading.enumerate():  # Ctrl-C hit when it was on its way
@@ -126,7 +136,10 @@ class Threads:
         # milliseconds.
         self._alarm.acquire(timeout=1)
         self._local.own = True
-        _leave_signals_to_others()  # the workers inherit that
+        # Where threads are green this one is its starter's, perhaps the main thread itself.
+        self._masks = threading.get_native_id() != self._starter
+        if self._masks:
+            _mask(_OTHERS)  # the workers inherit that
         with importing(), contextlib.suppress(Exception):  # what needs it says so
             for name in _NEEDED:
                 importlib.import_module(name)
@@ -166,6 +179,17 @@ class Threads:
             del request
 
     def _work(self, request: Request) -> None:
+        # What a request starts (a credential_process, what a handler of the user's runs) inherits
+        # the signals that are blocked here: none.
+        if self._masks:
+            _mask(_NONE)
+        try:
+            self._work_through(request)
+        finally:
+            if self._masks:
+                _mask(_OTHERS)
+
+    def _work_through(self, request: Request) -> None:
         following: Request | None = request
         try:
             while following is not None:
@@ -225,12 +249,12 @@ class Threads:
                 function, argument = self._calls.popleft()
             except IndexError:
                 return
-            began = time.monotonic()
+            began = _clock.now()
             try:
                 function(argument)
             except BaseException:  # SystemExit too: user code does not end our thread
                 logger.exception("%s raised", _name(function))
-            took = time.monotonic() - began
+            took = _clock.now() - began
             if took > _SLOW_CALLBACK:
                 logger.warning(
                     "%s took %.1f s: other callbacks and hooks waited for it", _name(function), took
@@ -253,9 +277,9 @@ class Threads:
 
     def acquire(self, gate: threading.Lock, timeout: float | None) -> bool:
         """Wait for ``gate``; where no thread can be started, by doing the work of the threads."""
-        deadline = NEVER if timeout is None else time.monotonic() + timeout
+        deadline = NEVER if timeout is None else _clock.now() + timeout
         while True:
-            left = deadline - time.monotonic()
+            left = deadline - _clock.now()
             if self._threadless:
                 self._pump()
                 due = self.core.scheduler.alarm - self.core.clock()
@@ -263,7 +287,7 @@ class Threads:
                 left = min(left, max(due, 0.001), _ANOTHERS_WORK)
             if acquire(gate, None if left == NEVER else left):
                 return True
-            if time.monotonic() >= deadline:
+            if _clock.now() >= deadline:
                 return False
 
     def wait_for_room(self, size: int, left: Callable[[], float], count: int = 1) -> bool:
@@ -300,10 +324,10 @@ class Threads:
         self._ending = True
         _ring(self._calls_alarm)
         # Everything has ended: what a thread is still at is a request whose messages were given up.
-        deadline = time.monotonic() + (_STUCK if timeout is None else min(timeout, _STUCK))
+        deadline = _clock.now() + (_STUCK if timeout is None else min(timeout, _STUCK))
         for thread in self._threads:
             if thread is not threading.current_thread():
-                thread.join(max(deadline - time.monotonic(), 0))
+                thread.join(max(deadline - _clock.now(), 0))
         _exit.forget(self)
 
     def __repr__(self) -> str:
@@ -311,12 +335,10 @@ class Threads:
         return f"<Threads alive={alive} calls={len(self._calls)} stopping={self._stopping}>"
 
 
-def _leave_signals_to_others() -> None:
-    # A signal that the system hands to a thread of ours would not wake a main thread that waits in
-    # a system call: multiprocessing's pools hung in terminate() over that. Not for the callbacks'
-    # thread: what user code starts there would inherit it.
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _OF_THE_THREAD)
+def _mask(signals: tuple[int, ...]) -> None:
+    """Block these signals in this thread, and no others; a thread of ours, and no green one."""
+    if _set_mask is not None:
+        _set_mask(signal.SIG_SETMASK, signals)
 
 
 def _locked() -> threading.Lock:

@@ -12,9 +12,9 @@ and keeps what they hold alive as long as the message: a hook that has no use fo
 from __future__ import annotations
 
 import logging
-import time
 from typing import Any
 
+from . import _clock
 from ._losses import INTERVAL, Limiter
 from ._message import Event
 
@@ -79,7 +79,7 @@ class LoggingHook(Hook):
     ) -> None:
         self._logger = logger or logging.getLogger("publisher.events")
         self._level = level
-        self._limiter = Limiter(time.monotonic, interval)
+        self._limiter = Limiter(_clock.now, interval)
 
     def on_retry(self, event: Event) -> None:
         """Log one step below the level."""

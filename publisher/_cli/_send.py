@@ -6,11 +6,11 @@ import argparse
 import contextlib
 import math
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from .. import _clock
 from .._losses import lost_text
 from .._publisher import Publisher
 from .._signals import install_signal_handlers
@@ -183,7 +183,7 @@ class _Sending:
     def run(self) -> int:
         self._check_client()
         install_signal_handlers()
-        began = time.monotonic()
+        began = _clock.now()
         stopped: BaseException | None = None
         abandoned = False
         with _progress(self._count) as show:
@@ -208,7 +208,7 @@ class _Sending:
         read = ledger.accepted + self._refused
         # More than none also where a file has become shorter since it was checked.
         rest = 0 if self._count is None else max(0, self._count - read)
-        self._report(ledger, time.monotonic() - began)
+        self._report(ledger, _clock.now() - began)
         self._report_failed(lost)
         if rest:
             say(f"stopped: the first {read:,} lines were read, {rest:,} were not sent")
@@ -256,7 +256,7 @@ class _Sending:
         show(self._publisher.stats().total)
 
     def _update(self, show: Callable[[Ledger], None]) -> None:
-        now = time.monotonic()
+        now = _clock.now()
         if now >= self._next_update:
             self._next_update = now + _PROGRESS_EVERY
             show(self._publisher.stats().total)

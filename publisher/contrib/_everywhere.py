@@ -5,8 +5,7 @@ That is the process-wide one and those with a lifetime of their own.
 
 from __future__ import annotations
 
-import time
-
+from .. import _clock
 from .._publisher import Publisher, _publishers
 
 
@@ -28,7 +27,7 @@ def flush(timeout: float | None = None) -> int:
     Returns:
         how many of the messages accepted before the call are still unresolved.
     """
-    deadline = None if timeout is None else time.monotonic() + timeout
+    deadline = None if timeout is None else _clock.now() + timeout
     alive = publishers()
     for each in alive:
         each.flush(0)  # what lingers goes out now, whichever of them is waited for first
@@ -42,7 +41,7 @@ def close(timeout: float | None = None) -> None:
         timeout: seconds for all of them together; None: the longest ``close_timeout`` among them.
     """
     alive = publishers()
-    deadline = time.monotonic() + (close_timeout() if timeout is None else timeout)
+    deadline = _clock.now() + (close_timeout() if timeout is None else timeout)
     for each in alive:
         each.flush(0)
     for each in alive:
@@ -55,4 +54,4 @@ def close_timeout() -> float:
 
 
 def _left(deadline: float | None) -> float | None:
-    return None if deadline is None else max(deadline - time.monotonic(), 0.0)
+    return None if deadline is None else max(deadline - _clock.now(), 0.0)

@@ -29,6 +29,7 @@ import weakref
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
+from .. import _clock
 from .._message import Event
 from .._publisher import Publisher
 from .._stats import Ledger
@@ -78,7 +79,7 @@ class EmfHook(Hook):
         self._namespace = namespace
         self._stream = stream
         self._interval = interval
-        self._emitted = time.monotonic()
+        self._emitted = _clock.now()
         self._lock = threading.Lock()  # guards what follows, and keeps lines whole
         #: By account. A core is an account's whole life: a fork, or configure() after close(),
         #: begins with another.
@@ -92,13 +93,13 @@ class EmfHook(Hook):
             times = self._times.setdefault(event.destination, [])
             if len(times) < _MAX_VALUES:
                 times.append(round(event.duration or 0.0, 6))
-        if time.monotonic() - self._emitted >= self._interval:
+        if _clock.now() - self._emitted >= self._interval:
             self.emit()
 
     def emit(self) -> None:
         """Write a line for each destination that has changed; call it after ``flush()``."""
         with self._lock:
-            self._emitted = time.monotonic()
+            self._emitted = _clock.now()
             times, self._times = self._times, {}
             stream = self._stream or sys.stdout
             for core in watched(self):

@@ -21,7 +21,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -35,6 +34,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from .. import _clock
 from .._message import Event
 from .._options import Options
 from .._publisher import Publisher
@@ -292,7 +292,7 @@ class _Series:
         with noted.lock:
             noted.told += 1
             # Where an end could not be told, the count of those told stays behind; the clock helps.
-            if noted.told > noted.seen or time.monotonic() - noted.looked > _EVERY:
+            if noted.told > noted.seen or _clock.now() - noted.looked > _EVERY:
                 self.update(hook)
 
     def update(self, hook: PrometheusHook) -> None:
@@ -304,7 +304,7 @@ class _Series:
             cores = list(noted.counts)
             if not cores:  # nothing was ever published
                 return
-            noted.looked = time.monotonic()
+            noted.looked = _clock.now()
             looks = [core.stats() for core in cores]
             for core, stats in zip(cores, looks, strict=True):
                 self._add(stats.destinations, noted.counts[core])

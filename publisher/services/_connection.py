@@ -10,7 +10,6 @@ import copy
 import os
 import sys
 import threading
-import time
 import warnings
 import weakref
 from collections.abc import Iterable, Mapping
@@ -20,6 +19,7 @@ import botocore
 import botocore.config
 import botocore.validate
 
+from .. import _clock
 from .._process import importing
 from ..errors import InvalidMessage
 from ._fast import install
@@ -131,16 +131,16 @@ class Connection:
         if not self._making.acquire(timeout=_ANOTHER_TAKES):
             raise TimeoutError(_BUSY)
         try:
-            if self._renew_at is not None and time.monotonic() >= self._renew_at:
+            if self._renew_at is not None and _clock.now() >= self._renew_at:
                 self._client, self._renew_at = self._renewed(), None
             if self._client is None:
-                if self._failure is not None and time.monotonic() < self._retry_at:
+                if self._failure is not None and _clock.now() < self._retry_at:
                     raise copy.copy(self._failure).with_traceback(None)
                 try:
                     self._client = self._make()
                 except Exception as error:
                     self._failure = error
-                    self._retry_at = time.monotonic() + _RETRY_AFTER
+                    self._retry_at = _clock.now() + _RETRY_AFTER
                     raise
             return self._client
         finally:
@@ -152,7 +152,7 @@ class Connection:
         Until then it stays, for its exceptions and its model are needed.
         """
         if not self._given and self._renew_at is None:
-            self._renew_at = time.monotonic() + _RETRY_AFTER
+            self._renew_at = _clock.now() + _RETRY_AFTER
 
     def _renewed(self) -> Any:
         try:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import copy
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from botocore.exceptions import NoCredentialsError
 
+from .. import _clock
 from .._message import Attempt, Failure
 from .._request import Limits
 from .._sending import MalformedAnswer
@@ -139,7 +139,7 @@ class BatchTarget(_Target):
             ) from None
 
     def change_to_single(self, code: str) -> bool:
-        if code not in ACCESS_CODES or time.monotonic() < self._singles_refused_until:
+        if code not in ACCESS_CODES or _clock.now() < self._singles_refused_until:
             return False
         self.sends = self.service.single
         self.limits = Limits(1, self.service.limits.bytes)
@@ -153,7 +153,7 @@ class BatchTarget(_Target):
         # botocore's errors of the network have the attribute, and nothing in it.
         code = (getattr(error, "response", None) or {}).get("Error", {}).get("Code")
         if code in ACCESS_CODES and not self._warned:
-            self._singles_refused_until = time.monotonic() + _REFUSED_FOR
+            self._singles_refused_until = _clock.now() + _REFUSED_FOR
             self.sends = self.service.batch
             self.limits = self.service.limits
 

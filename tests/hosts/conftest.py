@@ -20,14 +20,16 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
     """Starts processes: `start(command, endpoint_url, NAME="value")`; they end with the test.
 
     A text in place of the command is a script, run after everything of `tests.hosts.app` was
-    imported into it.
+    imported into it, and that after what `first` says.
     """
     started: list[Process] = []
 
-    def start(command: list[str] | str, endpoint: str, **options: Any) -> Process:
+    def start(
+        command: list[str] | str, endpoint: str, *, first: str = "", **options: Any
+    ) -> Process:
         if isinstance(command, str):
             path = tmp_path / f"script{len(started)}.py"
-            path.write_text("from tests.hosts.app import *\n" + command)
+            path.write_text(first + "from tests.hosts.app import *\n" + command)
             command = [sys.executable, str(path)]
         started.append(Process(command, endpoint, **options))
         return started[-1]

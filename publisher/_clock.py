@@ -1,0 +1,22 @@
+"""The clocks. What is waited for, and until when, is told by one that no test can stop."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+
+#: Seconds that never go back and never stand still, for waits, deadlines and lingers.
+#: freezegun stops ``time.monotonic``, also in the modules that took it by name; neither it nor
+#: time-machine touches this one. Where the system has none (Windows) it is ``time.monotonic``,
+#: kept where freezegun does not look for it.
+now: Callable[[], float] = (
+    functools.partial(time.clock_gettime, time.CLOCK_MONOTONIC)
+    if hasattr(time, "clock_gettime")
+    else functools.partial(time.monotonic)
+)
+
+
+def wall() -> float:
+    """Seconds since the epoch, for people: what a frozen test expects to see."""
+    return time.time()

@@ -1,0 +1,59 @@
+"""gevent and eventlet, patched in time: our threads are green, the process keeps its signals."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from tests.hosts.process import Process, assert_stored, expected
+from tests.servers import Answer, Endpoint
+
+Start = Callable[..., Process]
+
+PATCHED = {
+    "gevent": "from gevent import monkey; monkey.patch_all()\n",
+    "eventlet": "import eventlet; eventlet.monkey_patch()\n",
+}
+SIGNALS = """
+import signal, subprocess
+configure(linger=0)
+publish('m')[0].result()
+assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
+subprocess.run(['true'], timeout=5, check=True)
+"""
+
+
+@pytest.fixture(params=sorted(PATCHED))
+def patched(request: pytest.FixtureRequest, need: Callable[..., str]) -> str:
+    """The line that patches the standard library before all else."""
+    need(request.param)
+    return PATCHED[request.param]
+
+
+def test_the_main_thread_blocks_no_signal(endpoint: Endpoint, start: Start, patched: str) -> None:
+    process = start(SIGNALS, endpoint.url, first=patched)
+    assert process.end() == 0, process.log
+    assert_stored(endpoint, expected(m=1))
+
+
+def test_a_signal_ends_it_as_if_nothing_had_been_sent(
+    endpoint: Endpoint, start: Start, patched: str
+) -> None:
+    process = start(SIGNALS + "say('ready')\ntime.sleep(600)\n", endpoint.url, first=patched)
+    process.read_until("ready")
+    process.signal(signal.SIGTERM)
+    assert process.end(10) == -signal.SIGTERM, process.log
+
+
+def test_what_is_left_at_the_end_is_given_up_and_told(
+    endpoint: Endpoint, start: Start, patched: str
+) -> None:
+    endpoint.script(Answer(hold=threading.Event()))
+    process = start(
+        "configure(linger=0, close_timeout=1)\npublish('m')\n", endpoint.url, first=patched
+    )
+    assert process.end(20) == 0, process.log
+    assert "1 messages were abandoned" in process.log
