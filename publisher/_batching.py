@@ -245,9 +245,11 @@ class Lane:
                 message = self._retries[0][2]
                 if message._phase == RUNNING:
                     room -= measure(message.entry)
-                    if room < 0 and batch:
+                    alone = message.goes_alone
+                    if batch and (room < 0 or alone):
                         return batch
                     batch.append(message)
+                    limit = 1 if alone else limit
                 heapq.heappop(self._retries)
             while len(batch) < limit and (inbox := self._oldest_inbox()) is not None:
                 # the usual case in one tight loop: as much of this inbox as fits

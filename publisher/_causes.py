@@ -36,19 +36,17 @@ CREDENTIALS = frozenset(
     }
 )
 MISSING = frozenset({"NotFound", "NotFoundException", "ResourceNotFoundException"})
+#: Gone at the next try, whatever the answer says of whose fault it is; see also `is_throttled`.
 THROTTLED = frozenset(
     {
-        "KMSThrottling",
-        "KMSThrottlingException",
+        "BandwidthLimitExceeded",
         "LimitExceededException",
+        "PriorRequestNotComplete",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
         "SlowDown",
-        "Throttled",
-        "ThrottledException",
-        "Throttling",
-        "ThrottlingException",
         "TooManyRequestsException",
+        "TransactionInProgressException",
     }
 )
 SHARD = "ProvisionedThroughputExceededException"
@@ -92,7 +90,6 @@ _SIMPLE: tuple[tuple[frozenset[str], str], ...] = (
     (frozenset({"NoRegionError"}), "no region is set"),
     (SILENT, "the endpoint accepts requests and does not answer in time"),
     (UNREACHABLE, "the endpoint cannot be reached"),
-    (THROTTLED, "throttled: more than the service takes for this account or destination"),
     (REFUSED_ARGUMENT, "the service refuses an argument: a wrong destination or message"),
     (
         frozenset({"expired"}),
@@ -102,8 +99,21 @@ _SIMPLE: tuple[tuple[frozenset[str], str], ...] = (
 )
 
 
+def is_throttled(code: str) -> bool:
+    """Whether ``code`` says that a service, or its KMS key, takes no more for the moment."""
+    return code in THROTTLED or "throttl" in code.lower()
+
+
 def cause(code: str, scene: Scene) -> str:
     """What probably lies behind ``code``, in a few words; empty where only the code can tell."""
+    operation, _, rest = code.rpartition(":")
+    if operation:
+        return _cause_of_another(operation, rest)
+    return _cause_in(code, scene) or _cause_of(code)
+
+
+def _cause_in(code: str, scene: Scene) -> str:
+    """What only the scene tells."""
     if code in ACCESS:
         return f"the role lacks the permission {scene.permission or 'to send there'}"
     if code in MISSING | REFUSED_ARGUMENT and scene.home and scene.region not in ("", scene.home):
@@ -116,7 +126,38 @@ def cause(code: str, scene: Scene) -> str:
         return f"the buffer is too small, or nothing drains it{bounds}"
     if code == SHARD:
         return hot_shard(scene.shards) or "the stream takes no more: 1,000 records, 1 MiB/s a shard"
+    return ""
+
+
+def _cause_of(code: str) -> str:
+    if code.isdigit():
+        return _cause_of_status(int(code))
+    if is_throttled(code):
+        return "throttled: more than the service takes for this account or destination"
     return next((words for codes, words in _SIMPLE if code in codes), "")
+
+
+def _cause_of_another(operation: str, code: str) -> str:
+    """Of a call on the way, mostly for credentials; nothing was sent."""
+    if code in ACCESS:
+        return (
+            f"{operation} is refused, before anything was sent: allow sts:{operation} to who calls"
+            " it, and look at the role's trust policy"
+            if operation.startswith("AssumeRole")
+            else f"{operation} is refused, before anything was sent: allow it"
+        )
+    return f"{operation} failed, before anything was sent"
+
+
+def _cause_of_status(status: int) -> str:
+    """Of an answer that is not in the service's words."""
+    if 300 <= status < 400:
+        return f"redirected with status {status}: the endpoint or region is wrong; nothing follows"
+    if status == 407:
+        return "the proxy wants a user and a password (status 407)"
+    if 400 <= status < 500:
+        return f"a firewall or proxy on the way refuses it with status {status}"
+    return f"something on the way, or the service, is down: status {status} and no reason"
 
 
 def hot_shard(shards: Mapping[str, int]) -> str:

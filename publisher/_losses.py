@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ._causes import Scene, cause
-from ._message import Failure, Message
+from ._message import Failure, Message, label_of
 
 if TYPE_CHECKING:
     from ._sending import Target
@@ -140,8 +140,8 @@ def code_of(value: Any) -> str:
     parts = value if type(value) is tuple else (value,)
     for part in parts:
         if isinstance(part, Failure):
-            return part.code
+            return part.label
         if isinstance(part, Message) and part.history and part.history[-1].error_code:
-            return part.history[-1].error_code
+            return label_of(part.history[-1])
     made = parts[0](*parts[1:]) if type(value) is tuple else value
     return type(made).__name__

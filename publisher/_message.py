@@ -34,6 +34,11 @@ class Failure:
         error: what the whole request met; None where an answer said so of one entry.
         sender_fault: what the answer said of the entry.
         metadata: boto3's ResponseMetadata of the answer, if there was one.
+        operation: the API's name of the operation that failed, where that was another one than the
+            message's own (``"AssumeRole"``); else empty.
+        local: it arose in this process, in code that is neither botocore's nor ours.
+        unreadable: there was an answer, and it does not say what became of the entries.
+        alone: in company it would be a reason to split; its siblings may have passed.
     """
 
     code: str
@@ -44,6 +49,18 @@ class Failure:
     error: BaseException | None = None
     sender_fault: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    operation: str = ""
+    local: bool = False
+    unreadable: bool = False
+    alone: bool = False
+
+    @property
+    def label(self) -> str:
+        """The code as the account, the logs and metrics have it: that of another operation named.
+
+        ``"AssumeRole:AccessDenied"``: the code alone would be taken for the destination's.
+        """
+        return f"{self.operation}:{self.code}" if self.operation else self.code
 
     @property
     def request_id(self) -> str | None:
@@ -80,6 +97,13 @@ class Attempt:
     split: bool = False
     outcome_unknown: bool = False
     failure: Failure | None = field(default=None, repr=False, compare=False)
+
+
+def label_of(attempt: Attempt) -> str:
+    """The code of a try that failed, as the account, the logs and metrics have it."""
+    if attempt.failure is not None:
+        return attempt.failure.label
+    return attempt.error_code or "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +200,19 @@ class Message(PublishFuture):
     def deadline(self) -> float:
         """When it must have ended, on the scheduler's clock."""
         return self.accepted + self.route.delivery.timeout
+
+    @property
+    def failures(self) -> list[Failure]:
+        """Of the tries that the retry policy counts, oldest first."""
+        return [
+            attempt.failure for attempt in self.history if attempt.failure and not attempt.split
+        ]
+
+    @property
+    def goes_alone(self) -> bool:
+        """Whether it is to be sent again without company, which it would only hold up."""
+        last = self.history[-1].failure if self.history else None
+        return last is not None and last.alone
 
     @property
     def tries(self) -> int:

@@ -114,7 +114,7 @@ class OrderedLane(Lane):
                 message = self._head(group)
                 if message is not None:
                     room -= self.measure(message.entry)
-                    if room < 0 and batch:
+                    if batch and (room < 0 or message.goes_alone or batch[0].goes_alone):
                         break
                     group.queue.popleft()
                     group.busy = True

@@ -31,10 +31,10 @@ class Split:
     the first three have come back: where everything is rejected they would be many, for nothing.
     """
 
-    __slots__ = ("_accepted", "_code", "_first", "_out", "_rejected")
+    __slots__ = ("_accepted", "_first", "_out", "_rejected", "code")
 
     def __init__(self, code: str, pieces: int = 3, first: Split | None = None) -> None:
-        self._code = code
+        self.code = code  # that the request was rejected with
         self._first = self if first is None else first  # what the first three pieces share
         self._accepted = False
         self._rejected = 0
@@ -42,7 +42,7 @@ class Split:
 
     def deeper(self) -> Split:
         """What the pieces of a piece share."""
-        return Split(self._code, first=self._first)
+        return Split(self.code, first=self._first)
 
     def note_back(self) -> None:
         """A piece has come back, whatever became of it, or will not be sent any more."""
@@ -59,7 +59,7 @@ class Split:
 
     def note_rejected(self, code: str) -> None:
         """A piece was rejected as a whole."""
-        if code != self._code:
+        if code != self.code:
             self.note_accepted()  # it got further than its siblings: not the same cause
         self._rejected += 1
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ._future import LOCK, RUNNING, is_live
+from ._lightening import lighten
 from ._message import Attempt, Chunk, Failure, Message
+from ._reached import NOWHERE, Reached, reached
 from ._request import Answer, Limits, Request, cut
-from ._translation import entry_failure, is_answer, lighten, malformed, whole_failure
+from ._translation import entry_failure, is_answer, malformed, whole_failure
 from .errors import DeliveryTimeout, retries_exhausted
 from .services import EntryError, Service, Verdict
 
@@ -22,6 +24,10 @@ logger = logging.getLogger("publisher")
 #: SNS remembers a deduplication id for so many seconds:
 #: https://docs.aws.amazon.com/sns/latest/dg/fifo-message-dedup.html
 DEDUPLICATION_WINDOW = 300.0
+#: What code of this process raises is tried so often, so many seconds apart at most: it may be a
+#: passing state of that code, and nobody is to wait for it as for a network.
+_LOCAL_TRIES = 3
+_LOCAL_DELAY = 0.5
 
 
 class Target(Protocol):
@@ -31,19 +37,27 @@ class Target(Protocol):
     permission: str  # the IAM action that sending needs
     home: str  # the region that the destination's ARN names; empty where there is none
     operation: str  # boto3's method name that the caller called
-    sends: str  # and the one that goes out
-    limits: Limits  # of one request
     unknown_passes: bool  # an error code that no table knows is retried
     making: bool  # the boto3 client is not there yet, or is being made anew
+
+    @property
+    def sends(self) -> str:
+        """And the one that goes out, for one entry."""
+
+    @property
+    def limits(self) -> Limits:
+        """Of one request."""
 
     @property
     def key(self) -> str:
         """``"service:region:name"``."""
 
     def send(
-        self, entries: Sequence[Any]
+        self, entries: Sequence[Any], operation: str
     ) -> tuple[list[Mapping[str, Any] | EntryError], Mapping[str, Any]]:
         """Make the blocking boto3 call; one outcome for each entry, and the response.
+
+        ``operation``: boto3's name of the one to call.
 
         Raises what boto3 raises.
 
@@ -52,7 +66,7 @@ class Target(Protocol):
         """
 
     def change_to_single(self, code: str) -> bool:
-        """The batch twin was refused with ``code``: send single operations from here on.
+        """The batch twin was refused with ``code``: send single operations for a while.
 
         False if that is no help.
         """
@@ -192,10 +206,12 @@ def perform(request: Request, clock: Callable[[], float], wall: Callable[[], flo
     results: Sequence[Any] | None = None
     reply: Mapping[str, Any] = {}
     error: BaseException | None = None
+    so_far = NOWHERE
     try:
-        results, reply = target.send(entries)
+        results, reply = target.send(entries, sent_as)
     # A worker survives whatever a call, a handler or a signal raises in it.
     except BaseException as caught:  # noqa: BLE001
+        so_far = reached(caught)
         lighten(caught)
         error = caught
     now = clock()
@@ -210,11 +226,10 @@ def perform(request: Request, clock: Callable[[], float], wall: Callable[[], flo
             messages = request.messages = list(chunk.apart_locked())
     if results is not None:
         _read(request, messages, results, reply, histories, outcome, now)
-    elif isinstance(error, MalformedAnswer):
-        failure = malformed(error, dict(error.response.get("ResponseMetadata") or {}))
-        _decide(request, [(message, failure) for message in messages], histories, outcome, now)
     elif error is not None:
-        _reject(request, messages, error, sent_as, histories, outcome, now)
+        target.note_failed(error)
+        judged = _judge(request, messages, error, so_far)
+        _reject(request, messages, judged, sent_as, histories, outcome, now)
     request.lane.limits = target.limits
     return outcome
 
@@ -284,10 +299,41 @@ def _read(
         _decide(request, failures, histories, outcome, now)
 
 
+def _judge(
+    request: Request, messages: list[Message], error: BaseException, so_far: Reached
+) -> tuple[Failure, Verdict]:
+    """What the whole request met, and what is done with it."""
+    target: Target = request.lane.target
+    if isinstance(error, MalformedAnswer):
+        metadata = dict(error.response.get("ResponseMetadata") or {})
+        failure, verdict = malformed(error, metadata), Verdict.RETRY
+    else:
+        failure, verdict = whole_failure(
+            error,
+            target.service,
+            len(messages),
+            unknown_passes=target.unknown_passes,
+            operation=target.operation,
+            reached=so_far,
+        )
+    split = request.split
+    if failure.unreadable and len(messages) > 1:
+        # Each try may store them once more. The first of these may be an accident; the second one
+        # is a reason to look for the entry that does it, once.
+        before = [sum(each.unreadable for each in message.failures) for message in messages]
+        if split is not None or 1 in before:
+            verdict = Verdict.SPLIT
+    elif len(messages) == 1 and not failure.final:
+        suspect = split is not None and split.code == failure.code
+        if suspect or messages[0].goes_alone:
+            failure = replace(failure, alone=True)
+    return failure, verdict
+
+
 def _reject(
     request: Request,
     messages: list[Message],
-    error: BaseException,
+    judged: tuple[Failure, Verdict],
     sent_as: str,
     histories: _Histories,
     outcome: Outcome,
@@ -295,27 +341,27 @@ def _reject(
 ) -> None:
     """The whole request failed."""
     target: Target = request.lane.target
-    target.note_failed(error)
-    failure, verdict = whole_failure(
-        error, target.service, len(messages), unknown_passes=target.unknown_passes
-    )
+    failure, verdict = judged
     if failure.timed_out:
         outcome.answer.cautious = True
     messages = [message for message in messages if is_live(message)]  # the others were given up
-    if failure.final and sent_as != target.operation and target.change_to_single(failure.code):
+    if _is_of_the_twin(failure, sent_as, target) and target.change_to_single(failure.code):
         _note_split(messages, failure, histories)
         outcome.answer.retries += [(message, now) for message in messages]
         return
     split = request.split
     if split is not None:
         split.note_rejected(failure.code)
-    if verdict is Verdict.SPLIT:
-        if split is None or not split.hopeless:
-            outcome.answer.pieces, outcome.answer.split = cut(messages, split, failure.code)
-            _note_split(messages, failure, histories)
-            return
-        failure = replace(failure, final=True)
+    if verdict is Verdict.SPLIT and (split is None or not split.hopeless):
+        outcome.answer.pieces, outcome.answer.split = cut(messages, split, failure.code)
+        _note_split(messages, failure, histories)
+        return
     _decide(request, [(message, failure) for message in messages], histories, outcome, now)
+
+
+def _is_of_the_twin(failure: Failure, sent_as: str, target: Target) -> bool:
+    """Whether the batch twin itself was refused, for good."""
+    return failure.final and not failure.operation and sent_as != target.operation
 
 
 def _note_split(messages: list[Message], failure: Failure, histories: _Histories) -> None:
@@ -340,7 +386,7 @@ def _decide(
         if not is_live(message):  # given up meanwhile: its history has ended with it
             continue
         histories.add(message, failure, failure.request_id)
-        if failure.final:
+        if failure.final or _is_local_to_the_end(message, failure):
             outcome.failed.append((message, (_build_error, target, failure)))
             continue
         tries = message.tries
@@ -348,6 +394,8 @@ def _decide(
         if same not in delays:
             delays[same] = _ask(message, tries, target.error(failure), now)
         delay = delays[same]
+        if failure.local and delay is not None:
+            delay = min(delay, _LOCAL_DELAY)
         unknown = any(attempt.outcome_unknown for attempt in message.history)
         if ordered and unknown and now + (delay or 0) - message.accepted > DEDUPLICATION_WINDOW:
             # The topic may have forgotten the deduplication id: a retry could be a duplicate.
@@ -362,6 +410,10 @@ def _decide(
             _wait_before_next(message, delay)
             outcome.answer.retries.append((message, now + delay))
             outcome.retried.append((message, delay, failure))
+
+
+def _is_local_to_the_end(message: Message, failure: Failure) -> bool:
+    return failure.local and sum(each.local for each in message.failures) >= _LOCAL_TRIES
 
 
 def _wait_before_next(message: Message, delay: float) -> None:

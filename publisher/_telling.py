@@ -24,7 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ._message import Attempt, Event, Failure, Message
+from ._message import Attempt, Event, Failure, Message, label_of
 from .hooks import HOOK_METHODS, hook_methods, wants_context
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def errors_of(outcome: Outcome) -> tuple[Counter[str], Counter[str]]:
     lost = [message for message, _ in outcome.failed]
     for message in [*lost, *(message for message, *_ in outcome.retried)]:
         attempt = message.history[-1]
-        codes[attempt.error_code or "unknown"] += 1
+        codes[label_of(attempt)] += 1
         target: Target = message.route.lane.target
         if shard := target.service.shard_in(attempt.error_message or ""):
             shards[shard] += 1

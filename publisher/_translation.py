@@ -6,33 +6,38 @@ What boto3 raises into what to do, and back into what the caller gets.
 from __future__ import annotations
 
 import copy
+import http.client
 import re
 from typing import Any
 
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
-from ._causes import THROTTLED
+from ._causes import is_throttled
 from ._message import Failure
+from ._reached import NOWHERE, Reached, Stage
 from .errors import InvalidMessage
 from .services import EntryError, NotMadeError, Service, Verdict
 
-#: The request never went out: it is known not to be stored.
+#: Met before anything was sent, unless the traceback says otherwise.
 _NOT_SENT = (
-    boto.ConnectionError,  # refused, connect time-out, TLS, DNS, proxy
+    boto.EndpointConnectionError,
+    boto.ConnectTimeoutError,
+    boto.ProxyConnectionError,
     boto.CredentialRetrievalError,
     boto.MetadataRetrievalError,
 )
-#: Trying again may help, and the service may have stored what was sent.
-_TRANSIENT = (
-    boto.HTTPClientError,  # connection closed, read time-out, broken body
-    ResponseParserError,
-)
+#: What botocore makes of a network's faults, and of whatever else is raised inside its session.
+_OF_THE_SESSION = (boto.HTTPClientError, boto.ConnectionError)
 _PASSING = (408, 429)  # HTTP's own words for "later"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _MAX_TEXT = 500
 _REFUSED = (
     "botocore refuses the parameters; its own text is left out because it quotes their values"
+)
+_UNBUILT = (
+    "the request could not be built from this message; the text of the error is left out because it"
+    " may quote it"
 )
 
 
@@ -50,26 +55,6 @@ def _quotes_values(error: BaseException) -> bool:
     return isinstance(error, boto.ParamValidationError) and not isinstance(error, InvalidMessage)
 
 
-def lighten(error: BaseException) -> None:
-    """Let go of what an exception keeps alive: the frames it came through, and the request's body.
-
-    A message keeps the error of each try until it ends; a body of a megabyte beside it is too much.
-    """
-    seen: set[int] = set()
-    left: list[Any] = [error]
-    while left:
-        one = left.pop()
-        if not isinstance(one, BaseException) or id(one) in seen:
-            continue
-        seen.add(id(one))
-        one.__traceback__ = None
-        if isinstance(one, boto.HTTPClientError):
-            for name in ("request", "response"):
-                setattr(one, name, None)
-        left += [one.__cause__, one.__context__]
-        left += getattr(one, "kwargs", {}).values() if isinstance(one, boto.BotoCoreError) else ()
-
-
 def is_answer(error: BaseException) -> bool:
     """Whether a service said so, not the network or this process."""
     response = getattr(error, "response", None)
@@ -77,7 +62,13 @@ def is_answer(error: BaseException) -> bool:
 
 
 def whole_failure(
-    error: BaseException, service: Service, count: int, *, unknown_passes: bool
+    error: BaseException,
+    service: Service,
+    count: int,
+    *,
+    unknown_passes: bool,
+    operation: str = "",
+    reached: Reached = NOWHERE,
 ) -> tuple[Failure, Verdict]:
     """What a request of ``count`` entries met, and what that means for them.
 
@@ -86,56 +77,178 @@ def whole_failure(
         service: whose codes they are.
         count: how many entries the request carried.
         unknown_passes: an error code that no table knows may be gone at the next try.
+        operation: boto3's method name of the operation, where it is not one of the service's two.
+        reached: how far the request got.
     """
     if isinstance(error, NotMadeError) and error.__cause__ is not None:
         cause = error.__cause__
         code, text = type(cause).__name__, printable(cause)
         return Failure(code, text, final=True, error=cause), Verdict.FINAL
+    if _is_of_another(error, service, operation) or reached.stage is Stage.CREDENTIALS:
+        return _of_another(error)
     if isinstance(error, boto.ClientError):
-        described = error.response.get("Error", {})
-        metadata = error.response.get("ResponseMetadata", {})
-        code = printable(described.get("Code") or "Unknown")
-        status = metadata.get("HTTPStatusCode", 0)
-        verdict = service.verdict(code, whole=count > 1)
-        if verdict is Verdict.RETRY and status == 413:
-            verdict = Verdict.SPLIT if count > 1 else Verdict.FINAL
-        passing = unknown_passes or status >= 500 or status in _PASSING or code in THROTTLED
-        if verdict is Verdict.RETRY and not passing:
-            verdict = Verdict.FINAL
-        text = printable(described.get("Message") or "")
+        return _refused(error, service, count, unknown_passes)
+    if reached.unreadable or isinstance(error, ResponseParserError):
+        return _unreadable(error, service, count, unknown_passes, reached)
+    return _unanswered(error, count, reached)
+
+
+def _unanswered(error: BaseException, count: int, reached: Reached) -> tuple[Failure, Verdict]:
+    if _is_of_the_network(error):
+        return _of_the_network(error, reached), Verdict.RETRY
+    if isinstance(error, boto.BotoCoreError) and not isinstance(error, _OF_THE_SESSION):
+        # no region, a bad parameter, a stubber: not sent, and nothing changes by itself
+        split = isinstance(error, boto.ParamValidationError) and count > 1
+        text = _REFUSED if _quotes_values(error) else printable(error)
+        failure = Failure(type(error).__name__, text, final=True, error=error)
+        return failure, Verdict.SPLIT if split else Verdict.FINAL
+    return _of_this_process(error, count, reached)
+
+
+def _is_of_another(error: BaseException, service: Service, operation: str) -> bool:
+    """Whether it is the answer to another operation: one of a credential provider, or a handler."""
+    if not isinstance(error, boto.ClientError):
+        return False
+    own = (service.single, service.batch, operation)
+    named = str(error.operation_name).replace("_", "").lower()
+    return named not in [each.replace("_", "") for each in own]
+
+
+def _of_another(error: BaseException) -> tuple[Failure, Verdict]:
+    """Nothing was sent: it is no answer about the entries, and its code none of the service's."""
+    if isinstance(error, boto.ClientError):
+        code, text, status, metadata = _described(error)
+        final = not (status >= 500 or status in _PASSING or is_throttled(code))
         failure = Failure(
-            code, text, verdict is Verdict.FINAL, status >= 500, error=error, metadata=metadata
+            code,
+            text,
+            final,
+            error=error,
+            metadata=metadata,
+            operation=printable(error.operation_name),
         )
-        return failure, verdict
-    timed_out = isinstance(error, (boto.ReadTimeoutError, boto.ConnectTimeoutError))
-    if isinstance(error, _NOT_SENT):
-        verdict, unknown = Verdict.RETRY, False
-    elif isinstance(error, _TRANSIENT) or not isinstance(error, boto.BotoCoreError):
-        # An exception that is not botocore's comes from an answer it could not read (HTML for SNS
-        # ends in a bare KeyError) or from an event handler: unknown, within the policy.
-        verdict, unknown = Verdict.RETRY, True
-    else:  # no credentials, no region, a bad parameter: not sent, and nothing changes by itself
-        verdict, unknown = Verdict.FINAL, False
-    if isinstance(error, boto.ParamValidationError) and count > 1:
-        verdict = Verdict.SPLIT
+    else:
+        passing = isinstance(error, (*_NOT_SENT, *_OF_THE_SESSION, ResponseParserError))
+        final = isinstance(error, boto.BotoCoreError) and not passing
+        text = _REFUSED if _quotes_values(error) else printable(error)
+        failure = Failure(type(error).__name__, text, final, error=error)
+    return failure, Verdict.FINAL if final else Verdict.RETRY
+
+
+def _described(error: boto.ClientError) -> tuple[str, str, int, dict[str, Any]]:
+    """Code, text, status and metadata of an error answer; its status is the code of a wordless one.
+
+    botocore has no code, and the text "Unknown", for an answer that is not in its protocol: the
+    page of a firewall.
+    """
+    described = error.response.get("Error") or {}
+    metadata: dict[str, Any] = dict(error.response.get("ResponseMetadata") or {})
+    status = metadata.get("HTTPStatusCode", 0)
+    code = described.get("Code") or (str(status) if status >= 300 else "Unknown")
+    text = described.get("Message") or (_wordless(status) if not described else "")
+    return printable(code), printable(text), status, metadata
+
+
+def _wordless(status: int) -> str:
+    return f"answered with status {status}, not in the service's own words"
+
+
+def _refused(
+    error: boto.ClientError, service: Service, count: int, unknown_passes: bool
+) -> tuple[Failure, Verdict]:
+    code, text, status, metadata = _described(error)
+    verdict, final = _judge(service, code, status, count, unknown_passes)
+    failure = Failure(code, text, final, status >= 500, error=error, metadata=metadata)
+    return failure, verdict
+
+
+def _judge(
+    service: Service, code: str, status: int, count: int, unknown_passes: bool
+) -> tuple[Verdict, bool]:
+    """What an error answer means for the request, and whether it is final for an entry alone."""
+    known = service.verdict(code, whole=count > 1)
+    if known is not None:
+        return known, service.verdict(code, whole=False) is Verdict.FINAL
+    if status == 413:
+        return (Verdict.SPLIT if count > 1 else Verdict.FINAL), True
+    if 400 <= status < 500 and status not in (*_PASSING, 407) and count > 1:
+        return Verdict.SPLIT, False  # a firewall may have met one entry
+    if unknown_passes or status >= 500 or status in _PASSING:
+        return Verdict.RETRY, False
+    return Verdict.FINAL, True
+
+
+def _unreadable(
+    error: BaseException, service: Service, count: int, unknown_passes: bool, reached: Reached
+) -> tuple[Failure, Verdict]:
+    """An answer that botocore could not parse, by its status where that is an error's."""
+    status = reached.status
+    if status < 300:
+        failure = Failure(
+            type(error).__name__, printable(error), unknown=True, error=error, unreadable=True
+        )
+        return failure, Verdict.RETRY
+    verdict, final = _judge(service, str(status), status, count, unknown_passes)
+    metadata = {"HTTPStatusCode": status}
     failure = Failure(
-        type(error).__name__,
-        _REFUSED if _quotes_values(error) else printable(error),
-        verdict is Verdict.FINAL,
-        unknown,
-        timed_out,
-        error=error,
+        str(status), _wordless(status), final, status >= 500, error=error, metadata=metadata
     )
     return failure, verdict
 
 
+def _unwrapped(error: BaseException) -> Any:
+    """What was raised inside botocore's HTTP session."""
+    inner = getattr(error, "kwargs", {}).get("error")
+    return error if inner is None or not isinstance(error, _OF_THE_SESSION) else inner
+
+
+def _is_of_the_network(error: BaseException) -> bool:
+    from urllib3.exceptions import HTTPError, LocationValueError  # botocore has imported it
+
+    if isinstance(error, _NOT_SENT):
+        return True
+    inner = _unwrapped(error)
+    if isinstance(inner, (LocationValueError, http.client.InvalidURL)):
+        return False
+    # In a test's stand-in it may be a text, or not be there.
+    known = (OSError, EOFError, MemoryError, HTTPError, http.client.HTTPException, str)
+    return isinstance(inner, (*known, *_OF_THE_SESSION))
+
+
+def _of_the_network(error: BaseException, reached: Reached) -> Failure:
+    never = reached.never_left or (isinstance(error, _NOT_SENT) and not reached.left)
+    return Failure(
+        type(error).__name__,
+        printable(error),
+        unknown=not never,
+        timed_out=isinstance(error, (boto.ReadTimeoutError, boto.ConnectTimeoutError)),
+        error=error,
+    )
+
+
+def _of_this_process(error: BaseException, count: int, reached: Reached) -> tuple[Failure, Verdict]:
+    """Raised by code of this process: a wrong entry or address, a test's guard, a handler."""
+    inner = _unwrapped(error)
+    code = type(inner).__name__
+    if reached.building:
+        failure = Failure(code, _UNBUILT, final=True, error=InvalidMessage(f"{code}: {_UNBUILT}"))
+        return failure, Verdict.SPLIT if count > 1 else Verdict.FINAL
+    # An impossible port, a header with a line break: the same at every try.
+    wrong = isinstance(inner, (ValueError, OverflowError, http.client.InvalidURL))
+    if wrong and not reached.left:
+        return Failure(code, printable(inner), final=True, error=error), Verdict.FINAL
+    failure = Failure(code, printable(inner), unknown=reached.left, local=True, error=error)
+    return failure, Verdict.RETRY
+
+
 def entry_failure(outcome: EntryError, service: Service, metadata: dict[str, Any]) -> Failure:
     """One failed entry of an answered batch."""
-    final = outcome.sender_fault or service.verdict(outcome.code, whole=False) is Verdict.FINAL
+    verdict = service.verdict(outcome.code, whole=False)
     return Failure(
         printable(outcome.code),
         printable(outcome.message),
-        final,
+        # Throttling passes, whoever the answer says is to blame.
+        final=outcome.sender_fault if verdict is None else verdict is Verdict.FINAL,
         unknown=outcome.code == "MalformedResponse",
         sender_fault=outcome.sender_fault,
         metadata=metadata,
@@ -144,7 +257,9 @@ def entry_failure(outcome: EntryError, service: Service, metadata: dict[str, Any
 
 def malformed(error: Exception, metadata: dict[str, Any]) -> Failure:
     """An answer that does not say what became of the entries."""
-    return Failure("MalformedResponse", printable(error), unknown=True, metadata=metadata)
+    return Failure(
+        "MalformedResponse", printable(error), unknown=True, metadata=metadata, unreadable=True
+    )
 
 
 def exception_for(failure: Failure, exceptions: Any, operation: str) -> BaseException:
@@ -175,7 +290,8 @@ def exception_for(failure: Failure, exceptions: Any, operation: str) -> BaseExce
         # botocore's text would say "(reached max retries: 0)": the attempts say how often it was
         # tried
         response.get("ResponseMetadata", {}).pop("MaxAttemptsReached", None)
-        return type(error)(response, operation)
+        response.setdefault("Error", {"Code": failure.code, "Message": failure.text})
+        return type(error)(response, error.operation_name if failure.operation else operation)
     try:
         own = copy.copy(error)
     except Exception:  # noqa: BLE001 - a class that cannot be copied: shared is better than lost

@@ -22,6 +22,7 @@ from tests.servers import (
     HTML,
     Answer,
     Error,
+    Failure,
     FaultProxy,
     Kinesalite,
     Moto,
@@ -62,7 +63,8 @@ class Fault:
     delivered all the same. `ends` is the exception's class while the fault stays. Of three
     messages in one request `hit` are concerned, the others are delivered at once. `twice`: the
     service stored it although the try failed, so that a retry duplicates it. `tries`: how many are
-    seen while it stays, where a policy allows two. `careful`: said to be perhaps stored, although
+    seen while it stays, where a policy allows two; `splits`: after it was cut out of its company,
+    which no policy counts. `careful`: said to be perhaps stored, although
     here it never is.
     """
 
@@ -74,6 +76,7 @@ class Fault:
     hit: tuple[int, ...] = (0, 1, 2)
     twice: bool = False
     careful: bool = False
+    splits: bool = False
     services: tuple[str, ...] = ("sns", "kinesis")
     connect_timeout: float = 3
     read_timeout: float = 10
@@ -216,7 +219,6 @@ FAULTS = [
         read_timeout=BRIEF,
         code="ReadTimeoutError",
         ends="ReadTimeoutError",
-        careful=True,
     ),
     Fault(
         name="DNS: the name is not found",
@@ -278,6 +280,28 @@ FAULTS = [
         code="InternalFailure",
         ends="ClientError",
         hit=(1,),
+    ),
+    Fault(
+        name="an entry is throttled inside a 200, and called its sender's fault",
+        start=entry(lambda i: Answer(failures={i: Failure("KMSThrottling", sender_fault=True)})),
+        code="KMSThrottling",
+        ends={"sns": "KMSThrottlingException", "kinesis": "ClientError"},
+        hit=(1,),
+    ),
+    Fault(
+        name="a firewall answers 403 with a page of its own, because of one entry",
+        start=entry(lambda _: Answer(status=403, body=b"<html>blocked</html>", store=False)),
+        code="403",
+        ends="ClientError",
+        hit=(1,),
+        splits=True,
+    ),
+    Fault(
+        name="a redirect, 307",
+        start=answer(Answer(status=307, body=b"", store=False)),
+        code="307",
+        ends={"sns": "ResponseParserError", "kinesis": "ClientError"},
+        note="not followed",
     ),
     Fault(
         name="slow, within `read_timeout`",

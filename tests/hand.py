@@ -88,7 +88,7 @@ class Wire:
         self.broken: list[str] = []  # the rules that were broken
         self.clock: Callable[[], float] = Clock()
 
-    def send(self, entries: Sequence[Entry]) -> tuple[list[Any], Mapping[str, Any]]:
+    def send(self, entries: Sequence[Entry], operation: str) -> tuple[list[Any], Mapping[str, Any]]:
         entries = list(entries)
         self.requests.append(Sent(entries, self.clock()))
         self._check(entries)

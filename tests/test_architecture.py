@@ -138,6 +138,8 @@ def test_botocore_is_imported_only_where_aws_is_spoken_to() -> None:
     allowed = (
         "publisher.services",
         "publisher._client",
+        "publisher._lightening",
+        "publisher._reached",
         "publisher._translation",
         "publisher.errors",
         "publisher.testing",  # which answers in AWS's place
@@ -168,7 +170,10 @@ def test_frameworks_are_imported_only_in_contrib() -> None:
         ("_ordering", {"_batching", "_future", "_message", "_request", "_stats"}),
         ("_scheduling", {"_batching", "_future", "_message", "_ordering", "_request", "_stats"}),
         ("_handover", {"_request"}),
-        ("services", {"_request", "errors"}),
+        ("_causes", set()),
+        ("_reached", set()),
+        ("_lightening", set()),
+        ("services", {"_causes", "_request", "errors"}),
         ("services.sns", {"_request", "errors", "services"}),
         ("services.kinesis", {"_request", "errors", "services"}),
     ],

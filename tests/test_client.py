@@ -10,6 +10,7 @@ import logging
 import pickle
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from botocore.config import Config
 
 import publisher
 from publisher._request import Limits
+from publisher.services import _targets
 from publisher.testing import capture
 from tests.hand import Bench, Entry, Wire, delivered
 from tests.servers import Answer, Endpoint, Error, Moto, Request
@@ -36,8 +38,10 @@ from tests.support import (
     codes,
     publish,
     publish_all,
+    publish_together,
     publishing,
     texts,
+    until,
 )
 
 SERVICES = ("sns", "kinesis")
@@ -608,42 +612,81 @@ def test_closing_a_client_flushes_that_clients_lanes(endpoint: Endpoint) -> None
 # A role that may not use the batch twin
 
 
-@pytest.mark.parametrize(
-    ("service", "twin", "permission", "code"),
-    [
-        ("sns", "PublishBatch", "sns:Publish", "AuthorizationError"),
-        ("kinesis", "PutRecords", "kinesis:PutRecords", "AccessDeniedException"),
-    ],
-)
+def refusing(*operations: str) -> Callable[[Request], Answer | None]:
+    def script(request: Request) -> Answer | None:
+        if request.operation in operations:
+            return Answer(error=Error(403, "AccessDeniedException"))
+        return None
+
+    return script
+
+
 def test_single_operations_where_the_batch_twin_is_refused(
-    endpoint: Endpoint,
-    caplog: pytest.LogCaptureFixture,
-    service: str,
-    twin: str,
-    permission: str,
-    code: str,
+    endpoint: Endpoint, caplog: pytest.LogCaptureFixture
 ) -> None:
-    endpoint.script(
-        lambda request: Answer(error=Error(403, code)) if request.operation == twin else None
-    )
-    with client(service, endpoint.url) as ours:
+    endpoint.script(refusing("PutRecords"))
+    with client("kinesis", endpoint.url) as ours:
         with caplog.at_level(logging.WARNING, "publisher"):
             futures = [publish(ours, f"{i}") for i in range(15)]
             for future in futures:
                 assert future.result(SOON)["ResponseMetadata"]["HTTPStatusCode"] == 200
             publish(ours, "later").result(SOON)
             many = publish_all(ours, ["a", "b"]).result(SOON)
-        assert set(many) - {"FailedRecordCount", "EncryptionType", "Failed"} == {
-            "Successful" if service == "sns" else "Records",
-            "ResponseMetadata",
+        assert set(many) - {"EncryptionType"} == {
+            *("Records", "FailedRecordCount", "ResponseMetadata")
         }
         lines = [record for record in caplog.records if record.levelno >= logging.WARNING]
         assert len(lines) == 1
-        assert permission in lines[0].getMessage()
+        assert "kinesis:PutRecords" in lines[0].getMessage()
     assert sorted(texts(endpoint.stored())) == sorted([*map(str, range(15)), "later", "a", "b"])
-    assert endpoint.requests[-1].operation != twin
-    assert set(codes(futures[0])) == {code, None}
+    assert endpoint.requests[-1].operation == "PutRecord"
+    assert set(codes(futures[0])) == {"AccessDeniedException", None}
     assert futures[0].attempts[0].split
+
+
+def test_the_batch_twin_is_tried_again_after_a_while(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A permission takes a while to spread; until it has, nothing is lost."""
+    assert 0 < _targets._SINGLES_FOR < 60
+    monkeypatch.setattr(_targets, "_SINGLES_FOR", 0.05)
+    endpoint.script(refusing("PutRecords"))
+    with client("kinesis", endpoint.url) as ours:
+        publish(ours, "refused").result(SOON)
+
+        def tried_again() -> bool:
+            publish(ours, "refused").result(SOON)
+            return [one.operation for one in endpoint.requests].count("PutRecords") > 2
+
+        until(tried_again)
+        endpoint.script(None)
+
+        def allowed() -> bool:
+            publish(ours, "one").result(SOON)
+            return endpoint.requests[-1].operation == "PutRecords"
+
+        until(allowed)
+        before = endpoint.request_count
+        publish_all(ours, [f"{i}" for i in range(1_000)]).result(SOON)
+        assert endpoint.request_count - before <= 3
+    stored = Counter(texts(endpoint.stored()))
+    assert {stored[f"{i}"] for i in range(1_000)} == {1}
+    warned = [one for one in caplog.records if "kinesis:PutRecords" in one.getMessage()]
+    assert len(warned) == 1
+
+
+def test_what_needs_the_same_permission_is_not_tried_in_place_of_the_other(
+    endpoint: Endpoint,
+) -> None:
+    endpoint.script(refusing("PublishBatch"))
+    with client("sns", endpoint.url) as sns:
+        for future in publish_together(sns, [f"{i}" for i in range(10)]):
+            assert isinstance(future.exception(SOON), botocore.exceptions.ClientError)
+            assert codes(future) == ["AccessDeniedException"]
+        endpoint.script(None)  # the permission has spread
+        for future in publish_together(sns, [f"{i}" for i in range(10)]):
+            assert future.result(SOON)
+    assert [one.operation for one in endpoint.requests] == ["PublishBatch"] * 2
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -689,41 +732,34 @@ def batches_refused(first: Answer) -> Callable[[Request], Answer | None]:
     odd = iter([first])
 
     def script(request: Request) -> Answer | None:
-        if request.operation in ("PublishBatch", "PutRecords"):
+        if request.operation == "PutRecords":
             return Answer(error=Error(403, "AccessDeniedException"))
         return next(odd, None)
 
     return script
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_a_single_operation_that_got_no_answer_is_tried_again(
-    endpoint: Endpoint, service: str
-) -> None:
+def test_a_single_operation_that_got_no_answer_is_tried_again(endpoint: Endpoint) -> None:
     endpoint.script(batches_refused(Answer(reset="before")))
-    with client(service, endpoint.url) as ours:
-        future = publish(ours, "m")
-        if service == "kinesis":
-            assert set(future.result(SOON)) >= {"SequenceNumber", "ShardId"}
-            many = publish_all(ours, ["a", "b"]).result(SOON)["Records"]
-            assert all(set(each) == {"SequenceNumber", "ShardId"} for each in many)
-        future.result(SOON)
+    with client("kinesis", endpoint.url) as kinesis:
+        future = publish(kinesis, "m")
+        assert set(future.result(SOON)) >= {"SequenceNumber", "ShardId"}
+        many = publish_all(kinesis, ["a", "b"]).result(SOON)["Records"]
+        assert all(set(each) == {"SequenceNumber", "ShardId"} for each in many)
     assert codes(future) in (
         ["ConnectionClosedError", None],
         ["AccessDeniedException", "ConnectionClosedError", None],
     )
 
 
-@pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("body", [b"{}", b"<html>", b""])
 def test_a_single_operation_whose_answer_says_nothing_is_tried_again(
-    endpoint: Endpoint, service: str, body: bytes
+    endpoint: Endpoint, body: bytes
 ) -> None:
     endpoint.script(batches_refused(Answer(body=body)))
-    with client(service, endpoint.url) as ours:
-        future = publish(ours, "m")
-        response = future.result(SOON)
-        assert response["MessageId" if service == "sns" else "SequenceNumber"]
+    with client("kinesis", endpoint.url) as kinesis:
+        future = publish(kinesis, "m")
+        assert future.result(SOON)["SequenceNumber"]
         first, second, third = future.attempts
         assert (first.error_code, third.error_code) == ("AccessDeniedException", None)
         assert second.error_code

@@ -347,9 +347,11 @@ def test_verdicts(service: Service, sample: Sample) -> None:
     for code in (sample.split, "ValidationException"):
         assert service.verdict(code, whole=False) is Verdict.FINAL
         assert service.verdict(code, whole=True) is Verdict.SPLIT
-    for code in (sample.throttled, "InternalFailure", "ServiceUnavailable", "NeverHeardOf", ""):
-        for whole in (False, True):
+    for whole in (False, True):
+        for code in (sample.throttled, "InternalFailure", "ServiceUnavailable"):
             assert service.verdict(code, whole=whole) is Verdict.RETRY
+        for code in ("NeverHeardOf", ""):
+            assert service.verdict(code, whole=whole) is None
 
 
 def test_no_verdict_is_both_final_for_many_and_retried_alone(service: Service) -> None:
@@ -378,7 +380,7 @@ def test_every_code_of_the_model_has_been_thought_of(service: Service) -> None:
         for shape in model.error_shapes:
             code = shape.metadata.get("error", {}).get("code", shape.name)
             found[code] = service.verdict(code, whole=True)
-    assert {code for code, verdict in found.items() if verdict is Verdict.RETRY} <= {
+    assert {code for code, verdict in found.items() if verdict in (Verdict.RETRY, None)} <= {
         *("InternalError", "Throttled", "KMSThrottling", "KMSThrottlingException"),
         *("ProvisionedThroughputExceededException", "InternalFailureException"),
         "EmptyBatchRequest",  # nothing sends one

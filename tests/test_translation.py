@@ -8,10 +8,20 @@ import boto3
 import pytest
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
+from botocore.retries import standard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from publisher import InvalidMessage
+from publisher._causes import (
+    ACCESS,
+    CREDENTIALS,
+    MISSING,
+    REFUSED_ARGUMENT,
+    Scene,
+    cause,
+    is_throttled,
+)
 from publisher._message import Failure
 from publisher._translation import (
     entry_failure,
@@ -60,13 +70,12 @@ NETWORK = [
     # error, unknown outcome, timed out
     (boto.EndpointConnectionError(endpoint_url="https://x"), False, False),
     (boto.ConnectTimeoutError(endpoint_url="https://x"), False, True),
-    (boto.SSLError(endpoint_url="https://x", error="no"), False, False),
+    (boto.SSLError(endpoint_url="https://x", error="no"), True, False),  # or a handshake's, seen
     (boto.ProxyConnectionError(proxy_url="https://x"), False, False),
     (boto.ReadTimeoutError(endpoint_url="https://x"), True, True),
     (boto.ConnectionClosedError(endpoint_url="https://x"), True, False),
     (boto.HTTPClientError(error="broken"), True, False),
     (ResponseParserError("<html>"), True, False),
-    (KeyError("PublishBatchResponse"), True, False),
     (boto.CredentialRetrievalError(provider="x", error_msg="y"), False, False),
 ]
 
@@ -99,7 +108,10 @@ def test_what_nothing_was_sent_for_is_final(error: Exception) -> None:
         ("Throttling", 400, Verdict.RETRY, Verdict.RETRY),
         ("KMSThrottling", 400, Verdict.RETRY, Verdict.RETRY),
         ("InternalError", 500, Verdict.RETRY, Verdict.RETRY),
-        ("NeverHeardOf", 400, Verdict.RETRY, Verdict.RETRY),
+        ("NeverHeardOf", 400, Verdict.RETRY, Verdict.SPLIT),
+        ("403", 403, Verdict.RETRY, Verdict.SPLIT),
+        ("407", 407, Verdict.RETRY, Verdict.RETRY),
+        ("307", 307, Verdict.RETRY, Verdict.RETRY),
         ("413", 413, Verdict.FINAL, Verdict.SPLIT),
         ("NeverHeardOf", 413, Verdict.FINAL, Verdict.SPLIT),
         ("AuthorizationError", 403, Verdict.FINAL, Verdict.FINAL),
@@ -118,7 +130,7 @@ def test_codes_of_whole_requests(code: str, status: int, alone: Verdict, many: V
             client_error(code, status), SNS, count, unknown_passes=True
         )
         assert verdict is expected
-        assert failure.final is (expected is Verdict.FINAL)
+        assert failure.final is (alone is Verdict.FINAL)
         assert failure.unknown is (status >= 500)
         assert (failure.code, failure.text, failure.request_id) == (code, "no", "r")
 
@@ -141,12 +153,42 @@ def test_an_answer_without_anything_in_it_is_unknown() -> None:
     assert (failure.code, verdict) == ("Unknown", Verdict.RETRY)
 
 
+#: What botocore itself takes for throttling, and what services say of it.
+PASSING = sorted(
+    {
+        *standard.ThrottledRetryableChecker._THROTTLED_ERROR_CODES,
+        *("Throttled", "RequestThrottled", "KMSThrottling", "KMSThrottlingException"),
+    }
+)
+
+
+@pytest.mark.parametrize("code", PASSING)
+def test_what_is_called_throttled_is_retried_by_every_table(code: str) -> None:
+    assert is_throttled(code)
+    for service in (SNS, KINESIS):
+        assert not entry_failure(EntryError(code, "", True), service, {}).final
+        for count in (1, 10):
+            for passes in (False, True):
+                judged = whole_failure(client_error(code), service, count, unknown_passes=passes)
+                assert judged[1] is Verdict.RETRY
+
+
+@pytest.mark.parametrize("code", sorted(ACCESS | CREDENTIALS | MISSING | REFUSED_ARGUMENT))
+def test_what_the_log_calls_a_fault_of_the_user_is_final(code: str) -> None:
+    assert cause(code, Scene())
+    for service in (SNS, KINESIS):
+        assert entry_failure(EntryError(code, "", False), service, {}).final
+        assert whole_failure(client_error(code), service, 1, unknown_passes=True)[0].final
+
+
 def test_entries() -> None:
     sender = entry_failure(EntryError("Odd\nCode", "a\x00b", True), SNS, {"RequestId": "r"})
     assert sender.final
     assert sender.sender_fault
     assert (sender.code, sender.text, sender.request_id) == (r"Odd\nCode", r"a\x00b", "r")
-    assert not entry_failure(EntryError("InternalFailure", "", False), SNS, {}).final
+    for code in (*PASSING, "InternalFailure"):
+        assert not entry_failure(EntryError(code, "", True), SNS, {}).final
+    assert not entry_failure(EntryError("NeverHeardOf", "", False), SNS, {}).final
     assert entry_failure(EntryError("KMSDisabledException", "", False), KINESIS, {}).final
     throughput = EntryError("ProvisionedThroughputExceededException", "", False)
     assert not entry_failure(throughput, KINESIS, {}).final

@@ -13,6 +13,7 @@ import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
+from .._causes import ACCESS, CREDENTIALS, MISSING, REFUSED_ARGUMENT, is_throttled
 from .._request import Limits
 from ..errors import InvalidMessage
 
@@ -32,7 +33,7 @@ ABOUT_ENTRIES = {
 class Verdict(enum.Enum):
     """What an error code means for a message."""
 
-    RETRY = enum.auto()  # transient or unknown: the policy decides
+    RETRY = enum.auto()  # transient: the policy decides
     FINAL = enum.auto()  # sending the same again cannot succeed
     SPLIT = enum.auto()  # of a whole request: one of its entries may be the cause
 
@@ -60,23 +61,13 @@ COMMON_VERDICTS: Mapping[str, tuple[Verdict, Verdict]] = {
     **dict.fromkeys(
         # https://docs.aws.amazon.com/general/latest/gr/CommonErrors.html: access and signature
         (
-            "AccessDenied",
-            "AccessDeniedException",
-            "AuthorizationError",
-            "ExpiredToken",
-            "ExpiredTokenException",
+            *ACCESS,
+            *CREDENTIALS,
+            *MISSING,
             "IncompleteSignature",
             "InvalidAction",
-            "InvalidClientTokenId",
             "InvalidSecurity",
-            "MissingAuthenticationToken",
-            "MissingAuthenticationTokenException",
-            "NotAuthorized",
             "OptInRequired",
-            "RequestExpired",
-            "SignatureDoesNotMatch",
-            "InvalidSignatureException",
-            "UnrecognizedClientException",
             "UnknownOperationException",
             # https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html#API_PutRecords_Errors
             "KMSAccessDenied",
@@ -91,8 +82,8 @@ COMMON_VERDICTS: Mapping[str, tuple[Verdict, Verdict]] = {
     ),
     **dict.fromkeys(
         (
+            *REFUSED_ARGUMENT,
             "ValidationError",
-            "ValidationException",
             "SerializationException",
             "MalformedQueryString",
         ),
@@ -102,17 +93,20 @@ COMMON_VERDICTS: Mapping[str, tuple[Verdict, Verdict]] = {
         ("RequestEntityTooLarge", "RequestEntityTooLargeException", "413"),
         (Verdict.FINAL, Verdict.SPLIT),
     ),
+    **dict.fromkeys(
+        (
+            "InternalError",
+            "InternalErrorException",
+            "InternalFailure",
+            "InternalFailureException",
+            "InternalServerError",
+            "InternalServiceError",
+            "ServiceUnavailable",
+            "ServiceUnavailableException",
+        ),
+        (Verdict.RETRY, Verdict.RETRY),
+    ),
 }
-#: A role that may use the single operation but not its batch twin is refused with one of these.
-ACCESS_CODES = frozenset(
-    {
-        "AccessDenied",
-        "AccessDeniedException",
-        "AuthorizationError",
-        "NotAuthorized",
-        "UnauthorizedOperation",
-    }
-)
 
 
 class Service:
@@ -129,8 +123,9 @@ class Service:
     entries_parameter: ClassVar[str]
     #: what a stored entry's answer has
     receipt: ClassVar[str]
-    #: the permission that the batch twin needs
+    #: the permissions that the batch twin and the single operation need
     permission: ClassVar[str]
+    single_permission: ClassVar[str]
     limits: ClassVar[Limits]
     #: a single message up to this many bytes is sent, alone if it is over ``limits.bytes``; above,
     #: it is refused at the call
@@ -217,10 +212,15 @@ class Service:
         """All entries' outcomes (mapping or EntryError), in order, in the batch twin's shape."""
         raise NotImplementedError
 
-    def verdict(self, code: str, *, whole: bool) -> Verdict:
-        """What ``code`` means for one entry, or for a ``whole`` request of several."""
+    def verdict(self, code: str, *, whole: bool) -> Verdict | None:
+        """What ``code`` means for one entry, or for a ``whole`` request of several.
+
+        None for a code that no table knows.
+        """
         verdicts = self.verdicts.get(code) or COMMON_VERDICTS.get(code)
-        return Verdict.RETRY if verdicts is None else verdicts[whole]
+        if verdicts is None:
+            return Verdict.RETRY if is_throttled(code) else None
+        return verdicts[whole]
 
 
 def names() -> tuple[str, ...]:

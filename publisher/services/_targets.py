@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 from botocore.exceptions import NoCredentialsError
 
 from .. import _clock
+from .._causes import ACCESS
 from .._message import Attempt, Failure
 from .._request import Limits
 from .._sending import MalformedAnswer
 from .._translation import exception_for
-from . import ABOUT_ENTRIES, ACCESS_CODES, EntryError, NotMadeError, Service
+from . import ABOUT_ENTRIES, EntryError, NotMadeError, Service
 from ._connection import Connection
 from ._fast import encode
 
@@ -26,6 +27,9 @@ logger = logging.getLogger("publisher")
 #: After the single operation was refused like its batch twin, neither is tried in place of the
 #: other for so long, seconds.
 _REFUSED_FOR = 30.0
+#: After so many seconds of single operations their batch twin is tried again: a permission takes a
+#: while to spread, or was granted meanwhile.
+_SINGLES_FOR = 30.0
 
 
 class Call(NamedTuple):
@@ -100,17 +104,30 @@ class BatchTarget(_Target):
         self.address = address
         self.home = _region_in(address)
         self.permission = service.permission
-        self.sends = service.batch
-        self.limits = service.limits
-        self._singles_refused_until = 0.0
+        # On the monotonic clock, until when
+        self._singles_until = 0.0  # single operations go in place of their twin,
+        self._singles_refused_until = 0.0  # and those do not
         self._warned = False
 
+    @property
+    def _goes_single(self) -> bool:
+        return _clock.now() < self._singles_until
+
+    @property
+    def sends(self) -> str:
+        return self.service.single if self._goes_single else self.service.batch
+
+    @property
+    def limits(self) -> Limits:
+        limits = self.service.limits
+        return Limits(1, limits.bytes) if self._goes_single else limits
+
     def send(
-        self, entries: Sequence[Any]
+        self, entries: Sequence[Any], operation: str
     ) -> tuple[list[Mapping[str, Any] | EntryError], Mapping[str, Any]]:
         client = self._client()
         service = self.service
-        if self.sends == service.single and len(entries) == 1:
+        if operation == service.single:
             try:
                 response = getattr(client, service.single)(
                     **service.single_request(self.address, entries[0])
@@ -139,10 +156,15 @@ class BatchTarget(_Target):
             ) from None
 
     def change_to_single(self, code: str) -> bool:
-        if code not in ACCESS_CODES or _clock.now() < self._singles_refused_until:
+        service = self.service
+        now = _clock.now()
+        if (
+            code not in ACCESS
+            or service.single_permission == service.permission
+            or now < self._singles_refused_until
+        ):
             return False
-        self.sends = self.service.single
-        self.limits = Limits(1, self.service.limits.bytes)
+        self._singles_until = now + _SINGLES_FOR
         return True
 
     def _note_refused(self, error: Exception) -> None:
@@ -152,10 +174,9 @@ class BatchTarget(_Target):
         """
         # botocore's errors of the network have the attribute, and nothing in it.
         code = (getattr(error, "response", None) or {}).get("Error", {}).get("Code")
-        if code in ACCESS_CODES and not self._warned:
+        if code in ACCESS and not self._warned:
             self._singles_refused_until = _clock.now() + _REFUSED_FOR
-            self.sends = self.service.batch
-            self.limits = self.service.limits
+            self._singles_until = 0.0
 
     def _warn(self) -> None:
         if not self._warned:
@@ -197,10 +218,10 @@ class CallTarget(_Target):
         self.limits = Limits(1, 2**63)
 
     def send(
-        self, entries: Sequence[Any]
+        self, entries: Sequence[Any], operation: str
     ) -> tuple[list[Mapping[str, Any] | EntryError], Mapping[str, Any]]:
         client = self._client()
-        response = getattr(client, self.operation)(**entries[0].params)
+        response = getattr(client, operation)(**entries[0].params)
         response.get("ResponseMetadata", {}).pop("MaxAttemptsReached", None)
         return [response], response
 

@@ -31,6 +31,7 @@ class Kinesis(Service):
     single, batch, entries_parameter = "put_record", "put_records", "Records"
     receipt = "SequenceNumber"
     permission = "kinesis:PutRecords"
+    single_permission = "kinesis:PutRecord"
     limits = Limits(entries=500, bytes=10 * 1024 * 1024)
     max_message = 10 * 1024 * 1024
     max_message_source = _SOURCE

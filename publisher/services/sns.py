@@ -39,7 +39,7 @@ class SNS(Service):
     name = "sns"
     single, batch, entries_parameter = "publish", "publish_batch", "PublishBatchRequestEntries"
     receipt = "MessageId"
-    permission = "sns:Publish"
+    permission = single_permission = "sns:Publish"
     limits = Limits(entries=10, bytes=256 * 1024)
     max_message = 1024 * 1024
     max_message_source = "https://docs.aws.amazon.com/sns/latest/dg/large-message-payloads.html"
