@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import http.client
-import re
 from typing import Any
 
 from botocore import exceptions as boto
@@ -16,8 +15,10 @@ from botocore.parsers import ResponseParserError
 from ._causes import is_throttled
 from ._message import Failure
 from ._reached import NOWHERE, Reached, Stage
+from ._text import printable
 from .errors import InvalidMessage
 from .services import EntryError, NotMadeError, Service, Verdict
+from .services._secrets import told, without_secrets
 
 #: Met before anything was sent, unless the traceback says otherwise.
 _NOT_SENT = (
@@ -30,8 +31,6 @@ _NOT_SENT = (
 #: What botocore makes of a network's faults, and of whatever else is raised inside its session.
 _OF_THE_SESSION = (boto.HTTPClientError, boto.ConnectionError)
 _PASSING = (408, 429)  # HTTP's own words for "later"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_MAX_TEXT = 500
 _REFUSED = (
     "botocore refuses the parameters; its own text is left out because it quotes their values"
 )
@@ -39,16 +38,6 @@ _UNBUILT = (
     "the request could not be built from this message; the text of the error is left out because it"
     " may quote it"
 )
-
-
-def printable(text: object) -> str:
-    """Text that a stranger sent, fit for a log line.
-
-    Control characters escaped, at most 500 characters.
-    """
-    shown = str(text)[: _MAX_TEXT + 1]
-    shown = _CONTROL.sub(lambda match: repr(match.group())[1:-1], shown)
-    return shown if len(shown) <= _MAX_TEXT else shown[:_MAX_TEXT] + "..."
 
 
 def _quotes_values(error: BaseException) -> bool:
@@ -82,7 +71,7 @@ def whole_failure(
     """
     if isinstance(error, NotMadeError) and error.__cause__ is not None:
         cause = error.__cause__
-        code, text = type(cause).__name__, printable(cause)
+        code, text = type(cause).__name__, told(cause)
         return Failure(code, text, final=True, error=cause), Verdict.FINAL
     if _is_of_another(error, service, operation) or reached.stage is Stage.CREDENTIALS:
         return _of_another(error)
@@ -99,7 +88,7 @@ def _unanswered(error: BaseException, count: int, reached: Reached) -> tuple[Fai
     if isinstance(error, boto.BotoCoreError) and not isinstance(error, _OF_THE_SESSION):
         # no region, a bad parameter, a stubber: not sent, and nothing changes by itself
         split = isinstance(error, boto.ParamValidationError) and count > 1
-        text = _REFUSED if _quotes_values(error) else printable(error)
+        text = _REFUSED if _quotes_values(error) else told(error)
         failure = Failure(type(error).__name__, text, final=True, error=error)
         return failure, Verdict.SPLIT if split else Verdict.FINAL
     return _of_this_process(error, count, reached)
@@ -130,7 +119,7 @@ def _of_another(error: BaseException) -> tuple[Failure, Verdict]:
     else:
         passing = isinstance(error, (*_NOT_SENT, *_OF_THE_SESSION, ResponseParserError))
         final = isinstance(error, boto.BotoCoreError) and not passing
-        text = _REFUSED if _quotes_values(error) else printable(error)
+        text = _REFUSED if _quotes_values(error) else told(error)
         failure = Failure(type(error).__name__, text, final, error=error)
     return failure, Verdict.FINAL if final else Verdict.RETRY
 
@@ -185,7 +174,7 @@ def _unreadable(
     status = reached.status
     if status < 300:
         failure = Failure(
-            type(error).__name__, printable(error), unknown=True, error=error, unreadable=True
+            type(error).__name__, told(error), unknown=True, error=error, unreadable=True
         )
         return failure, Verdict.RETRY
     verdict, final = _judge(service, str(status), status, count, unknown_passes)
@@ -219,7 +208,7 @@ def _of_the_network(error: BaseException, reached: Reached) -> Failure:
     never = reached.never_left or (isinstance(error, _NOT_SENT) and not reached.left)
     return Failure(
         type(error).__name__,
-        printable(error),
+        told(error),
         unknown=not never,
         timed_out=isinstance(error, (boto.ReadTimeoutError, boto.ConnectTimeoutError)),
         error=error,
@@ -258,7 +247,7 @@ def entry_failure(outcome: EntryError, service: Service, metadata: dict[str, Any
 def malformed(error: Exception, metadata: dict[str, Any]) -> Failure:
     """An answer that does not say what became of the entries."""
     return Failure(
-        "MalformedResponse", printable(error), unknown=True, metadata=metadata, unreadable=True
+        "MalformedResponse", told(error), unknown=True, metadata=metadata, unreadable=True
     )
 
 
@@ -297,4 +286,4 @@ def exception_for(failure: Failure, exceptions: Any, operation: str) -> BaseExce
     except Exception:  # noqa: BLE001 - a class that cannot be copied: shared is better than lost
         own = error
     own.__cause__ = own.__context__ = None
-    return own.with_traceback(None)
+    return without_secrets(own.with_traceback(None))

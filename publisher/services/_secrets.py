@@ -1,0 +1,40 @@
+"""What exceptions say of endpoints and of where credentials come from, fit to be shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore import exceptions as boto
+
+from .._text import masked, printable
+
+#: Their texts hold what somebody else's program or server wrote, which may be the secret itself.
+_QUOTING = (
+    boto.CredentialRetrievalError,
+    boto.MetadataRetrievalError,
+    getattr(boto, "TokenRetrievalError", boto.CredentialRetrievalError),
+)
+_LEFT_OUT = (
+    "the source of the credentials failed; what it wrote is left out because it may hold a secret:"
+    " run `aws sts get-caller-identity` as this user to see it"
+)
+
+
+def told(error: BaseException) -> str:
+    """An exception's text, fit to be shown; of a credentials error our advice only."""
+    return _LEFT_OUT if isinstance(error, _QUOTING) else printable(error)
+
+
+def without_secrets(error: BaseException) -> BaseException:
+    """The same exception, whose text says no more than :func:`told` would; changed in place."""
+    quoting = isinstance(error, _QUOTING)
+    if isinstance(error, boto.BotoCoreError) and type(getattr(error, "kwargs", None)) is dict:
+        kept = {name: _masked_if_text(value) for name, value in error.kwargs.items()}
+        # Pickling makes the text anew, of these.
+        error.kwargs = {**kept, "error_msg": _LEFT_OUT} if quoting else kept
+    error.args = (_LEFT_OUT,) if quoting else tuple(map(_masked_if_text, error.args))
+    return error
+
+
+def _masked_if_text(value: Any) -> Any:
+    return masked(value) if isinstance(value, str) else value
