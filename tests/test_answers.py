@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import concurrent.futures
+import functools
+import gc
+import http.server
+import pickle
 import socket
 import ssl
 import threading
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import boto3
+import botocore.credentials
 import botocore.exceptions
+import botocore.session
 import pytest
 import tenacity
 from botocore.config import Config
@@ -366,3 +374,128 @@ def test_what_cannot_be_built_costs_only_the_entry_it_is_about(
         assert bad.attempts[-1].error_code == "UnicodeEncodeError"
         assert not any(attempt.outcome_unknown for attempt in bad.attempts)
     assert Counter(texts(endpoint.stored())) == Counter(f"{i}" for i in range(4))
+
+
+# Errors of another operation
+
+
+class STS:
+    """Answers AssumeRole with an error."""
+
+    def __init__(self, status: int, code: str) -> None:
+        body = (
+            "<ErrorResponse><Error><Type>Sender</Type>"
+            f"<Code>{code}</Code><Message>not authorized to perform sts:AssumeRole</Message>"
+            "</Error><RequestId>r</RequestId></ErrorResponse>"
+        ).encode()
+        sts = self
+        self.asked = 0
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                sts.asked += 1
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(status)
+                self.send_header("Content-Type", "text/xml")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+
+    def __enter__(self) -> Any:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join(SOON)
+        self._server.server_close()
+
+    def session(self) -> boto3.Session:
+        """A session whose credentials come from here, as those of a profile with a role do."""
+        inner = botocore.session.Session()
+        source = botocore.credentials.Credentials("id", "secret")
+        fetcher = botocore.credentials.AssumeRoleCredentialFetcher(
+            client_creator=functools.partial(
+                inner.create_client,
+                region_name="us-east-1",
+                endpoint_url=f"http://127.0.0.1:{self._server.server_port}",
+                config=Config(retries={"total_max_attempts": 1}),
+            ),
+            source_credentials=source,
+            role_arn="arn:aws:iam::000000000000:role/publisher",
+        )
+        inner._credentials = botocore.credentials.DeferredRefreshableCredentials(
+            method="assume-role", refresh_using=fetcher.fetch_credentials
+        )
+        return boto3.Session(botocore_session=inner)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize(("status", "code"), [(403, "AccessDenied"), (503, "ServiceUnavailable")])
+def test_an_error_of_assume_role_is_no_answer_about_the_messages(
+    endpoint: Endpoint, caplog: pytest.LogCaptureFixture, service: str, status: int, code: str
+) -> None:
+    with STS(status, code) as sts, publishing(delivery_timeout=2) as made:
+        ours = client_of(made, service, endpoint.url, session=sts.session())
+        futures = together(ours)
+        for future in futures.values():
+            error = future.exception(SOON)
+            assert not getattr(error, "outcome_unknown", False)
+            while isinstance(error, publisher.DeliveryTimeout):
+                error = error.__cause__
+            assert isinstance(error, botocore.exceptions.ClientError)
+            assert error.operation_name == "AssumeRole"
+            assert "when calling the AssumeRole operation" in str(error)
+            assert "may have stored" not in str(future.exception(0))
+            assert set(codes(future)) == {code}
+            assert not any(each.split or each.outcome_unknown for each in future.attempts)
+        failures = made.stats().total.failed_by_code | made.stats().total.errors_by_code
+        assert set(failures) <= {f"AssumeRole:{code}", "DeliveryTimeout"}
+    assert endpoint.request_count == 0
+    assert "AssumeRole" in caplog.text
+    for wrong in ("PutRecords", "PublishBatch", "sns:Publish", "single"):
+        assert wrong not in caplog.text
+    if code == "AccessDenied":
+        assert "allow sts:AssumeRole" in caplog.text
+
+
+# What an error leaves behind
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("readable", [True, False])
+def test_long_texts_of_errors_are_not_kept(
+    endpoint: Endpoint, service: str, readable: bool
+) -> None:
+    """Messages of 100 bytes, each tried some times against 500 KB of explanation."""
+    long = "é" * 250_000
+    if readable:
+        made_answer = Answer(error=Error(503, "ServiceUnavailable", long))
+    else:
+        made_answer = Answer(status=503, body=long.encode(), content_type="text/xml", store=False)
+    endpoint.script(made_answer)
+    policy = publisher.retry_policy(wait=tenacity.wait_none(), stop=tenacity.stop_after_attempt(5))
+    with publishing(retry=policy, delivery_timeout=60, linger=0) as made:
+        ours = client_of(made, service, endpoint.url).with_options(linger=60)
+        ours.meta  # noqa: B018 - makes the boto3 client, with its models
+        tracemalloc.start()
+        try:
+            futures = [publish(ours, f"{i:0100}") for i in range(200)]
+            made.flush(SOON * 3)
+            gc.collect()
+            kept, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert kept < 6_000_000  # most of it is what the server notes
+        error: Any = futures[0].exception(0)
+        assert len(str(error)) < 3_000
+        assert len(pickle.dumps(error)) < 10_000
+        for attempt in futures[0].attempts:
+            assert attempt.error_message
+            assert len(attempt.error_message) <= 1_000
