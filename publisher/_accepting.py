@@ -10,7 +10,8 @@ from typing import Any
 
 from ._batching import NEVER, Lane
 from ._ending import DROPPED, Ending, build_full
-from ._future import RUNNING
+from ._future import FINISHED, RUNNING
+from ._losses import can_log
 from ._message import BatchEntry, BatchFuture, Chunk, Message, Route
 from ._options import Options
 from ._reentrance import ENTRIES, reentered
@@ -32,6 +33,7 @@ class Accepting(Ending):
     started: bool  # a message was accepted
     stopped: bool  # nothing is sent any more
     moment = -NEVER  # the last time of acceptance
+    finalization_told = False  # the one line about messages of finalisers was written
     answered = -NEVER  # when a service last said anything
     quiet_since = -NEVER  # when callers began to be held, or a client was last being made
     gave_up = -NEVER  # when a caller was last sent away because no service says anything
@@ -88,7 +90,7 @@ class Accepting(Ending):
 
         Entries for which there is no room within delivery_timeout end with BufferFull.
         """
-        if self.flow.closed:
+        if self.flow.closed or sys.is_finalizing():
             raise self._closed_error()
         batch = BatchFuture(build)
         batch.remaining = len(entries)
@@ -209,6 +211,9 @@ class Accepting(Ending):
 
     def _accept_slowly(self, message: Message, size: int) -> None:
         """Full, closed, or a hook wants to know: what ``on_full`` says."""
+        if sys.is_finalizing():
+            self._drop_at_finalization(message, size)
+            return
         flow = self.flow
         self.check_size(size)
         admitted = flow.take(size)
@@ -230,6 +235,27 @@ class Accepting(Ending):
             raise self._closed_error()
         else:
             self._turn_away(message, size)
+
+    def _drop_at_finalization(self, message: Message, size: int) -> None:
+        """A finaliser publishes while the interpreter ends: no thread of ours runs any more.
+
+        Nothing is locked: the threads that stand still may hold any lock, and nobody else runs.
+        """
+        counters = message.route.lane.counters
+        counters.accepted += 1
+        counters.accepted_bytes += size
+        counters.resolved_bytes += size
+        counters.dropped["closed"] += 1
+        counters.note_latency(message.accepted, [message.accepted], 1)
+        message._value = self._closed_error()
+        message._phase = FINISHED
+        if not self.finalization_told and can_log(logger):
+            self.finalization_told = True
+            logger.error(
+                "a message to %s was dropped: it was published while the interpreter ends",
+                message.route.lane.target.key,
+                extra={"event": "publisher.lost", "messages": 1},
+            )
 
     def check_size(self, size: int) -> None:
         """Raise InvalidMessage for a message that the buffer could never hold."""

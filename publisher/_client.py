@@ -62,8 +62,15 @@ class Client:
 
     def _publish_one(self, **params: Any) -> PublishFuture:
         core = self._core
-        if core is None or core is not self._publisher._core or not HERE[0]:
-            core = self._bind()
+        try:
+            if core is None or core is not self._publisher._core or not HERE[0]:
+                core = self._bind()
+        except TypeError:
+            if HERE is None:  # a module whose end has come
+                raise RuntimeError(
+                    "the interpreter has ended: nothing can be published any more"
+                ) from None
+            raise
         accepted = self._accept(params)
         if accepted is None:
             return self._call(self._service.single, params)

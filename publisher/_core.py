@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Mapping, MutableMapping
@@ -177,6 +178,8 @@ class Core(Accepting):
         Returns:
             how many of those messages are still unresolved.
         """
+        if sys.is_finalizing():  # other threads stand still, and may hold any lock
+            return self.flow.messages
         until = self.hurry(lanes)
         self.runtime.wake_if_started()
         gate = threading.Lock()
@@ -202,6 +205,8 @@ class Core(Accepting):
         Returns:
             how many messages were abandoned; 0 on a thread of ours, where another does this.
         """
+        if sys.is_finalizing():
+            return 0
         self.flow.close()
         if self.runtime.is_own_thread():
             self.runtime.spawn(lambda: self.close(timeout))

@@ -18,6 +18,7 @@ import os
 import sys
 import threading
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from . import _clock
@@ -50,6 +51,8 @@ class _Process:
         self.spent = 0.0  # seconds that draining has taken so far
         self.draining = 0  # how many threads do it now
         self.late = False  # nothing of ours runs after this: who publishes has to wait
+        self.lock = threading.Lock()  # guards the start of workers, and ``joining``
+        self.joining = False  # Python joins the executors' workers from here on
 
 
 _process = _Process()
@@ -100,8 +103,10 @@ def is_draining() -> bool:
 
 def deliver_late(core: Core) -> None:
     """Wait for what was just accepted where nothing else will; nearly always nothing to do."""
+    if sys.is_finalizing():  # no other thread runs any more: nothing can be waited for
+        return
     if _process.late and _process.pid == os.getpid():
-        _drain([core])
+        _drain(lambda: [core])
         _abandon([core])
 
 
@@ -111,7 +116,32 @@ def _cores() -> list[Core]:
     return [threads.core for threads in list(_process.live)]
 
 
-def _drain(cores: list[Core]) -> None:
+def drain(find: Callable[[], list[Core]], left: Callable[[Core], float | None]) -> None:
+    """Wait until all messages have ended, those too that callbacks and hooks publish meanwhile.
+
+    Args:
+        find: the cores of this process; there may be more each time.
+        left: how many seconds one of them may still take; None: without bound.
+    """
+    ran: list[tuple[Core, int]] = []
+    while True:
+        cores = find()
+        for core in cores:  # all of them at once: each goes on while we wait for another
+            core.flush(0)
+        for core in cores:
+            core.flush(left(core))
+        for core in cores:
+            core.runtime.wait_for_calls(left(core))
+        # Only what user code published on our own threads is followed. Whoever publishes without
+        # end on a thread of the program's would never be finished with.
+        ran, before = [(core, core.runtime.calls_run) for core in find()], ran
+        if ran == before or not any(core.flow.messages for core, _ in ran):
+            return
+        if not any((seconds := left(core)) is None or seconds > 0 for core, _ in ran):
+            return
+
+
+def _drain(find: Callable[[], list[Core]]) -> None:
     """Wait until everything has been delivered, at most for what is left of ``close_timeout``."""
     process = _process
     began, spent = _clock.now(), process.spent
@@ -121,18 +151,23 @@ def _drain(cores: list[Core]) -> None:
 
     process.draining += 1
     try:
-        for core in cores:  # all of them at once: each goes on while we wait for another
-            core.flush(0)
-        for core in cores:
-            core.flush(left(core))
-            core.runtime.wait_for_calls(left(core))
-            core.flush(left(core))  # what the callbacks published
+        drain(find, left)
     except BaseException:  # Ctrl-C: somebody will not wait any longer
         process.spent = math.inf
         raise
     finally:
         process.spent = max(process.spent, spent + _clock.now() - began)
         process.draining -= 1
+
+
+def start_workers(start: Callable[[], None]) -> None:
+    """Start the workers of an executor; where it is too late for Python to forget them, do not.
+
+    Python joins them at its end, and they do not end by themselves.
+    """
+    with _process.lock:
+        if not _process.joining:
+            start()
 
 
 def _abandon(cores: list[Core]) -> None:
@@ -159,22 +194,25 @@ def _abandon(cores: list[Core]) -> None:
 
 def _before_threads_are_joined() -> None:
     try:
-        _drain(_cores())
+        _drain(_cores)
     finally:
         queues = getattr(_pool, "_threads_queues", None)
+        with _process.lock:
+            _process.joining = True
+            for thread in list(queues or ()):
+                if thread.name.startswith(WORKERS):
+                    queues.pop(thread, None)  # type: ignore[union-attr]  # there was one
         if queues is None:
             for core in _cores():
                 core.runtime.release_workers()
-        else:
-            for thread in list(queues):
-                if thread.name.startswith(WORKERS):
-                    queues.pop(thread, None)
 
 
 def _at_exit() -> None:
-    cores = _cores()
     _process.late = True
     try:
-        _drain(cores)
+        _drain(_cores)
     finally:
+        cores = _cores()
         _abandon(cores)
+        for core in cores:  # a finaliser that publishes later is told so
+            core.flow.take_note_of_each()

@@ -163,6 +163,12 @@ class FlowControl:
             if self.limit < 0:
                 self._admit_locked()
 
+    def take_note_of_each(self) -> None:
+        """From here on each message comes the slow way, full or not."""
+        with self._lock:
+            self._always_lock = True
+            self._set_limit_locked()
+
     def close(self) -> None:
         """Let nobody in from here on; whoever waits for room is sent away."""
         with self._lock:

@@ -121,6 +121,20 @@ class Losses:
         logger.error("%s", text, extra={"event": "publisher.lost", "messages": lost})
 
 
+def can_log(to: logging.Logger) -> bool:
+    """Whether a line can be written without a wait for a thread that may not run any more."""
+    where: logging.Logger | None = to
+    while where is not None:
+        for handler in where.handlers:
+            lock = handler.lock
+            if lock is not None:
+                if not lock.acquire(blocking=False):
+                    return False
+                lock.release()
+        where = where.parent if where.propagate else None
+    return True
+
+
 def lost_text(total: Ledger) -> str:
     """What was lost, in one line; empty if nothing was."""
     lost = total.failed + total.dropped

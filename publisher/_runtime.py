@@ -72,6 +72,7 @@ class Threads:
         self._workers = 0  # that serve; where there are none the dispatcher sends
         self._calls: deque[tuple[Callable[[Any], object], Any]] = deque()
         self._calls_alarm = _locked()
+        self.calls_run = 0  # of user code; written by the callbacks' thread alone
         self._start_dispatcher = [self._dispatch]
         self._start_callbacks = [self._run_callbacks]
         self._threads: list[threading.Thread] = []
@@ -147,10 +148,7 @@ class Threads:
         executor = ThreadPoolExecutor(core.options.max_workers, thread_name_prefix=_exit.WORKERS)
         # All together and now: at interpreter exit Python 3.12 refuses new threads just when the
         # last batches need them, and every executor refuses work.
-        with contextlib.suppress(RuntimeError):
-            for _ in range(core.options.max_workers):
-                executor.submit(self._serve)
-                self._workers += 1
+        _exit.start_workers(lambda: self._start_workers(executor))
         core.scheduler.workers = max(self._workers, 1)
         while not self._stopping:
             try:
@@ -166,6 +164,12 @@ class Threads:
                 self._alarm.acquire(timeout=min(wait, threading.TIMEOUT_MAX))
         self.release_workers()
         executor.shutdown(wait=True)  # stop() does not wait for this longer than it may
+
+    def _start_workers(self, executor: ThreadPoolExecutor) -> None:
+        with contextlib.suppress(RuntimeError):
+            for _ in range(self.core.options.max_workers):
+                executor.submit(self._serve)
+                self._workers += 1
 
     def release_workers(self) -> None:
         """End the workers when they are idle; from here on the dispatcher sends by itself."""
@@ -250,6 +254,7 @@ class Threads:
             except IndexError:
                 return
             began = _clock.now()
+            self.calls_run += 1
             try:
                 function(argument)
             except BaseException:  # SystemExit too: user code does not end our thread
@@ -277,6 +282,8 @@ class Threads:
 
     def acquire(self, gate: threading.Lock, timeout: float | None) -> bool:
         """Wait for ``gate``; where no thread can be started, by doing the work of the threads."""
+        if sys.is_finalizing():  # the threads that could release it do not run any more
+            return acquire(gate, 0)
         deadline = NEVER if timeout is None else _clock.now() + timeout
         while True:
             left = deadline - _clock.now()
@@ -298,7 +305,12 @@ class Threads:
         """Wait until the user code handed over so far has run; not at all on a thread of ours."""
         if not self._start_callbacks and not self.is_own_thread():
             done = _locked()
-            self.call([(lambda _: _ring(done), None)])
+
+            def tell(_: object) -> None:
+                self.calls_run -= 1  # it is none of the user's
+                _ring(done)
+
+            self.call([(tell, None)])
             self.wait(done, timeout)
 
     def wait_for_end(self, timeout: float) -> None:

@@ -5,8 +5,14 @@ That is the process-wide one and those with a lifetime of their own.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .. import _clock
+from .._exit import drain
 from .._publisher import Publisher, _publishers
+
+if TYPE_CHECKING:
+    from .._core import Core
 
 
 def publishers() -> list[Publisher]:
@@ -19,19 +25,17 @@ def publishers() -> list[Publisher]:
 
 
 def flush(timeout: float | None = None) -> int:
-    """Flush all publishers.
+    """Flush all publishers, and what their callbacks and hooks publish meanwhile.
 
     Args:
         timeout: seconds for all of them together; None: until the messages' own deadlines.
 
     Returns:
-        how many of the messages accepted before the call are still unresolved.
+        how many of those messages are still unresolved.
     """
     deadline = None if timeout is None else _clock.now() + timeout
-    alive = publishers()
-    for each in alive:
-        each.flush(0)  # what lingers goes out now, whichever of them is waited for first
-    return sum(each.flush(_left(deadline)) for each in alive)
+    drain(_cores, lambda _: _left(deadline))
+    return sum(core.flush(0) for core in _cores())
 
 
 def close(timeout: float | None = None) -> None:
@@ -40,12 +44,14 @@ def close(timeout: float | None = None) -> None:
     Args:
         timeout: seconds for all of them together; None: the longest ``close_timeout`` among them.
     """
-    alive = publishers()
     deadline = _clock.now() + (close_timeout() if timeout is None else timeout)
-    for each in alive:
-        each.flush(0)
-    for each in alive:
+    drain(_cores, lambda _: _left(deadline))
+    for each in publishers():
         each.close(_left(deadline))
+
+
+def _cores() -> list[Core]:
+    return [core for each in publishers() if (core := each._mine()) is not None]
 
 
 def close_timeout() -> float:

@@ -123,6 +123,8 @@ class Inline:
 
     # -- what a core asks of its runtime
 
+    calls_run = 0  # of user code
+
     def wake(self) -> None:
         """Nothing sleeps here."""
 
@@ -144,6 +146,7 @@ class Inline:
                     function, argument = self._calls.popleft()
                 except IndexError:  # another thread took the last one
                     break
+                self.calls_run += 1
                 try:
                     function(argument)
                 except Exception:

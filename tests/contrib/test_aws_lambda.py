@@ -82,6 +82,52 @@ def test_every_publisher_of_the_process_is_flushed(endpoint: Endpoint) -> None:
         assert endpoint.count("sns") == 2
 
 
+def test_what_its_callbacks_publish_is_delivered_too(
+    publish: Callable[[str], Any], endpoint: Endpoint
+) -> None:
+    def receipt(left: int) -> Callable[[Any], None]:
+        def go_on(future: Any) -> None:
+            future.result(0)
+            if left:
+                publish(f"receipt {left}").add_done_callback(receipt(left - 1))
+
+        return go_on
+
+    @flush_on_return
+    def handler(event: Any, context: Any) -> None:
+        publish("order").add_done_callback(receipt(3))
+
+    handler({}, Context())
+    assert endpoint.count("sns") == 4
+
+
+def test_a_thread_that_publishes_without_end_does_not_hold_it(
+    publish: Callable[[str], Any], endpoint: Endpoint
+) -> None:
+    stop, published = threading.Event(), threading.Semaphore(0)
+
+    def go_on() -> None:
+        while not stop.wait(0.001):
+            publish("of another thread")
+            published.release()
+
+    thread = threading.Thread(target=go_on)
+
+    @flush_on_return
+    def handler(event: Any, context: Any) -> None:
+        thread.start()
+        assert published.acquire(timeout=20)
+        publish("order")
+
+    began = time.monotonic()
+    try:
+        handler({}, Context(seconds=100))
+    finally:
+        stop.set()
+        thread.join(20)
+    assert time.monotonic() - began < 60
+
+
 def test_the_remaining_time_less_the_margin_bounds_it(
     publish: Callable[[str], Any], endpoint: Endpoint, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.hosts.process import Process, assert_stored, expected
-from tests.servers import Answer, Endpoint
+from tests.servers import Answer, Endpoint, Error
 
 Start = Callable[..., Process]
 
@@ -131,3 +131,136 @@ def work():
         assert_stored(endpoint, expected(m=25))
     else:
         assert "abandoned at exit" in process.log
+
+
+CHAIN = """
+from concurrent.futures import Future
+configure()
+def again(left):
+    def go_on(future):
+        future.result(0)
+        if left:
+            publish(f'link{left}')[0].add_done_callback(again(left - 1))
+    return go_on
+publish('first')[0].add_done_callback(again(7))
+"""
+
+
+@pytest.mark.parametrize("latency", [0, 0.05])
+def test_what_callbacks_publish_is_drained_to_the_end(
+    endpoint: Endpoint, start: Start, latency: float
+) -> None:
+    endpoint.script(Answer(latency=latency))
+    process = start(CHAIN, endpoint.url)
+    assert process.end() == 0, process.log
+    assert_stored(endpoint, expected(first=1, **{f"link{n}": 1 for n in range(1, 8)}))
+    assert "publisher" not in process.log
+
+
+def test_a_fallback_of_on_failed_to_another_publisher_is_drained(
+    endpoint: Endpoint, start: Start
+) -> None:
+    endpoint.script(
+        lambda request: (
+            Answer(error=Error(404, "NotFound"))
+            if any(entry.data.startswith(b"lost") for entry in request.entries)
+            else None
+        )
+    )
+    process = start(
+        """
+other = publisher.Publisher()
+class Fallback(publisher.Hook):
+    def on_failed(self, event):
+        other.client('sns', endpoint_url=os.environ['ENDPOINT']).publish(
+            TopicArn=TOPIC, Message=event.params['Message'].replace('lost', 'kept'))
+configure(hooks=[Fallback()])
+publish('lost', 15)
+""",
+        endpoint.url,
+    )
+    assert process.end() == 0, process.log
+    assert_stored(endpoint, expected(kept=15))
+
+
+def test_a_chain_without_end_ends_with_close_timeout_and_is_told(
+    endpoint: Endpoint, start: Start
+) -> None:
+    process = start(
+        """
+configure()
+def again(future):
+    publish('m')[0].add_done_callback(again)
+publish('m')[0].add_done_callback(again)
+ending()
+""",
+        endpoint.url,
+        CLOSE_TIMEOUT="0.5",
+    )
+    process.read_ending()
+    assert process.end() == 0, process.log
+    assert process.took < 0.5 + 2, process.log
+    assert "1 messages were abandoned" in process.log
+
+
+FINALISERS = {
+    "a global": "keep = Last()",
+    "a cycle": "keep = Last(); keep.me = keep",
+    "another module's": "keep = Last(); import json; json.keep = keep; del keep",
+    "of a class": "class Holder: keep = Last()",
+}
+
+
+@pytest.mark.parametrize("before", ["publish('warm')[0].result()", "publish('warm', 3)"])
+@pytest.mark.parametrize("keep", FINALISERS.values(), ids=list(FINALISERS))
+def test_a_finaliser_that_publishes_at_teardown_is_never_held(
+    endpoint: Endpoint, start: Start, keep: str, before: str
+) -> None:
+    process = start(
+        f"""
+class Last:
+    def __init__(self):
+        self.sns, self.write, self.topic = client(), os.write, TOPIC
+        self.flush = publisher.flush
+    def __del__(self):
+        self.write(1, b'del\\n')
+        for _ in range(3):
+            self.sns.publish(TopicArn=self.topic, Message='late')
+configure()
+{keep}
+{before}
+ending()
+""",
+        endpoint.url,
+    )
+    process.read_ending()
+    assert process.end(20) == 0, process.log
+    assert process.took < 2, process.log
+    assert "NoneType" not in process.log
+    assert "late" not in process.log
+    assert not [entry for entry in endpoint.stored("sns") if entry.data == b"late"]
+
+
+def test_what_is_dropped_at_teardown_is_counted_and_told_once(
+    endpoint: Endpoint, start: Start
+) -> None:
+    process = start(
+        """
+import builtins
+class Last:
+    def __init__(self):
+        self.sns, self.stats, self.write, self.topic = client(), publisher.stats, os.write, TOPIC
+    def __del__(self):
+        futures = [self.sns.publish(TopicArn=self.topic, Message='late') for _ in range(3)]
+        total = self.stats().total
+        done = sum(future.done() for future in futures)
+        self.write(1, f'told {total.dropped} {total.outstanding} {done}\\n'.encode())
+configure()
+builtins.keep = Last()
+publish('warm')[0].result()
+""",
+        endpoint.url,
+    )
+    assert process.read_until("told") == "told 3 0 3"
+    assert process.end(20) == 0, process.log
+    assert process.log.count("was dropped: it was published while the interpreter ends") == 1
