@@ -256,6 +256,8 @@ class Hand:
             self.run_calls()
             if done():
                 return True
+            if clock.now > deadline:  # a request took longer
+                return False
             if self.on_wire:
                 self.work()
                 continue

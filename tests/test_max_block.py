@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
+import tenacity
 from botocore.exceptions import ConnectTimeoutError
 
 import publisher
@@ -24,7 +25,8 @@ Made = tuple[Bench, Wire, Callable[[str], Any]]
 
 def bench_of(reply: Callable[[Bench, Sequence[Entry]], list[Any]], **options: Any) -> Made:
     """A buffer of two messages, one worker, one message a request."""
-    bench = Bench(**{"max_messages": 2, "max_workers": 1, "delivery_timeout": 60, **options})
+    options = {"max_messages": 2, "max_workers": 1, "delivery_timeout": 60, **options}
+    bench = Bench(retry=publisher.retry_policy(wait=tenacity.wait_fixed(0.2)), **options)
     wire = Wire(limits=Limits(1, 100))
     wire.reply = lambda _, entries: reply(bench, entries)
     route = bench.route(wire)
