@@ -79,6 +79,7 @@ class Lane:
         self.taken_size: int | None = None  # of the last take(), where it was counted
         self.in_flight = 0
         self.cautious = False  # a request timed out: one at a time until one succeeds
+        self.held_until = -NEVER  # the service said when to come back
         self.queued = False  # stands in the scheduler's queue of ready lanes
         self.timer = NEVER  # the scheduler's next look at it,
         self.timer_entry: list[Lane] = []  # and what stands for that in its heap: emptied, no look

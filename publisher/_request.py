@@ -77,9 +77,10 @@ class Request:
         expires: when the first of them ends, come what may: its deadline and ``grace`` seconds.
         size: bytes, None where it was not counted yet.
         groups: the message groups that are busy because of it; None where the lane keeps no order.
+        doubtful: the lane had timed out when it was sent.
     """
 
-    __slots__ = ("expires", "groups", "lane", "messages", "oldest", "size", "split")
+    __slots__ = ("doubtful", "expires", "groups", "lane", "messages", "oldest", "size", "split")
 
     def __init__(
         self, lane: Lane, messages: list[Message], split: Split | None, grace: float
@@ -88,6 +89,7 @@ class Request:
         self.messages = messages
         self.split = split
         self.size = lane.taken_size
+        self.doubtful = lane.cautious
         self.groups = lane.groups_of(messages)
         self.oldest = min([message.accepted for message in messages])
         if len(lane.routes) == 1:
@@ -105,12 +107,14 @@ class Answer:
         pieces: the parts of a rejected request, each to go alone and at once.
         split: what those pieces share.
         cautious: True after a time-out, False after a success, None where neither is known.
+        hold: seconds for which the service wants to be left alone.
     """
 
     retries: list[tuple[Message, float]] = field(default_factory=list)
     pieces: list[list[Message]] = field(default_factory=list)
     split: Split | None = None
     cautious: bool | None = None
+    hold: float = 0.0
 
 
 def cut(

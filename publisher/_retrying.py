@@ -8,6 +8,8 @@ code) of a failed batch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
 #: A policy without a wait (tenacity's default) would retry in a busy loop.
 MIN_DELAY = 0.01
+
+#: No service is left alone for longer than this, whatever it asks for; seconds.
+MAX_PAUSE = 20.0
 
 _LOOP_ONLY = ("before", "after", "before_sleep", "retry_error_callback")
 
@@ -108,3 +113,35 @@ class Policy:
         if retrying.stop(state):
             return None
         return max(MIN_DELAY, wait)  # in this order: what is not a number is a minimal wait too
+
+
+def wanted_pause(metadata: Mapping[str, Any]) -> float:
+    """For how many seconds an answer wants its sender to stay away, at most 20.
+
+    0 if it says nothing. ``x-amz-retry-after`` is AWS's own header, in milliseconds (botocore's
+    standard retries read it); ``Retry-After`` is HTTP's (RFC 9110, 10.2.3), seconds or a date,
+    which is compared with the answer's own.
+
+    Args:
+        metadata: boto3's ``ResponseMetadata``.
+    """
+    headers = metadata.get("HTTPHeaders") or {}
+    pause = _number(headers.get("x-amz-retry-after")) / 1000
+    if not pause and (said := headers.get("retry-after")):
+        pause = _number(said) or _seconds_between(headers.get("date"), said)
+    return min(max(pause, 0.0), MAX_PAUSE)
+
+
+def _number(text: object) -> float:
+    # At most nine digits: more is nonsense, and costs time.
+    text = str(text or "").strip()
+    return float(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0.0
+
+
+def _seconds_between(date: object, later: object) -> float:
+    try:
+        return (
+            parsedate_to_datetime(str(later)) - parsedate_to_datetime(str(date))
+        ).total_seconds()
+    except (ValueError, TypeError):  # no date, or one with a time zone and one without
+        return 0.0

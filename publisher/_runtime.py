@@ -145,17 +145,20 @@ class Threads:
             for name in _NEEDED:
                 importlib.import_module(name)
         core = self.core
-        executor = ThreadPoolExecutor(core.options.max_workers, thread_name_prefix=_exit.WORKERS)
+        most = 2 * core.options.max_workers  # where all of them hang
+        executor = ThreadPoolExecutor(most, thread_name_prefix=_exit.WORKERS)
         # All together and now: at interpreter exit Python 3.12 refuses new threads just when the
         # last batches need them, and every executor refuses work.
-        _exit.start_workers(lambda: self._start_workers(executor))
-        core.scheduler.workers = max(self._workers, 1)
+        self._hire(executor, core.options.max_workers + 1)
+        core.scheduler.workers = max(min(self._workers, core.options.max_workers), 1)
+        core.scheduler.reserve = max(self._workers - core.scheduler.workers, 0)
         while not self._stopping:
             try:
                 requests, alarm = core.step()
             except Exception:
                 logger.critical("the dispatcher met an error and goes on", exc_info=True)
                 requests, alarm = [], core.clock() + 0.1
+            self._hire(executor, core.scheduler.busy)
             for request in requests:
                 if not (self._workers and self._handover.put(request)):
                     self._work(request)
@@ -165,11 +168,17 @@ class Threads:
         self.release_workers()
         executor.shutdown(wait=True)  # stop() does not wait for this longer than it may
 
-    def _start_workers(self, executor: ThreadPoolExecutor) -> None:
-        with contextlib.suppress(RuntimeError):
-            for _ in range(self.core.options.max_workers):
-                executor.submit(self._serve)
-                self._workers += 1
+    def _hire(self, executor: ThreadPoolExecutor, wanted: int) -> None:
+        """See to it that there are so many workers, where the system has threads left."""
+
+        def hire() -> None:
+            with contextlib.suppress(RuntimeError):
+                while self._workers < wanted:
+                    executor.submit(self._serve)
+                    self._workers += 1
+
+        if self._workers < wanted:
+            _exit.start_workers(hire)
 
     def release_workers(self) -> None:
         """End the workers when they are idle; from here on the dispatcher sends by itself."""

@@ -26,6 +26,9 @@ from ._stats import Counters
 
 _order = itertools.count()
 _TIMERS = 128
+#: After so many seconds in which no request came back or went out, a destination that has nothing
+#: in flight waits no longer for a worker that others keep.
+_STALL = 0.25
 
 
 @dataclass(slots=True)
@@ -50,7 +53,8 @@ class Scheduler:
     """Shares the workers among the lanes.
 
     Args:
-        workers: how many requests may be in flight.
+        workers: how many requests may be in flight; beside them one in reserve, for a lane that has
+            nothing in flight, and as many more while nothing comes back.
         grace: seconds past its deadline for which a message may stay unresolved while a request
             carries it.
     """
@@ -66,6 +70,11 @@ class Scheduler:
         self.in_flight: dict[Request, None] = {}
         self.workers = workers  # how many there are
         self.busy = 0
+        #: How many more may be busy for lanes that have nothing in flight: what hangs would keep
+        #: all workers for as long as a request may take.
+        self.reserve = 1
+        self._moved = -NEVER  # when a request last went out or came back
+        self._doubtful = 0  # requests in flight of lanes that had timed out
         #: When the dispatcher will look again by itself.
         self.alarm = NEVER
         self._grace = grace
@@ -87,13 +96,15 @@ class Scheduler:
                 for lane in tuple(heapq.heappop(self._timers)[2]):  # none, or one
                     lane.timer = NEVER
                     self._review(lane, now)
+            self._set_reserve(now)
             requests = []
-            while self.busy < self.workers and (request := self._next(now)) is not None:
-                self.busy += 1
+            while (request := self._next(now)) is not None:
                 requests.append(request)
             turn = Turn(requests, self._take_expired(), self._overdue(now))
             # A lane whose oldest messages had ended already may have given nothing, and has more.
             self.alarm = now if self._could_send() else self._soonest()
+            if self._is_kept_waiting():
+                self.alarm = min(self.alarm, self._moved + _STALL)
             return turn
 
     def complete(self, request: Request, answer: Answer, now: float) -> Turn:
@@ -105,18 +116,25 @@ class Scheduler:
             lane = request.lane
             del self.in_flight[request]
             lane.in_flight -= 1
+            self._doubtful -= request.doubtful
+            self._moved = now
             if answer.cautious is not None:
                 lane.cautious = answer.cautious
+            if answer.hold:
+                lane.held_until = max(lane.held_until, now + answer.hold)
             if request.split is not None:
                 request.split.note_back()
             lane.take_back(answer)
             if request.groups is not None and isinstance(lane, OrderedLane):
                 lane.free(request.groups, answer)
             self._review(lane, now)
-            following = self._next(now)
-            if following is None:
-                self.busy -= 1
-            wake = self._soonest() < self.alarm or self._could_send()
+            self.busy -= 1
+            try:
+                following = self._next(now)
+            except BaseException:  # then release_worker() does it
+                self.busy += 1
+                raise
+            wake = self._soonest() < self.alarm or self._could_send() or self._is_kept_waiting()
             return Turn([] if following is None else [following], self._take_expired(), [], wake)
 
     def settled(self, messages: list[Message]) -> None:
@@ -162,7 +180,7 @@ class Scheduler:
             lane.flush_until = message.accepted
             self._review_touched(now)
             self._review(lane, now)
-            return self._could_send()
+            return self._could_send() or self._is_kept_waiting()
 
     def evict_oldest(self) -> Message | None:
         """Remove and return the oldest message that was never sent; None if there is none."""
@@ -283,11 +301,15 @@ class Scheduler:
         while due > now and lane.set_wake_at(now, due):
             due = lane.due(now)
         timer = lane.next_deadline()
-        if due <= now:
+        held = due < NEVER and lane.held_until > now
+        if due <= now or held:
             for route in lane.routes:
                 route.wake_at = NEVER
                 # Nobody wakes us for what comes now: the next look is before it could end.
                 timer = min(timer, now + route.delivery.timeout)
+        if held:
+            due = max(due, lane.held_until)
+        if due <= now:
             if not lane.queued:
                 lane.queued = True
                 self._ready.append(lane)
@@ -323,17 +345,39 @@ class Scheduler:
         self._timers_bound = max(_TIMERS, 2 * len(self._timers))
 
     def _may_send(self, lane: Lane) -> bool:
-        # While several lanes are active none holds more than half the workers: a stalled one would
-        # take them all.
-        share = max(1, self.workers // 2) if len(self._active) > 1 else self.workers
+        if lane.in_flight and self.busy >= self.workers:  # what is left is the reserve
+            return False
+        # While several lanes are active none holds more than half the workers, nor do all those
+        # together that have timed out: a stalled one would take them all.
+        half = max(1, self.workers // 2)
+        if lane.cautious and self._doubtful >= half:
+            return False
+        share = half if len(self._active) > 1 else self.workers
         return lane.in_flight < min(share, lane.capacity())
 
     def _could_send(self) -> bool:
-        return self.busy < self.workers and any(map(self._may_send, self._ready))
+        return self.busy < self.workers + self.reserve and any(map(self._may_send, self._ready))
+
+    def _set_reserve(self, now: float) -> None:
+        if self.busy <= self.workers:
+            self.reserve = min(self.reserve, 1)
+        elif self._is_kept_waiting() and self._moved + _STALL <= now:
+            self.reserve = self.workers
+
+    def _is_kept_waiting(self) -> bool:
+        """Whether a lane that has nothing in flight finds no worker, and could still get one."""
+        if not 0 < self.reserve < self.workers or self.busy < self.workers + self.reserve:
+            return False
+        return any(not lane.in_flight and self._may_send(lane) for lane in self._ready)
 
     def _next(self, now: float) -> Request | None:
+        if self.busy >= self.workers + self.reserve:
+            return None
         for _ in range(len(self._ready)):
             lane = self._ready.popleft()
+            if lane.held_until > now:  # its timer brings it back
+                lane.queued = False
+                continue
             if not self._may_send(lane):
                 self._ready.append(lane)
                 continue
@@ -342,6 +386,9 @@ class Scheduler:
             if messages:
                 request = Request(lane, messages, split, self._grace)
                 lane.in_flight += 1
+                self.busy += 1
+                self._doubtful += request.doubtful
+                self._moved = now
                 self.in_flight[request] = None
                 self._review(lane, now)
                 return request

@@ -15,6 +15,7 @@ from ._lightening import lighten
 from ._message import Attempt, Chunk, Failure, Message
 from ._reached import NOWHERE, Reached, reached
 from ._request import Answer, Limits, Request, cut
+from ._retrying import wanted_pause
 from ._translation import entry_failure, is_answer, malformed, whole_failure
 from .errors import DeliveryTimeout, retries_exhausted
 from .services import EntryError, Service, Verdict
@@ -24,6 +25,9 @@ logger = logging.getLogger("publisher")
 #: SNS remembers a deduplication id for so many seconds:
 #: https://docs.aws.amazon.com/sns/latest/dg/fifo-message-dedup.html
 DEDUPLICATION_WINDOW = 300.0
+#: What takes so many seconds and brings no answer has hung, whatever it says of itself in the end
+#: (a source of credentials has time-outs of its own).
+_HUNG = 1.0
 #: What code of this process raises is tried so often, so many seconds apart at most: it may be a
 #: passing state of that code, and nobody is to wait for it as for a network.
 _LOCAL_TRIES = 3
@@ -296,6 +300,7 @@ def _read(
         outcome.delivered.append(message)
         outcome.values.append((respond, reply, result))
     if failures:
+        outcome.answer.hold = wanted_pause(metadata)
         _decide(request, failures, histories, outcome, now)
 
 
@@ -342,8 +347,10 @@ def _reject(
     """The whole request failed."""
     target: Target = request.lane.target
     failure, verdict = judged
-    if failure.timed_out:
+    if failure.timed_out or (not outcome.answered and outcome.duration >= _HUNG):
         outcome.answer.cautious = True
+    if not failure.final:
+        outcome.answer.hold = wanted_pause(failure.metadata)
     messages = [message for message in messages if is_live(message)]  # the others were given up
     if _is_of_the_twin(failure, sent_as, target) and target.change_to_single(failure.code):
         _note_split(messages, failure, histories)
@@ -396,6 +403,8 @@ def _decide(
         delay = delays[same]
         if failure.local and delay is not None:
             delay = min(delay, _LOCAL_DELAY)
+        if delay is not None:
+            delay = max(delay, outcome.answer.hold)
         unknown = any(attempt.outcome_unknown for attempt in message.history)
         if ordered and unknown and now + (delay or 0) - message.accepted > DEDUPLICATION_WINDOW:
             # The topic may have forgotten the deduplication id: a retry could be a duplicate.

@@ -26,6 +26,13 @@ balances, and once the fault is over the next message is delivered.
 - **Duplicates**: whether the service may hold a message twice after the retry. "No, not known" is a
   try that was not stored, but nobody on this side can tell: `attempt.outcome_unknown` is true.
 
+A destination that hangs, from its first outage on, keeps no other waiting: one worker more than
+`max_workers` serves only those that have nothing in flight. Where nothing has gone out or come back
+for a quarter of a second there are more of these, up to twice `max_workers` in all; so it is with
+credentials that hang, too. Those that have timed out hold at most half the workers together, and
+each has one request in flight until one succeeds. `x-amz-retry-after` and `Retry-After` in an
+answer keep all messages of its destination back for that time, up to 20 s.
+
 """
 TAIL = """
 This page is generated: `python -m tests.fault_table` writes it, and a test compares.

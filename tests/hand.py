@@ -82,6 +82,7 @@ class Wire:
         self.limits = limits or Limits(10, 100)
         self.sends = sends or "publish_batch"
         self.reply: Reply = delivered
+        self.metadata: dict[str, Any] = {}  # of its answers
         self.requests: list[Sent] = []
         self.acknowledged: Counter[str] = Counter()  # entries that an answer called delivered
         self.groups: Counter[str] = Counter()  # groups on the wire now
@@ -100,7 +101,8 @@ class Wire:
         for entry, result in zip(entries, results, strict=True):
             if not isinstance(result, EntryError):
                 self.acknowledged[entry.name] += 1
-        reply = {"ResponseMetadata": {"RequestId": f"request-{len(self.requests)}"}}
+        metadata = {"RequestId": f"request-{len(self.requests)}", **self.metadata}
+        reply = {"ResponseMetadata": metadata}
         return results, reply
 
     def _check(self, entries: list[Entry]) -> None:

@@ -121,7 +121,8 @@ def test_cancelling_the_batch_cancels_a_chunk_that_waits_only() -> None:
 
 def test_a_chunk_that_waits_too_long_is_dropped() -> None:
     bench = Bench(max_workers=1, delivery_timeout=5)
-    bench.publish_many(bench.route(wire()), FOUR)
+    for _ in range(2):  # the worker, and the one in reserve
+        bench.publish_many(bench.route(wire()), FOUR)
     bench.hand.step()
     batch = bench.publish_many(bench.route(wire()), FOUR)
     bench.hand.pass_time(6)
@@ -300,7 +301,8 @@ def test_younger_messages_do_not_overtake_it() -> None:
 
 def test_the_caller_is_not_held_beyond_the_delivery_timeout() -> None:
     bench = Bench(max_messages=8, max_workers=1, delivery_timeout=1)
-    bench.publish(bench.route(Wire("stuck")), "stuck")
+    for _ in range(2):  # the worker, and the one in reserve
+        bench.publish(bench.route(Wire("stuck")), "stuck")
     bench.hand.step()
     bench.hand.on_wire.clear()
     began = bench.clock.now

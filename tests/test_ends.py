@@ -108,7 +108,8 @@ def test_a_close_without_time_sends_nothing_more() -> None:
 @pytest.mark.parametrize("ordered", [False, True])
 def test_what_waits_ends_at_its_deadline(ordered: bool) -> None:
     bench = Bench(delivery_timeout=5, max_workers=1)
-    bench.publish(bench.route(), "holds the worker")
+    for _ in range(2):  # and the one in reserve
+        bench.publish(bench.route(), "holds a worker")
     bench.hand.step()
     route = bench.route(ordered=ordered)
     futures = [bench.publish(route, name, group="g") for name in "ab"]

@@ -200,8 +200,9 @@ class Connection:
 def overridden(config: Any, max_workers: int) -> dict[str, Any]:
     """The botocore options that are set whatever the user's ``Config`` says."""
     needed: dict[str, Any] = {"retries": {"total_max_attempts": 1}}
-    if config.max_pool_connections < max_workers:
-        needed["max_pool_connections"] = max_workers
+    # Where some hang, up to twice max_workers requests may be under way; see _scheduling.py.
+    if config.max_pool_connections < 2 * max_workers:
+        needed["max_pool_connections"] = 2 * max_workers
     return needed
 
 
