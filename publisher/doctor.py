@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ._text import escaped
+
 #: Severities, in rising order.
 OK, NOTE, WARNING, ERROR = "ok", "note", "warning", "error"
 SEVERITIES = (OK, NOTE, WARNING, ERROR)
@@ -33,8 +35,8 @@ class Finding:
     todo: str = ""
 
     def __str__(self) -> str:
-        line = f"{self.severity:<8} {self.about}: {self.text}"
-        return f"{line}\n{'':<8} -> {self.todo}" if self.todo else line
+        line = f"{self.severity:<8} {escaped(self.about)}: {escaped(self.text)}"
+        return f"{line}\n{'':<8} -> {escaped(self.todo)}" if self.todo else line
 
 
 def examine(

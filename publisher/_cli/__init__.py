@@ -9,9 +9,14 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
+from .._text import escaped
+
 BAD_INPUT = 2
+#: The console script's name, and the distribution's.
+SCRIPT = "boto3-publisher"
 
 
 class InputError(Exception):
@@ -28,17 +33,24 @@ class Parser(argparse.ArgumentParser):
 
     def print_help(self, file: Any = None) -> None:
         """Print it, even where nobody reads it."""
-        say(self.format_help().rstrip(), error=file is sys.stderr)
+        put(self.format_help().rstrip(), error=file is sys.stderr)
 
 
 def say(text: str, *, error: bool = False) -> None:
-    """Print a line, on standard error or output.
+    """Print one line, on standard error or output; what would not be one is escaped."""
+    put(escaped(text), error=error)
+
+
+def put(text: str, *, error: bool = False) -> None:
+    """Print a text of our own as it is.
 
     Where nobody reads any more, the work goes on and its exit code counts.
     """
     stream: Any = sys.stderr if error else sys.stdout
     if stream is None:  # closed before Python began
         return
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    text = text.encode(encoding, "backslashreplace").decode(encoding)
     try:
         print(text, file=stream, flush=True)
     except OSError:  # the reader of a pipe has gone, or the disk is full
@@ -61,14 +73,7 @@ def check_endpoint(url: str | None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code; 2 is bad input to all of them."""
-    parser = Parser(prog="python -m publisher", description="boto3-publisher's commands.")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    commands.add_parser("demo", help="the same lines through boto3 and publisher, on a local AWS")
-    from ._doctor import add_to as add_doctor
-    from ._send import add_to as add_send
-
-    add_doctor(commands)
-    add_send(commands)
+    parser = make_parser()
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["demo"]:
         return _demo(given[1:])
@@ -78,6 +83,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         say(f"{parser.prog} {options.command}: {error}", error=True)
         return BAD_INPUT
+
+
+def make_parser() -> Parser:
+    """The parser of all commands, under the name that they were called by."""
+    called = Path(sys.argv[0]).name
+    parser = Parser(
+        prog=SCRIPT if called.startswith(SCRIPT) else "python -m publisher",
+        description="boto3-publisher's commands.",
+    )
+    parser.add_argument("--version", action=_Version)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands.add_parser("demo", help="the same lines through boto3 and publisher, on a local AWS")
+    from ._completion import add_to as add_completion
+    from ._doctor import add_to as add_doctor
+    from ._send import add_to as add_send
+
+    add_doctor(commands)
+    add_send(commands)
+    add_completion(commands)
+    return parser
+
+
+class _Version(argparse.Action):
+    """Says which version this is, and of what it makes use."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="say which version this is")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version
+
+        python = ".".join(map(str, sys.version_info[:3]))
+        say(f"{SCRIPT} {version(SCRIPT)} (boto3 {version('boto3')}, Python {python})")
+        parser.exit()
 
 
 def _demo(arguments: Sequence[str]) -> int:

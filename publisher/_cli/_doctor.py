@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from .. import doctor
-from . import InputError, check_endpoint, say
+from . import InputError, check_endpoint, put
 
 EXIT_CODES = {doctor.OK: 0, doctor.NOTE: 0, doctor.WARNING: 1, doctor.ERROR: 3}
 
@@ -35,7 +35,7 @@ def add_to(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the findings, the worst first."""
-    from ._lines import Destination
+    from ._destination import Destination
 
     if options.topic is not None:
         Destination(options.topic.removesuffix(".fifo"), None, None)
@@ -56,5 +56,5 @@ def run(options: argparse.Namespace) -> int:
         region=options.region,
         endpoint_url=options.endpoint_url,
     )
-    say(doctor.report(findings))
+    put(doctor.report(findings))  # of which each finding is escaped
     return EXIT_CODES[doctor.worst(findings)]

@@ -14,6 +14,7 @@ from .._causes import ACCESS, CREDENTIALS, MISSING, Scene, cause
 from ..doctor import ERROR, OK, WARNING, Finding
 from ..services import load
 from ..services._connection import Connection
+from ..services._secrets import told
 from .live import ENDPOINT_RULE, endpoint, parts_of
 
 _TIMEOUT = 5  # seconds
@@ -215,4 +216,4 @@ def _clock(answer: Any) -> Iterator[Finding]:
 
 
 def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return told(error)[:200] or type(error).__name__

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .._stats import REASONS, Ledger
+from .._text import masked, masked_address
 from ..doctor import WARNING, Finding
 from .live import accounts
 
@@ -24,6 +25,7 @@ class MetricsError(Exception):
 def findings(where: str) -> Iterator[Finding]:
     """What the metrics at a URL, or in a file, say about losses. Raises MetricsError."""
     text = _read(where)
+    where = masked_address(where)
     try:
         from prometheus_client.parser import text_string_to_metric_families as parse
     except ModuleNotFoundError:
@@ -58,7 +60,7 @@ def _read(where: str) -> str:
         return Path(where).read_text()
     except (OSError, ValueError, http.client.HTTPException) as error:  # one is no kind of another
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-        raise MetricsError(f"cannot read {where}: {' '.join(str(reason).split())}") from None
+        raise MetricsError(f"cannot read {masked_address(where)}: {masked(reason)}") from None
 
 
 def _whole(sample: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import termios
 import threading
-import types
+import tty
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -48,13 +49,21 @@ def lines(tmp_path: Path) -> Path:
 @pytest.fixture
 def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], None]]:
     """Makes standard input a pipe with some content."""
-    reader, writer = os.pipe()
-    with os.fdopen(reader) as stdin, os.fdopen(writer, "wb") as fill:
+    with contextlib.ExitStack() as stack:
 
         def put(content: bytes) -> None:
-            fill.write(content)
-            fill.close()
+            reader, writer = os.pipe()
+            stdin = stack.enter_context(os.fdopen(reader))
             monkeypatch.setattr(sys, "stdin", stdin)
+
+            def fill() -> None:
+                with contextlib.suppress(BrokenPipeError), os.fdopen(writer, "wb") as file:
+                    file.write(content)
+
+            filling = threading.Thread(target=fill)
+            filling.start()
+            stack.callback(filling.join, SOON)
+            stack.callback(stdin.close)
 
         yield put
 
@@ -64,11 +73,24 @@ def once_checked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], obje
     """Has something done to the files when they are checked and about to be sent."""
 
     def then(do: Callable[[], object]) -> None:
-        monkeypatch.setattr(_send, "install_signal_handlers", do)
+        check = _send._Sending._check_client
+
+        def once(sending: Any) -> None:
+            check(sending)
+            do()
+
+        monkeypatch.setattr(_send._Sending, "_check_client", once)
 
     return then
 
 
+#: The commands, where no file may have more than 4 KiB.
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+from publisher._cli import main
+sys.exit(main())
+"""
 full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
 LONGEST = 1024 * 1024  # bytes that SNS takes
 SENT = [b"one", b"two", "three 😀".encode(), b"last"]
@@ -167,7 +189,7 @@ def test_a_bad_line_is_found_before_anything_is_sent(
 
 
 def test_a_line_nested_too_deeply(
-    send: Command, endpoint: Endpoint, tmp_path: Path, capsys: Any
+    send: Command, endpoint: Endpoint, tmp_path: Path, capsys: Any, pipe: Callable[[bytes], None]
 ) -> None:
     path = tmp_path / "events"
     path.write_text('{"user": "ann"}\n{"user": ' + "[" * 500_000 + "]" * 500_000 + "}\n")
@@ -175,7 +197,8 @@ def test_a_line_nested_too_deeply(
     assert send(*arguments) == 2
     assert "line 2: JSON nested too deeply" in capsys.readouterr().err
     assert endpoint.request_count == 0
-    assert send("--follow", *arguments) == 1
+    pipe(path.read_bytes())
+    assert send("--follow", *arguments[:-1]) == 1
     assert "line 2: JSON nested too deeply" in capsys.readouterr().err
     assert [entry.partition_key for entry in endpoint.stored("kinesis")] == ["ann"]
 
@@ -222,11 +245,11 @@ def test_what_is_lost_can_be_sent_again(
 
 
 def test_follow_skips_what_cannot_be_sent(
-    send: Command, endpoint: Endpoint, tmp_path: Path, capsys: Any
+    send: Command, endpoint: Endpoint, tmp_path: Path, capsys: Any, pipe: Callable[[bytes], None]
 ) -> None:
-    path, failed = tmp_path / "events", tmp_path / "failed"
-    path.write_bytes(b'{"id": "1"}\nbroken\n{"id": "2"}\n')
-    arguments = ["--follow", "--partition-key", "id", "--failed", str(failed), str(path)]
+    failed = tmp_path / "failed"
+    pipe(b'{"id": "1"}\nbroken\n{"id": "2"}\n')
+    arguments = ["--follow", "--partition-key", "id", "--failed", str(failed)]
     assert send("--stream", STREAM, *arguments) == 1
     assert "line 2: not JSON" in capsys.readouterr().err
     assert failed.read_bytes() == b"broken\n"
@@ -235,12 +258,17 @@ def test_follow_skips_what_cannot_be_sent(
 
 @pytest.mark.parametrize("end", [b"\nlast\n", b"\r\nlast", b""])
 def test_a_line_too_long_is_skipped_while_others_are_on_their_way(
-    send: Command, endpoint: Endpoint, tmp_path: Path, capsys: Any, end: bytes
+    send: Command,
+    endpoint: Endpoint,
+    tmp_path: Path,
+    capsys: Any,
+    pipe: Callable[[bytes], None],
+    end: bytes,
 ) -> None:
-    path, failed = tmp_path / "lines", tmp_path / "failed"
+    failed = tmp_path / "failed"
     good = [b"%d" % n for n in range(20)] + [b"y" * LONGEST]
-    path.write_bytes(b"\r\n".join(good) + b"\r\n" + b"x" * 3 * LONGEST + end)
-    assert send("--topic", TOPIC, "--follow", "--failed", str(failed), str(path)) == 1
+    pipe(b"\r\n".join(good) + b"\r\n" + b"x" * 3 * LONGEST + end)
+    assert send("--topic", TOPIC, "--follow", "--failed", str(failed)) == 1
     stored = {entry.data for entry in endpoint.stored("sns")}
     assert stored == {*good, *([b"last"] if end else [])}
     captured = capsys.readouterr()
@@ -252,14 +280,13 @@ def test_a_line_too_long_is_skipped_while_others_are_on_their_way(
 
 
 def test_a_line_just_too_long_does_not_take_the_next_with_it(
-    send: Command, endpoint: Endpoint, tmp_path: Path
+    send: Command, endpoint: Endpoint, pipe: Callable[[bytes], None]
 ) -> None:
-    path = tmp_path / "lines"
     for more in (1, 2, 3):
         for line_end in (b"\n", b"\r\n"):
             endpoint.clear()
-            path.write_bytes(b"x" * (LONGEST + more) + line_end + b"next" + line_end)
-            assert send("--topic", TOPIC, "--follow", str(path)) == 1
+            pipe(b"x" * (LONGEST + more) + line_end + b"next" + line_end)
+            assert send("--topic", TOPIC, "--follow") == 1
             assert [entry.data for entry in endpoint.stored("sns")] == [b"next"]
 
 
@@ -299,40 +326,46 @@ def test_a_file_that_has_become_shorter_is_no_success(
     once_checked(lambda: os.truncate(lines, 4))
     assert send("--topic", TOPIC, str(lines)) == 1
     assert endpoint.count("sns") == 1
-    assert "the first 1 lines were read, 3 were not sent" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"stopped after {lines}, line 1, 3 lines were not sent: --skip 1 goes on" in out
 
 
 def test_a_read_that_fails_does_not_stop_what_is_on_its_way(
     send: Command, endpoint: Endpoint, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reader, writer = os.pipe()
-    with os.fdopen(reader), os.fdopen(writer):  # it only says what kind of file this is
-        left = [b"one\n", b"two\n"]
-
-        def readline(_: int) -> bytes:
-            if not left:
-                raise OSError(5, "Input/output error")
-            return left.pop(0)
-
-        broken = types.SimpleNamespace(fileno=lambda: reader, readline=readline)
-        monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=broken))
+    terminal, inside = pty.openpty()
+    tty.setraw(inside)
+    os.write(inside, b"one\ntwo\n")
+    os.close(inside)  # Linux says EIO to whoever reads on
+    with os.fdopen(terminal) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
         assert send("--topic", TOPIC, "--follow") == 1
     captured = capsys.readouterr()
     assert "cannot read standard input: Input/output error" in captured.err
     assert "accepted 2 = delivered 2" in captured.out
+    assert "stopped after standard input, line 2: --skip 2 goes on there" in captured.out
     assert endpoint.count("sns") == 2
 
 
-@full
 def test_lost_lines_that_cannot_be_written_are_not_said_to_be(
-    send: Command, endpoint: Endpoint, lines: Path, capsys: Any
+    endpoint: Endpoint, tmp_path: Path
 ) -> None:
     endpoint.script(Answer(error=Error(403, "AuthorizationError")))
-    assert send("--topic", TOPIC, "--failed", "/dev/full", str(lines)) == 1
-    captured = capsys.readouterr()
-    assert "could not all be written to /dev/full: No space left on device" in captured.err
-    assert "to be sent again are in" not in captured.out
-    assert "accepted 4 = delivered 0 + failed 4" in captured.out
+    path, failed = tmp_path / "lines", tmp_path / "failed"
+    path.write_bytes(b"".join(b"%04d" % n + b"x" * 1000 + b"\n" for n in range(20)))
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", LIMITED, "send", "--endpoint-url", endpoint.url),
+            *("--topic", TOPIC, "--failed", str(failed), str(path)),
+        ],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert f"could not all be written to {failed}: File too large".encode() in done.stderr
+    assert b"to be sent again are in" not in done.stdout
+    assert b"accepted 20 = delivered 0 + failed 20" in done.stdout
 
 
 @full

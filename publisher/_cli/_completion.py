@@ -1,0 +1,44 @@
+"""``boto3-publisher completion``: what a shell needs to complete the commands."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from . import SCRIPT, InputError, make_parser, put
+
+_SHELLS = ("bash", "zsh", "tcsh")
+
+
+def add_to(commands: Any) -> None:
+    """Add the command's arguments."""
+    parser = commands.add_parser(
+        "completion",
+        help=f"print what a shell needs to complete {SCRIPT}",
+        description=f"Print what a shell needs to complete {SCRIPT}. For bash:"
+        f' eval "$({SCRIPT} completion bash)"',
+    )
+    parser.add_argument("shell", choices=_SHELLS)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print it. Raises InputError without shtab."""
+    try:
+        import shtab
+    except ModuleNotFoundError:
+        raise InputError("it needs pip install 'boto3-publisher[cli]'") from None
+    parser = make_parser()
+    parser.prog = SCRIPT
+    _name_files(parser, shtab.FILE)
+    put(shtab.complete(parser, options.shell))
+    return 0
+
+
+def _name_files(parser: argparse.ArgumentParser, files: Any) -> None:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                _name_files(command, files)
+        elif action.metavar == "FILE":
+            action.complete = files  # type: ignore[attr-defined] # where shtab looks for it

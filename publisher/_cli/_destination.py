@@ -1,0 +1,98 @@
+"""Where ``send`` sends, and how a line becomes a message to it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import uuid
+from typing import Any
+
+from ..errors import InvalidMessage
+from ..services import Service, load
+from . import InputError
+
+
+class Destination:
+    """A topic or a stream, and how a line becomes a message to it.
+
+    Args:
+        topic: its ARN, or None.
+        stream: its name or ARN, or None.
+        key_field: the field that holds the partition key; the lines are JSON objects then. None:
+            keys of our own, which spread the records over the shards.
+
+    Raises:
+        InputError: no such destination can be.
+    """
+
+    def __init__(self, topic: str | None, stream: str | None, key_field: str | None) -> None:
+        self.service: Service = load("sns" if topic is not None else "kinesis")
+        self.name = str(topic if topic is not None else stream)
+        if topic is not None:
+            self._address = {"TopicArn": topic}
+            address: Any = topic
+        else:
+            parameter = "StreamARN" if self.name.startswith("arn:") else "StreamName"
+            self._address = {parameter: self.name}
+            address = self.name if parameter == "StreamName" else ((parameter, self.name),)
+        self._key_field = key_field
+        self._run = uuid.uuid4().hex[:8]
+        self._numbers = itertools.count()
+        try:
+            self.service.check_address(address)
+        except InvalidMessage as error:
+            raise InputError(reason(error)) from None
+        if self.service.is_ordered(address):
+            raise InputError("a FIFO topic needs a MessageGroupId, which lines do not have")
+
+    @property
+    def region(self) -> str | None:
+        """The region in the ARN; None for a plain name."""
+        return self.name.split(":")[3] or None if self.name.count(":") >= 5 else None
+
+    def params(self, line: bytes) -> dict[str, Any]:
+        """The arguments that send ``line``. Raises InputError for one that cannot be sent."""
+        if self.service.name == "kinesis":
+            return {**self._address, "Data": line, "PartitionKey": self._key(line)}
+        try:
+            return {**self._address, "Message": line.decode()}
+        except UnicodeDecodeError as error:
+            raise InputError(f"not UTF-8 (byte {error.start + 1} of the line)") from None
+
+    def size(self, line: bytes) -> int:
+        """Bytes of the message, as the service counts them; raises InputError as above."""
+        try:
+            accepted = self.service.accept(self.params(line))
+        except InvalidMessage as error:
+            raise InputError(reason(error)) from None
+        assert accepted is not None
+        size: int = accepted[2]
+        return size
+
+    def line(self, params: Any) -> bytes:
+        """The line that a message was made of."""
+        data = params["Data"] if "Data" in params else params["Message"].encode()
+        return bytes(data)
+
+    def _key(self, line: bytes) -> str:
+        if self._key_field is None:
+            return f"{self._run}-{next(self._numbers)}"
+        try:
+            record = json.loads(line)
+        except ValueError:
+            raise InputError("not JSON, and --partition-key asks for a field of it") from None
+        except RecursionError:
+            raise InputError("JSON nested too deeply for a field of it to be read") from None
+        if not isinstance(record, dict):
+            raise InputError(f"a JSON {type(record).__name__}, not an object") from None
+        if self._key_field not in record:
+            raise InputError(f"no field {self._key_field!r}")
+        key = record[self._key_field]
+        if isinstance(key, bool) or not isinstance(key, (str, int, float)):
+            raise InputError(f"the field {self._key_field!r} is no string or number")
+        return str(key)
+
+
+def reason(error: InvalidMessage) -> str:
+    """What is wrong, in one line."""
+    return str(error.kwargs["report"])
