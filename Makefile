@@ -16,7 +16,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# pip says what it does: the first time takes a minute or two.
+PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -34,7 +35,7 @@ help:
 .PRECIOUS: %/.made
 
 $(VENV)/.demo: $(VENV)/.made pyproject.toml
-	@echo "installing the demo into $(VENV)"
+	@echo "installing the demo into $(VENV) (once; about 60 packages, a minute or two)"
 	@$(PIP) install -e '.[demo]'
 	@touch $@
 
@@ -46,7 +47,7 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml
 # The peers of the benchmarks hold botocore to old versions: they get an environment of their own.
 .venv-bench/.bench: .venv-bench/.made pyproject.toml
 	@echo "installing the benchmarks' peers into .venv-bench"
-	@.venv-bench/bin/python -m pip --disable-pip-version-check --quiet install -e '.[bench]'
+	@.venv-bench/bin/python -m pip --disable-pip-version-check install -e '.[bench]'
 	@touch $@
 
 # kinesalite counts Kinesis records under threads. Without npm its tests skip, and say so.

@@ -6,6 +6,7 @@ Ctrl-C ends it.
 
 import argparse
 import contextlib
+import importlib.util
 import os
 import signal
 import subprocess
@@ -18,6 +19,13 @@ import boto3
 from publisher.demo.aws import isolate, running_server
 
 FOLDER = Path(__file__).parent
+#: What each example imports beside what all of them do, and what pip installs it by.
+NEEDS = {
+    "django": ("django", "-e '.[django]'"),
+    "flask": ("flask", "-e '.[flask]'"),
+    "celery": ("celery", "-e '.[celery]'"),
+    "lambda": ("awslambdaric", "awslambdaric"),
+}
 CURL = "try:  curl -d item=book http://127.0.0.1:{port}/orders"
 
 
@@ -27,6 +35,10 @@ def main() -> None:
     parser.add_argument("example", choices=["django", "flask", "celery", "lambda"])
     parser.add_argument("--port", type=int, default=8000, help="of the web server")
     asked = parser.parse_args()
+    for module, install in (("moto", "-e '.[demo]'"), NEEDS[asked.example]):
+        if importlib.util.find_spec(module) is None:
+            pip = f"{sys.executable} -m pip install {install}"
+            parser.exit(2, f"this example needs {module}, which is not installed: {pip}\n")
     isolate()
     ended = []
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import SCRIPT, InputError, make_parser, put
 
-_SHELLS = ("bash", "zsh", "tcsh")
+_SHELLS = ("bash", "zsh")
 
 
 def add_to(commands: Any) -> None:

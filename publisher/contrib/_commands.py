@@ -11,6 +11,8 @@ from typing import Any
 
 from .._client import Client
 from .._future import PublishFuture
+from .._text import escaped, masked_address
+from ..services._secrets import told
 
 #: Answers that say nothing of a destination but that this role may not read it.
 _DENIED = ("AccessDenied", "AccessDeniedException", "AuthorizationError")
@@ -49,12 +51,12 @@ def check(
             _outcome(patient, operation, params)
         except CommandFailedError as error:
             if any(code in str(error) for code in _DENIED):
-                yield f"{name}: not known, this role may not read it"
+                yield f"{escaped(name)}: not known, this role may not read it"
             else:
                 failed += 1
-                yield f"{name}: {error}"
+                yield f"{escaped(name)}: {error}"
         else:
-            yield f"{name}: ok"
+            yield f"{escaped(name)}: ok"
     if failed:
         raise CommandFailedError(f"{failed} of {len(asked)} destinations cannot be published to")
 
@@ -109,11 +111,7 @@ def _outcome(client: Client, operation: str, params: Mapping[str, Any]) -> Mappi
         future: PublishFuture = getattr(client, operation)(**params)
         return future.result()
     except Exception as error:  # InvalidMessage too, which quotes no message
-        raise CommandFailedError(f"{type(error).__name__}: {_line(error)}") from error
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+        raise CommandFailedError(f"{type(error).__name__}: {told(error)}") from error
 
 
 def fetched(url: str, timeout: float = 10.0) -> Iterator[str]:
@@ -124,14 +122,15 @@ def fetched(url: str, timeout: float = 10.0) -> Iterator[str]:
     """
     if not url.startswith(("http://", "https://")):
         raise CommandFailedError("the address of the health view begins with http:// or https://")
+    shown = escaped(masked_address(url))
     try:
         body = _body(url, timeout)
     except (OSError, ValueError, http.client.HTTPException) as error:  # one is no kind of another
-        raise CommandFailedError(f"{url} cannot be read: {_line(error)}") from error
+        raise CommandFailedError(f"{shown} cannot be read: {told(error)}") from error
     try:
         yield from _lines(json.loads(body))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CommandFailedError(f"{url} is not a publisher's health view") from error
+        raise CommandFailedError(f"{shown} is not a publisher's health view") from error
 
 
 def _body(url: str, timeout: float) -> bytes:
@@ -144,7 +143,8 @@ def _body(url: str, timeout: float) -> bytes:
 
 def _lines(views: Mapping[str, Any]) -> Iterator[str]:
     for alias, view in views.items():
-        yield f"{alias}: {'healthy' if view['healthy'] else '; '.join(view['problems'])}"
+        state = "healthy" if view["healthy"] else "; ".join(view["problems"])
+        yield escaped(f"{alias}: {state}")
         for name, ledger in {"total": view["total"], **view["destinations"]}.items():
             ends = ("accepted", "delivered", "failed", "dropped", "cancelled", "outstanding")
-            yield f"  {name}: " + ", ".join(f"{end} {ledger[end]:,}" for end in ends)
+            yield escaped(f"  {name}: " + ", ".join(f"{end} {ledger[end]:,}" for end in ends))

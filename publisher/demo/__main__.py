@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from .._text import escaped
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo and return its exit code: 0 all arrived, 1 something did not, 2 bad input."""
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(text: str, code: int) -> int:
-    print(f"demo: {text}", file=sys.stderr)
+    print(f"demo: {escaped(text)}", file=sys.stderr)
     return code
 
 

@@ -21,8 +21,8 @@ _LEFT_OUT = (
 
 
 def told(error: BaseException) -> str:
-    """An exception's text, fit to be shown; of a credentials error our advice only."""
-    return _LEFT_OUT if isinstance(error, _QUOTING) else printable(error)
+    """An exception's text in one line, fit to be shown; of a credentials error our advice only."""
+    return _LEFT_OUT if isinstance(error, _QUOTING) else printable(" ".join(str(error).split()))
 
 
 def without_secrets(error: BaseException) -> BaseException:

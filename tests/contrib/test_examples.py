@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -194,3 +195,37 @@ def test_uwsgi_flags_known_to_break_threads_are_named(
     process = site(*command, "--wsgi", "tests.contrib.site.wsgi", pattern=UWSGI)
     process.until(text)
     process.until(r"Add enable-threads = true|Remove skip-atexit")
+
+
+WITHOUT = """
+import runpy, sys
+sys.modules[sys.argv.pop(1)] = None  # as where it is not installed
+runpy.run_module("examples", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("example", "module", "install"),
+    [
+        ("django", "django", "-e '.[django]'"),
+        ("flask", "flask", "-e '.[flask]'"),
+        ("celery", "celery", "-e '.[celery]'"),
+        ("lambda", "awslambdaric", "awslambdaric"),
+        ("django", "moto", "-e '.[demo]'"),
+    ],
+)
+def test_what_an_example_lacks_is_said_with_what_installs_it(
+    example: str, module: str, install: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT, module, example],
+        cwd=EXAMPLES.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert f"needs {module}, which is not installed: {sys.executable} -m pip install" in done.stderr
+    assert done.stderr.endswith(f"install {install}\n")
