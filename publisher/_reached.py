@@ -61,8 +61,11 @@ NOWHERE = Reached()
 #: Events that botocore emits once an answer, or none, has come.
 _AFTERWARDS = ("before-parse", "response-received", "needs-retry", "after-call")
 _CREDENTIALS = ("botocore.credentials", "botocore.tokens")
-#: Functions of urllib3, and of http.client below it, in which a connection is made.
-_CONNECTING = ("_validate_conn", "_prepare_proxy", "_new_conn", "connect")
+#: Functions of urllib3, and of http.client below it, in which a connection is made or headers are
+#: put together.
+_CONNECTING = frozenset(
+    {"_new_conn", "_prepare_proxy", "_validate_conn", "connect", "putheader", "putrequest"}
+)
 #: Functions of urllib.parse that take an address apart.
 _OF_ADDRESSES = ("port", "_hostinfo", "urlsplit")
 _OURS = ("botocore.", "publisher.")
@@ -79,7 +82,7 @@ def reached(error: BaseException) -> Reached:
     if not Stage.SESSION <= found.stage <= Stage.SENT:
         return found
     # botocore and urllib3 wrap what they catch: the inner errors went further.
-    for inner in _inner(error):
+    for inner in inner_errors(error):
         deeper = _follow(inner.__traceback__)
         if deeper.stage is Stage.CONNECTING:
             return deeper
@@ -88,7 +91,8 @@ def reached(error: BaseException) -> Reached:
     return found
 
 
-def _inner(error: BaseException) -> Iterator[BaseException]:
+def inner_errors(error: BaseException) -> Iterator[BaseException]:
+    """What an exception was made of, by botocore, urllib3 and Python."""
     seen = {id(error)}
     left: list[object] = [error]
     while left:
@@ -109,6 +113,8 @@ def _follow(trace: TracebackType | None) -> Reached:
         module = str(frame.f_globals.get("__name__", ""))
         if module in _CREDENTIALS:
             return Reached(Stage.CREDENTIALS)
+        if module == "botocore.retryhandler":  # it raises again what was caught before
+            stage = Stage.UNKNOWN
         here = _stage(module, frame)
         if here is Stage.CONNECTING:
             return Reached(here)

@@ -14,7 +14,7 @@ from botocore.parsers import ResponseParserError
 
 from ._causes import is_throttled
 from ._message import Failure
-from ._reached import NOWHERE, Reached, Stage
+from ._reached import NOWHERE, Reached, Stage, inner_errors
 from ._text import printable
 from .errors import InvalidMessage
 from .services import EntryError, NotMadeError, Service, Verdict
@@ -33,6 +33,10 @@ _OF_THE_SESSION = (boto.HTTPClientError, boto.ConnectionError)
 _PASSING = (408, 429)  # HTTP's own words for "later"
 _REFUSED = (
     "botocore refuses the parameters; its own text is left out because it quotes their values"
+)
+_WRONG_HEADER = (
+    "a header of the request has a character that no header may have, a line break perhaps: look at"
+    " the session token, and at user_agent_extra; its value is left out"
 )
 _UNBUILT = (
     "the request could not be built from this message; the text of the error is left out because it"
@@ -83,6 +87,12 @@ def whole_failure(
 
 
 def _unanswered(error: BaseException, count: int, reached: Reached) -> tuple[Failure, Verdict]:
+    if not reached.left and not reached.building and _is_wrong(error):
+        inner = _unwrapped(error)
+        code = type(inner if isinstance(inner, BaseException) else error).__name__
+        if "header" in str(inner):  # Python's text quotes it, and it may be a session token
+            error = boto.HTTPClientError(error=_WRONG_HEADER)
+        return Failure(code, told(error), final=True, error=error), Verdict.FINAL
     if _is_of_the_network(error):
         return _of_the_network(error, reached), Verdict.RETRY
     if isinstance(error, boto.BotoCoreError) and not isinstance(error, _OF_THE_SESSION):
@@ -191,17 +201,23 @@ def _unwrapped(error: BaseException) -> Any:
     return error if inner is None or not isinstance(error, _OF_THE_SESSION) else inner
 
 
-def _is_of_the_network(error: BaseException) -> bool:
-    from urllib3.exceptions import HTTPError, LocationValueError  # botocore has imported it
+def _is_wrong(error: BaseException) -> bool:
+    """Whether an address, or a header, is one that no request can have: the same at every try."""
+    from urllib3.exceptions import LocationValueError  # botocore has imported it
 
-    if isinstance(error, _NOT_SENT):
+    wrong = (LocationValueError, http.client.InvalidURL, OverflowError)
+    if any(isinstance(one, wrong) for one in (error, *inner_errors(error))):
         return True
     inner = _unwrapped(error)
-    if isinstance(inner, (LocationValueError, http.client.InvalidURL)):
-        return False
+    return isinstance(inner, ValueError) and not isinstance(inner, OSError)
+
+
+def _is_of_the_network(error: BaseException) -> bool:
+    from urllib3.exceptions import HTTPError
+
     # In a test's stand-in it may be a text, or not be there.
     known = (OSError, EOFError, MemoryError, HTTPError, http.client.HTTPException, str)
-    return isinstance(inner, (*known, *_OF_THE_SESSION))
+    return isinstance(error, _NOT_SENT) or isinstance(_unwrapped(error), (*known, *_OF_THE_SESSION))
 
 
 def _of_the_network(error: BaseException, reached: Reached) -> Failure:
@@ -222,11 +238,7 @@ def _of_this_process(error: BaseException, count: int, reached: Reached) -> tupl
     if reached.building:
         failure = Failure(code, _UNBUILT, final=True, error=InvalidMessage(f"{code}: {_UNBUILT}"))
         return failure, Verdict.SPLIT if count > 1 else Verdict.FINAL
-    # An impossible port, a header with a line break: the same at every try.
-    wrong = isinstance(inner, (ValueError, OverflowError, http.client.InvalidURL))
-    if wrong and not reached.left:
-        return Failure(code, printable(inner), final=True, error=error), Verdict.FINAL
-    failure = Failure(code, printable(inner), unknown=reached.left, local=True, error=error)
+    failure = Failure(code, told(error), unknown=reached.left, local=True, error=error)
     return failure, Verdict.RETRY
 
 

@@ -338,12 +338,27 @@ def test_a_port_that_does_not_exist_is_final_at_once(service: str) -> None:
         futures = publish_together(ours, ["a", "b"])
         for future in futures:
             error = future.exception(SOON)
-            assert isinstance(error, ValueError)
+            assert error is not None
             assert not isinstance(error, publisher.PublisherError)
             assert "Port out of range" in str(error)
             assert codes(future) == ["ValueError"]
             assert not future.attempts[0].outcome_unknown
         assert watch.seconds < SOON / 2
+
+
+def test_a_header_that_no_request_can_have_is_final_and_not_quoted(endpoint: Endpoint) -> None:
+    with publishing(retry=publisher.retry_policy(), delivery_timeout=60) as made:
+        keys = {"aws_access_key_id": "id", "aws_secret_access_key": "key"}
+        token = {"aws_session_token": "secret\nsecret"}
+        sns = client_of(made, "sns", endpoint.url, **keys, **token)
+        future = publish(sns, "m")
+        error = future.exception(SOON)
+        assert isinstance(error, botocore.exceptions.HTTPClientError)
+        assert codes(future) == ["ValueError"]
+        assert not future.attempts[0].outcome_unknown
+        assert "line break" in str(error)
+        assert "secret" not in f"{error!r} {error} {error.kwargs} {future.attempts!r}"
+    assert endpoint.request_count == 0
 
 
 # What fails while a request is built

@@ -58,7 +58,7 @@ def no_hosts(folder: Path) -> Iterator[None]:
 
 
 GUARDS: list[tuple[Guard, str, str]] = [
-    (cassette, "CannotOverwriteExistingCassetteException", "record_mode"),
+    (cassette, "CannotOverwriteExistingCassetteException", "assette"),
     (pooked, "PookNoMatches", "Cannot match any mock"),
     (no_sockets, "SocketBlockedError", "A test tried to use socket"),
     (no_hosts, "SocketConnectBlockedError", "192.0.2.1"),
@@ -92,13 +92,16 @@ def test_a_guard_is_tried_three_times_at_most(
     assert texts(endpoint.stored()) == ["next"]
 
 
+# On Python 3.10 the VCR.py there is leaves the connection open that it recorded from: with plain
+# boto3 as well.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("service", SERVICES)
 def test_what_a_cassette_has_is_delivered(endpoint: Endpoint, tmp_path: Path, service: str) -> None:
     path = str(tmp_path / "recorded.yaml")
-    for mode in ("once", "none"):
+    for mode, body in (("once", "recorded"), ("none", "another")):
         with publishing() as made, vcr.use_cassette(path, record_mode=mode):
-            assert publish(client_of(made, service, endpoint.url), "m").result(SOON)
-    assert endpoint.request_count == 1
+            assert publish(client_of(made, service, endpoint.url), body).result(SOON)
+    assert texts(endpoint.stored()) == ["recorded"]
 
 
 # Handlers

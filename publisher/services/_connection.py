@@ -14,6 +14,7 @@ import warnings
 import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import botocore
 import botocore.config
@@ -168,6 +169,9 @@ class Connection:
         import boto3
 
         kwargs = {**self._kwargs, "config": self._config(self._kwargs.get("config"))}
+        # Raises for a port that there is none of: an older botocore would not, and its SNS would go
+        # to AWS in place of this endpoint.
+        _ = urlsplit(str(kwargs.get("endpoint_url") or "")).port
         maker = self._session
         if maker is None:
             # boto3's default session where the application set one up; otherwise one of our own,
