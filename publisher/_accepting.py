@@ -104,7 +104,9 @@ class Accepting(Ending):
             some = entries[start : start + at_once]
             made_sizes = sizes[start : start + at_once]
             total = sum(made_sizes)
-            if chunks and len(some) == at_once and total <= limits.bytes:
+            fits = total <= limits.bytes
+            fits = fits and (total <= limits.together or max(made_sizes) <= limits.together)
+            if chunks and len(some) == at_once and fits:
                 chunk = Chunk(route, some, total, now, batch)
                 batch.chunks.append(chunk)  # first: it may end before this call goes on
                 if self._enter(route, route.chunks, (chunk,), len(some), total):

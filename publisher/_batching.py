@@ -240,13 +240,15 @@ class Lane:
         batch: list[Message] = []
         room = self.limits.bytes
         limit = self.limits.entries
+        together = self.limits.together
         measure = self.measure
         with LOCK.rlock:
             while self._retries and self._retries[0][0] <= now and len(batch) < limit:
                 message = self._retries[0][2]
                 if message._phase == RUNNING:
-                    room -= measure(message.entry)
-                    alone = message.goes_alone
+                    size = measure(message.entry)
+                    room -= size
+                    alone = message.goes_alone or size > together
                     if batch and (room < 0 or alone):
                         return batch
                     batch.append(message)
@@ -258,11 +260,14 @@ class Lane:
                 while inbox and len(batch) < limit:
                     message = inbox[0]
                     if message._phase == PENDING:
-                        room -= measure(message.entry)
-                        if room < 0 and batch:
+                        size = measure(message.entry)
+                        room -= size
+                        if batch and (room < 0 or size > together):
                             return batch
                         message._phase = RUNNING
                         batch.append(message)
+                        if size > together:
+                            limit = 1
                     inbox.popleft()
                     if not only:
                         break
@@ -277,13 +282,16 @@ class Lane:
         with LOCK.rlock:
             live = [message for message in taken if message._phase == PENDING]
             size = self.measure_all([message.entry for message in live])
-            if size > self.limits.bytes:
+            if size > self.limits.bytes or (size > self.limits.together and self._has_large(live)):
                 inbox.extendleft(reversed(taken))
                 return None
             for message in live:
                 message._phase = RUNNING
         self.taken_size = size
         return live
+
+    def _has_large(self, messages: list[Message]) -> bool:
+        return any(self.measure(each.entry) > self.limits.together for each in messages)
 
     # -- what comes back
 

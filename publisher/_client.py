@@ -13,7 +13,8 @@ from ._line import MAX_ROUTES, Line, batch_response
 from ._message import BatchFuture, Message, Route
 from ._options import Delivery
 from ._process import HERE
-from .services import Service
+from .errors import InvalidMessage
+from .services import Service, check_str, utf8_size
 from .services._connection import Connection, check_params
 from .services._targets import Call, call_size
 
@@ -60,7 +61,9 @@ class Client:
 
     # -- the coalesced operations
 
-    def _publish_one(self, **params: Any) -> PublishFuture:
+    def _publish_one(self, *args: Any, **params: Any) -> PublishFuture:
+        if args:
+            raise _positional(self._service.single)
         core = self._core
         try:
             if core is None or core is not self._publisher._core or not HERE[0]:
@@ -80,13 +83,18 @@ class Client:
             route = self._route(address)
         return core.accept(route, entry, size)
 
-    def _publish_many(self, **params: Any) -> PublishFuture:
+    def _publish_many(self, *args: Any, **params: Any) -> PublishFuture:
+        if args:
+            raise _positional(self._service.batch)
         core = self._bind()
         accepted = self._service.accept_batch(core.teller.prepare(self._service.batch, params))
         if accepted is None:
             return self._call(self._service.batch, params)
         address, entries, sizes, context = accepted
-        route = self._routes.get(address) or self._route(address)
+        try:
+            route = self._routes.get(address) or self._route(address)
+        except InvalidMessage as error:
+            raise error.about("", self._service.batch) from None
         core.check_size(max(sizes))
         service = self._service
 
@@ -108,7 +116,7 @@ class Client:
         if sizes is None:
             assert self._line is not None
             check_params(self._line.connection.get(), operation, params)
-            sizes = (call_size(params),)
+            sizes = (call_size(_copied(params)),)
         core.check_size(max(sizes))
 
     # -- every other operation
@@ -118,6 +126,7 @@ class Client:
         line = self._line
         assert line is not None
         check_params(line.connection.get(), operation, params)
+        params = _copied(params)
         size = call_size(params)
         core.check_size(size)
         route = self._routes.get((operation,))
@@ -125,7 +134,7 @@ class Client:
             # A call has nothing to wait for: it can share a request with no other.
             delivery = core.delivery(self._service.name, {**self._changes, "linger": 0.0})
             route = self._remember((operation,), line.call_lane(operation), delivery)
-        return core.accept(route, Call(size, _copied(params)), size)
+        return core.accept(route, Call(size, params), size)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -145,7 +154,9 @@ class Client:
             or model.has_event_stream_input
         )
 
-        def operation(**params: Any) -> PublishFuture:
+        def operation(*args: Any, **params: Any) -> PublishFuture:
+            if args:
+                raise _positional(name)
             if streams:
                 raise NotImplementedError(
                     f"{name}() streams its answer, which a future cannot hold: call it on a boto3"
@@ -256,16 +267,31 @@ class Client:
         return core.delivery(self._service.name, self._changes)
 
 
-def _copied(params: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy: what the caller does to a list, dict or bytearray later does not change it."""
+def _positional(operation: str) -> TypeError:
+    return TypeError(f"{operation}() only accepts keyword arguments, as boto3's does")
 
-    def copied(value: Any) -> Any:
+
+def _copied(params: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy: what the caller does to a list, dict or bytearray later does not change it.
+
+    Text is plain text, an ``Enum`` member's too, of which botocore would write the name.
+
+    Raises:
+        InvalidMessage: text that has no UTF-8.
+    """
+
+    def copied(value: Any, where: str) -> Any:
+        if isinstance(value, str):
+            utf8_size(value, where)
+            return check_str(where, value)
         if isinstance(value, Mapping):
-            return {key: copied(item) for key, item in value.items()}
+            return {
+                copied(key, f"a key in {where}"): copied(item, where) for key, item in value.items()
+            }
         if isinstance(value, (list, tuple)):
-            return [copied(item) for item in value]
+            return [copied(item, where) for item in value]
         if isinstance(value, (bytearray, memoryview)):
             return bytes(value)
         return value
 
-    return {key: copied(value) for key, value in params.items()}
+    return {name: copied(value, name) for name, value in params.items()}

@@ -64,6 +64,8 @@ class Line:
         def make() -> Lane:
             self.service.check_address(address)
             target = BatchTarget(self.service, self.connection, address)
+            if not self.core.account.is_owner(target.key, target.owner):
+                target.name_owner()
             parts = (
                 target.limits,
                 self.service.measure,

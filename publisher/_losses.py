@@ -85,7 +85,7 @@ class Losses:
             suppressed = self._limiter.suppressed((destination, end, code), count)
             if suppressed is None:
                 continue
-            region = destination.split(":")[1]
+            region = target.region
             scene = Scene(target.permission, region, target.home, counters.shards, self._bounds)
             why = cause(code, scene)
             self._logging.now = True

@@ -97,6 +97,9 @@ class Publisher:
     def _make_client(
         self, service_name: str, session: Any, client: Any, kwargs: dict[str, Any]
     ) -> Client:
+        # Text is text: an Enum member's name would be written into labels and endpoints.
+        service_name = _plain(service_name)
+        kwargs = {name: _plain(value) for name, value in kwargs.items()}
         # Half of the package's modules wait for the first client: programs import what they may
         # not use.
         with importing():
@@ -285,3 +288,7 @@ def _renew() -> None:
 
 
 on_fork(_renew)
+
+
+def _plain(value: Any) -> Any:
+    return str.__str__(value) if isinstance(value, str) else value

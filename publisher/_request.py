@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may carry; sizes in bytes as the service counts them."""
+    """What one request may carry; sizes in bytes as the service counts them.
+
+    An entry of more than ``together`` bytes goes alone.
+    """
 
     entries: int
     bytes: int
+    together: int = 2**63
 
 
 class Split:

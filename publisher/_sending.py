@@ -39,6 +39,7 @@ class Target(Protocol):
 
     service: Service
     permission: str  # the IAM action that sending needs
+    region: str  # the client's region
     home: str  # the region that the destination's ARN names; empty where there is none
     operation: str  # boto3's method name that the caller called
     unknown_passes: bool  # an error code that no table knows is retried

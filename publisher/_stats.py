@@ -234,6 +234,14 @@ class Account:
         self.lock = threading.RLock()
         self._counters: dict[str, Counters] = {}
         self._other = Counters(lambda: "other")
+        self._owners: dict[str, str] = {}  # whose destination each key is, by account id
+
+    def is_owner(self, key: str, owner: str) -> bool:
+        """Whether ``key`` is the destination of this AWS account, the first that asks for it."""
+        with self.lock:
+            if key not in self._owners and len(self._owners) >= MAX_DESTINATIONS:
+                return True  # counted as "other" anyway
+            return self._owners.setdefault(key, owner) == owner
 
     def counters(self, identity: str, key: Callable[[], str]) -> Counters:
         """The counters of the destination that ``identity`` stands for.

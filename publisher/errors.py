@@ -4,6 +4,7 @@
 
     PublisherError
     ├── InvalidMessage
+    │   └── RefusedMessage
     ├── BufferFull
     ├── DeliveryError
     │   ├── DeliveryTimeout
@@ -21,7 +22,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from botocore.exceptions import ParamValidationError
+from botocore.exceptions import ClientError, ParamValidationError
 
 
 class PublisherError(Exception):
@@ -33,11 +34,52 @@ class InvalidMessage(PublisherError, ParamValidationError, ValueError):
 
     The text names the parameter, the type or size found, the rule and where the rule comes from,
     never the value. ``except botocore.exceptions.ParamValidationError`` catches it, as it would
-    catch boto3's own.
+    catch boto3's own. What boto3 would have sent, for the service to refuse, is a
+    :class:`RefusedMessage`.
     """
 
     def __init__(self, report: str) -> None:
         ParamValidationError.__init__(self, report=report)
+
+    def about(self, place: str, operation: str) -> InvalidMessage:
+        """The same at one place, or at none, of a call of ``operation`` (``"put_records"``)."""
+        return InvalidMessage(_placed(place, self.kwargs["report"]))
+
+
+class RefusedMessage(InvalidMessage, ClientError):
+    """What boto3 would have sent and the service refused: over a limit, or no valid name.
+
+    Handlers written for boto3 catch it: it is a ``ClientError`` with the service's code in
+    ``response["Error"]["Code"]``. Nothing was sent, so ``response`` has no request id.
+
+    Args:
+        report: as of :class:`InvalidMessage`.
+        code: the service's error code (``"ValidationException"``).
+        operation: boto3's method name (``"put_record"``).
+    """
+
+    def __init__(self, report: str, code: str, operation: str) -> None:
+        name = "".join(part.capitalize() for part in operation.split("_"))
+        response: Any = {
+            "Error": {"Code": code, "Message": report, "Type": "Sender"},
+            "ResponseMetadata": {"HTTPStatusCode": 400, "HTTPHeaders": {}, "RetryAttempts": 0},
+        }
+        ClientError.__init__(self, response, name)
+        InvalidMessage.__init__(self, report)
+        self._operation = operation
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        code = self.response["Error"]["Code"]
+        return type(self), (self.kwargs["report"], code, self._operation)
+
+    def about(self, place: str, operation: str) -> InvalidMessage:
+        """As of :class:`InvalidMessage`, with the same code."""
+        code = self.response["Error"]["Code"]
+        return RefusedMessage(_placed(place, self.kwargs["report"]), code, operation)
+
+
+def _placed(place: str, report: str) -> str:
+    return f"{place}: {report}" if place else report
 
 
 class BufferFull(PublisherError):

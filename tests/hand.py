@@ -72,7 +72,7 @@ class Wire:
 
     operation = "publish"
     permission = "sns:Publish"
-    home = "test-region"
+    region = home = "test-region"
     unknown_passes = True
     making = False
 

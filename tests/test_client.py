@@ -482,7 +482,7 @@ def test_a_session_is_used(endpoint: Endpoint) -> None:
     with publishing() as made:
         sns = client_of(made, "sns", endpoint.url, session=session)
         publish(sns, "m").result(SOON)
-        assert set(made.stats().destinations) == {"sns:eu-central-1:orders"}
+        assert set(made.stats().destinations) == {"sns:us-east-1:orders"}  # the ARN's
     assert "AKIDOFSESSION" in endpoint.requests[0].headers["authorization"]
     with publishing() as made, pytest.raises(TypeError, match=r"boto3\.Session, not str"):
         made.client("sns", session="default")
@@ -779,7 +779,7 @@ def test_failing_to_make_the_client_goes_on_the_futures(
         for future in futures:
             assert isinstance(future.exception(SOON), botocore.exceptions.NoRegionError)
         assert len({id(future.exception()) for future in futures}) == 30
-        assert set(made.stats().destinations) == {"sns::orders"}
+        assert set(made.stats().destinations) == {"sns:us-east-1:orders"}
 
 
 def test_a_client_that_takes_long_to_make_holds_up_no_other(endpoint: Endpoint) -> None:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 import publisher
 from publisher.services import Service, _fast, load
+from publisher.services._keys import needs_key
 from tests.servers import Answer, Endpoint
 from tests.support import SESSION, tries
 
@@ -80,9 +81,13 @@ def bodies(name: str, address: Any, entries: list[Any]) -> tuple[bytes, bytes]:
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
-records = st.fixed_dictionaries(
-    {"Data": st.binary(max_size=60), "PartitionKey": names},
-    optional={"ExplicitHashKey": st.integers(0, 2**128 - 1).map(str)},
+keys = {"PartitionKey": names}
+hash_keys = {"ExplicitHashKey": st.integers(0, 2**128 - 1).map(str)}
+data = {"Data": st.binary(max_size=60)}
+records = (
+    st.fixed_dictionaries({**data, **keys}, optional=hash_keys)
+    if needs_key()
+    else st.fixed_dictionaries(data, optional={**keys, **hash_keys})
 )
 addresses = st.one_of(
     st.just({"StreamName": "clicks"}),
@@ -102,7 +107,7 @@ attributes = st.dictionaries(
 messages = st.fixed_dictionaries(
     {"Message": texts},
     optional={
-        "Subject": texts,
+        "Subject": st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=100),
         "MessageStructure": st.just("json"),
         "MessageGroupId": names,
         "MessageDeduplicationId": names,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import unicodedata
 from typing import Any
 
 import pytest
@@ -28,8 +29,10 @@ TEXTS = {
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_unicode(endpoint: Endpoint, text: str) -> None:
+    # A subject must have no control characters.
+    subject = "".join(each for each in text if unicodedata.category(each) != "Cc") or "none"
     with client("sns", endpoint.url) as sns:
-        sns.publish(TopicArn=TOPIC, Message=text, Subject=text).result(SOON)
+        sns.publish(TopicArn=TOPIC, Message=text, Subject=subject).result(SOON)
         sns.publish(TopicArn=TOPIC, Message=text).result(SOON)
         sns.publish_batch(
             TopicArn=TOPIC,
@@ -44,7 +47,7 @@ def test_unicode(endpoint: Endpoint, text: str) -> None:
         sns.publish(PhoneNumber="+15550100", Message=text).result(SOON)
     stored = endpoint.stored("sns")
     assert [entry.data for entry in stored] == [text.encode()] * 4
-    assert stored[0].subject == text
+    assert stored[0].subject == subject
     assert stored[2].attributes == {text: ("String", text.encode())}
     with client("kinesis", endpoint.url) as kinesis:
         kinesis.put_record(StreamName=STREAM, Data=text, PartitionKey=text).result(SOON)

@@ -8,6 +8,7 @@ Nothing else in the package knows the name of a service.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import importlib
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from .._causes import ACCESS, CREDENTIALS, MISSING, REFUSED_ARGUMENT, is_throttled
 from .._request import Limits
-from ..errors import InvalidMessage
+from ..errors import InvalidMessage, RefusedMessage
 
 _MODULES = {"sns": "SNS", "kinesis": "Kinesis"}
 #: Longest wait for company by default, seconds. Kinesis requests are fifty times larger: they are
@@ -131,6 +132,8 @@ class Service:
     #: it is refused at the call
     max_message: ClassVar[int]
     max_message_source: ClassVar[str]
+    #: the code of its answer to a parameter that it does not take
+    refusal: ClassVar[str]
     #: this service's own codes: (alone, in a request of many)
     verdicts: ClassVar[Mapping[str, tuple[Verdict, Verdict]]]
 
@@ -154,6 +157,10 @@ class Service:
 
     def check_address(self, address: Any) -> None:
         """Raise for an address that no request could be sent to; called once for each."""
+
+    def refused(self, report: str, code: str = "") -> RefusedMessage:
+        """The error for what boto3 would send and the service refuse."""
+        return RefusedMessage(report, code or self.refusal, self.single)
 
     # -- in a request
 
@@ -249,10 +256,30 @@ def wrong_type(parameter: str, value: Any, expected: str) -> InvalidMessage:
 
 
 def check_str(parameter: str, value: Any) -> str:
-    """``value``, if it is a str. Raises InvalidMessage otherwise."""
+    """``value`` as a plain str: of a subclass, an ``Enum`` member say, its content.
+
+    Raises InvalidMessage for anything else.
+    """
     if not isinstance(value, str):
         raise wrong_type(parameter, value, "str")
-    return value
+    return value if type(value) is str else str.__str__(value)
+
+
+def as_bytes(parameter: str, value: Any) -> bytes:
+    """``value`` as bytes: what boto3 sends for a blob, and a memoryview.
+
+    A copy: what the caller does to a bytearray afterwards does not change what is sent. Raises
+    InvalidMessage for anything else.
+    """
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    if isinstance(value, str):
+        utf8_size(value, parameter)
+        return value.encode()
+    if hasattr(value, "read"):  # botocore's own test; what it then sends has the buffer of an mmap
+        with contextlib.suppress(TypeError, ValueError, BufferError):
+            return bytes(memoryview(value))
+    raise wrong_type(parameter, value, "bytes, bytearray, memoryview, mmap or str")
 
 
 def utf8_size(text: str, parameter: str) -> int:

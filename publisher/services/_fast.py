@@ -109,7 +109,8 @@ def kinesis_params(address: Any, entries: Sequence[Any]) -> dict[str, Any]:
     Put together in one go: a large batch is worth not being copied once more.
     """
     pairs = {"StreamName": address} if isinstance(address, str) else dict(address)
-    keys = json_texts([entry[1] for entry in entries])
+    texts = [entry[1] for entry in entries]
+    keys = json_texts(texts)
     for index, entry in enumerate(entries):
         if len(entry) == 3:  # a hash key is all digits
             keys[index] += b'", "ExplicitHashKey": "' + entry[2].encode()
@@ -119,6 +120,10 @@ def kinesis_params(address: Any, entries: Sequence[Any]) -> dict[str, Any]:
     parts[1::4] = [b2a_base64(entry[0], newline=False) for entry in entries]
     parts[2::4] = [b'", "PartitionKey": "'] * count
     parts[3::4] = keys
+    if "" in texts:  # a record without a key
+        for index, text in enumerate(texts):
+            if not text:
+                parts[2 + 4 * index] = b""
     rest = "".join(f", {json_string(name)}: {json_string(value)}" for name, value in pairs.items())
     parts[-1] = b'"}]%b}' % rest.encode()
     body = Body()

@@ -58,7 +58,12 @@ class _Target:
 
     @property
     def key(self) -> str:
-        return f"{self.service.name}:{self.connection.region}:{self._label}"
+        return f"{self.service.name}:{self.home or self.connection.region}:{self._label}"
+
+    @property
+    def region(self) -> str:
+        """The client's region, which an ARN may contradict; empty while it is not known."""
+        return str(self.connection.region)
 
     @property
     def making(self) -> bool:
@@ -102,12 +107,16 @@ class BatchTarget(_Target):
     def __init__(self, service: Service, connection: Connection, address: Any) -> None:
         super().__init__(service, connection, service.single, service.label(address))
         self.address = address
-        self.home = _region_in(address)
+        self.home, self.owner = _home_in(address)
         self.permission = service.permission
         # On the monotonic clock, until when
         self._singles_until = 0.0  # single operations go in place of their twin,
         self._singles_refused_until = 0.0  # and those do not
         self._warned = False
+
+    def name_owner(self) -> None:
+        """Bear the account's name too: another account has a destination of the same name."""
+        self._label = f"{self._label}@{self.owner or 'own'}"
 
     @property
     def _goes_single(self) -> bool:
@@ -235,11 +244,12 @@ class CallTarget(_Target):
         return dict(entry.params)
 
 
-def _region_in(address: Any) -> str:
-    """The region of an ARN, or of one among ``(parameter, value)`` pairs."""
+def _home_in(address: Any) -> tuple[str, str]:
+    """Region and account of an ARN, or of one among ``(parameter, value)`` pairs; else empty."""
     values = [address] if isinstance(address, str) else [value for _, value in address]
     arn = next((value for value in values if value.startswith("arn:")), "")
-    return arn.split(":")[3] if arn.count(":") >= 5 else ""
+    region, account = arn.split(":")[3:5] if arn.count(":") >= 5 else ("", "")
+    return region, account
 
 
 def call_size(params: Any) -> int:

@@ -9,11 +9,15 @@ from typing import Any, ClassVar
 
 from .._request import Limits
 from ..errors import InvalidMessage
-from . import Accepted, EntryError, Service, Verdict, check_str, missing, utf8_size, wrong_type
+from . import Accepted, EntryError, Service, Verdict, as_bytes, check_str, missing, wrong_type
+from ._keys import MAX_KEY, SOURCE, checked_hash_key, checked_key, needs_key
 
-MAX_KEY = 256  # characters
-_SOURCE = "https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html"
 _ADDRESS = ("StreamName", "StreamARN", "StreamId")
+_STREAM_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,128}")
+_STREAM_ARN = re.compile(
+    r"arn:aws[a-z-]*:kinesis:[a-z0-9-]{1,63}:[0-9]{12}:stream/[a-zA-Z0-9_.-]{1,128}"
+)
+_STREAM_ID = re.compile(r"[a-z0-9]{20}-[a-z0-9]{3}")
 _SHARD = re.compile(r"shardId-\d{1,20}")
 _SEQUENCE = operator.itemgetter("SequenceNumber")
 _TABLE = frozenset({"Data", "PartitionKey", "ExplicitHashKey", *_ADDRESS})
@@ -23,8 +27,9 @@ _RECORD = frozenset({"Data", "PartitionKey", "ExplicitHashKey"})
 class Kinesis(Service):
     """Kinesis Data Streams.
 
-    An entry is ``(data, key)`` or ``(data, key, explicit hash key)``; an address is the stream's
-    name or, where the stream is named another way, a tuple of ``(parameter, value)`` pairs.
+    An entry is ``(data, key)`` or ``(data, key, explicit hash key)``, the key empty where the
+    record has none; an address is the stream's name or, where the stream is named another way, a
+    tuple of ``(parameter, value)`` pairs.
     """
 
     name = "kinesis"
@@ -32,9 +37,12 @@ class Kinesis(Service):
     receipt = "SequenceNumber"
     permission = "kinesis:PutRecords"
     single_permission = "kinesis:PutRecord"
-    limits = Limits(entries=500, bytes=10 * 1024 * 1024)
+    # Larger records are for streams with a raised MaxRecordSize: elsewhere one of them would have
+    # its whole request refused.
+    limits = Limits(entries=500, bytes=10 * 1024 * 1024, together=1024 * 1024)
     max_message = 10 * 1024 * 1024
-    max_message_source = _SOURCE
+    max_message_source = SOURCE
+    refusal = "ValidationException"
     verdicts: ClassVar = {
         "ResourceNotFoundException": (Verdict.FINAL, Verdict.FINAL),
         "InvalidArgumentException": (Verdict.FINAL, Verdict.SPLIT),
@@ -53,8 +61,8 @@ class Kinesis(Service):
                 size = len(data) + len(key)
                 if 0 < len(key) <= MAX_KEY and size <= self.max_message:
                     return stream, (data, key), size
-        if not params.keys() <= _TABLE or "PartitionKey" not in params:
-            return None  # botocore's model decides: a record without a key is allowed since 2026
+        if not params.keys() <= _TABLE:
+            return None
         entry, size = self._entry(params, "put_record")
         return self._address(params), entry, size
 
@@ -70,7 +78,7 @@ class Kinesis(Service):
             raise wrong_type("Records", records, "a list of dicts")
         if not records:
             raise InvalidMessage(
-                f"Records is empty; put_records needs at least 1 record ({_SOURCE})"
+                f"Records is empty; put_records needs at least 1 record ({SOURCE})"
             )
         address = self._address(params)
         usual = _usual_records(records)
@@ -86,22 +94,29 @@ class Kinesis(Service):
             try:
                 entry, size = self._entry(record, "put_records")
             except InvalidMessage as error:
-                raise InvalidMessage(f"Records[{index}]: {error.kwargs['report']}") from None
+                raise error.about(f"Records[{index}]", self.batch) from None
             entries.append(entry)
             sizes.append(size)
         return address, entries, sizes, None
 
     def check_address(self, address: Any) -> None:
         for parameter, value in self._pairs(address):
-            check_str(parameter, value)
-            if not value or len(value) > (2048 if parameter == "StreamARN" else 128):
-                raise InvalidMessage(
-                    f"{parameter} has {len(value)} characters; 1 to 128 are allowed, 2048 for an"
-                    f" ARN ({_SOURCE})"
+            found = f"{parameter} (str of {len(value)} characters)"
+            if not value:  # boto3 does not send it
+                raise InvalidMessage(f"{found} is empty; 1 to 128 are allowed ({SOURCE})")
+            if parameter == "StreamName" and not _STREAM_NAME.fullmatch(value):
+                raise self.refused(
+                    f"{found} must have 1 to 128 letters, digits, underscores, hyphens and periods"
+                    f" ({SOURCE})"
                 )
-            if parameter == "StreamARN" and (value.count(":") < 5 or not value.startswith("arn:")):
-                raise InvalidMessage(
-                    "StreamARN is not of the form arn:aws:kinesis:region:account:stream/name"
+            if parameter == "StreamARN" and not _STREAM_ARN.fullmatch(value):
+                raise self.refused(
+                    f"{found} is not of the form arn:aws:kinesis:region:account:stream/name"
+                    f" ({SOURCE})"
+                )
+            if parameter == "StreamId" and not _STREAM_ID.fullmatch(value):
+                raise self.refused(
+                    f"{found} must be 20 letters or digits, a hyphen and 3 more ({SOURCE})"
                 )
 
     def measure(self, entry: Any) -> int:
@@ -170,14 +185,14 @@ class Kinesis(Service):
     def _address(self, params: Mapping[str, Any]) -> Any:
         name = params.get("StreamName")
         if name is not None and "StreamARN" not in params and "StreamId" not in params:
-            return name if isinstance(name, str) else check_str("StreamName", name)
+            return check_str("StreamName", name)
         pairs = tuple(
-            (parameter, params[parameter]) for parameter in _ADDRESS if parameter in params
+            (parameter, check_str(parameter, params[parameter]))
+            for parameter in _ADDRESS
+            if parameter in params
         )
         if not pairs:
             raise InvalidMessage("StreamName or StreamARN is needed to say which stream")
-        for parameter, value in pairs:
-            check_str(parameter, value)
         return pairs
 
     @staticmethod
@@ -185,35 +200,24 @@ class Kinesis(Service):
         return (("StreamName", address),) if isinstance(address, str) else address
 
     def _entry(self, params: Mapping[str, Any], operation: str) -> tuple[Any, int]:
-        try:
-            data, key = params["Data"], params["PartitionKey"]
-        except KeyError as error:
-            raise missing(error.args[0], operation) from None
+        if "Data" not in params:
+            raise missing("Data", operation)
+        data = params["Data"]
         if type(data) is not bytes:
-            data = _as_bytes(data)
-        if not isinstance(key, str):
-            raise wrong_type("PartitionKey", key, "str")
-        key_size = len(key)
-        if not 0 < key_size <= MAX_KEY:
-            raise InvalidMessage(
-                f"PartitionKey has {key_size} characters; 1 to {MAX_KEY} are allowed ({_SOURCE})"
-            )
-        if not key.isascii():
-            key_size = utf8_size(key, "PartitionKey")
-        size = len(data) + key_size
+            data = as_bytes("Data", data)
+        key, size = "", len(data)
+        if "PartitionKey" in params:
+            key, key_size = checked_key(params["PartitionKey"])
+            size += key_size
+        elif needs_key():
+            raise missing("PartitionKey", operation)
         if size > self.max_message:
-            raise InvalidMessage(
+            raise self.refused(
                 f"Data and PartitionKey have {size:,} bytes together; at most {self.max_message:,}"
-                f" are allowed ({_SOURCE})"
+                f" are allowed ({SOURCE})"
             )
-        if len(params) > 2 and "ExplicitHashKey" in params:
-            hash_key = check_str("ExplicitHashKey", params["ExplicitHashKey"])
-            if not (hash_key.isascii() and hash_key.isdigit() and len(hash_key) <= 39):
-                raise InvalidMessage(
-                    f"ExplicitHashKey (str of {len(hash_key)} characters) must be a decimal number"
-                    f" of up to 39 digits ({_SOURCE})"
-                )
-            return (data, key, hash_key), size
+        if "ExplicitHashKey" in params:
+            return (data, key, checked_hash_key(params["ExplicitHashKey"])), size
         return (data, key), size
 
 
@@ -240,18 +244,10 @@ def _usual_records(records: Sequence[Any]) -> tuple[Sequence[Any], Sequence[int]
     return list(zip(datas, keys, strict=True)), sizes
 
 
-def _as_bytes(data: Any) -> bytes:
-    # A copy: what the caller does to a bytearray afterwards does not change what is sent.
-    if isinstance(data, (bytes, bytearray, memoryview)):
-        return bytes(data)
-    if isinstance(data, str):  # as boto3 does
-        utf8_size(data, "Data")
-        return data.encode()
-    raise wrong_type("Data", data, "bytes, bytearray, memoryview or str")
-
-
 def _record(entry: Any) -> dict[str, Any]:
-    record = {"Data": entry[0], "PartitionKey": entry[1]}
+    record = {"Data": entry[0]}
+    if entry[1]:
+        record["PartitionKey"] = entry[1]
     if len(entry) == 3:
         record["ExplicitHashKey"] = entry[2]
     return record

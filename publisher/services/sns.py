@@ -10,16 +10,34 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from .._request import Limits
-from ..errors import InvalidMessage
-from . import Accepted, EntryError, Service, Verdict, check_str, missing, utf8_size, wrong_type
+from ..errors import InvalidMessage, RefusedMessage
+from . import (
+    Accepted,
+    EntryError,
+    Service,
+    Verdict,
+    check_str,
+    missing,
+    utf8_size,
+    wrong_type,
+)
+from ._attributes import copied_attributes
 
+_PUBLISH = "https://docs.aws.amazon.com/sns/latest/api/API_Publish.html"
 _SOURCE = "https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html"
-_ATTRIBUTES = "https://docs.aws.amazon.com/sns/latest/dg/sns-message-attributes.html"
 _TEXTS = ("Subject", "MessageStructure", "MessageDeduplicationId", "MessageGroupId")
 _TABLE = frozenset({"TopicArn", "TargetArn", "Message", "MessageAttributes", *_TEXTS})
 _ENTRY = frozenset({"Id", "Message", "MessageAttributes", *_TEXTS})
 _BATCH_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
-_TOPIC_ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d+:[A-Za-z0-9_.-]+")
+_TOPIC_ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]{1,63}:[0-9]+:[A-Za-z0-9_.-]+")
+_SUBJECT = re.compile(r"[^\x00-\x1f\x7f-\x9f]{0,100}")
+_ID = re.compile(r".{0,128}", re.DOTALL)
+#: Of texts, beside what is UTF-8: pattern, and what it says.
+_RULES = {
+    "Subject": (_SUBJECT, "up to 100 characters, no line breaks and no control characters"),
+    "MessageGroupId": (_ID, _IDS := "up to 128 characters"),
+    "MessageDeduplicationId": (_ID, _IDS),
+}
 
 
 class Rich(NamedTuple):
@@ -42,6 +60,7 @@ class SNS(Service):
     permission = single_permission = "sns:Publish"
     limits = Limits(entries=10, bytes=256 * 1024)
     max_message = 1024 * 1024
+    refusal = "InvalidParameter"
     max_message_source = "https://docs.aws.amazon.com/sns/latest/dg/large-message-payloads.html"
     verdicts: ClassVar = {
         # (alone, in a request of many)
@@ -74,10 +93,9 @@ class SNS(Service):
         elif "TargetArn" in params:
             return None
         elif type(topic) is not str:
-            check_str("TopicArn", topic)
+            topic = check_str("TopicArn", topic)
         if "Message" not in params:
             raise missing("Message", "publish")
-        message = params["Message"]
         entry, size = self._entry(params)
         return topic, entry, size
 
@@ -94,8 +112,10 @@ class SNS(Service):
         if not isinstance(entries, (list, tuple)):
             raise wrong_type("PublishBatchRequestEntries", entries, "a list of dicts")
         if not entries:
-            raise InvalidMessage(
-                f"PublishBatchRequestEntries is empty; at least 1 entry is needed ({_SOURCE})"
+            raise RefusedMessage(
+                f"PublishBatchRequestEntries is empty; at least 1 entry is needed ({_SOURCE})",
+                "EmptyBatchRequest",
+                self.batch,
             )
         built, sizes, ids = [], [], []
         for index, entry in enumerate(entries):
@@ -110,48 +130,48 @@ class SNS(Service):
             for parameter in ("Id", "Message"):
                 if parameter not in entry:
                     raise InvalidMessage(f"{where} needs the parameter {parameter}")
-            entry_id = entry["Id"]
-            if not isinstance(entry_id, str):
-                raise wrong_type(f"{where}.Id", entry_id, "str")
+            entry_id = check_str(f"{where}.Id", entry["Id"])
             if not _BATCH_ID.fullmatch(entry_id):
-                raise InvalidMessage(
+                raise RefusedMessage(
                     f"{where}.Id (str of {len(entry_id)} characters) must be 1 to 80 letters,"
-                    f" digits, hyphens or underscores ({_SOURCE})"
+                    f" digits, hyphens or underscores ({_SOURCE})",
+                    "InvalidBatchEntryId",
+                    self.batch,
                 )
             ids.append(entry_id)
             try:
                 made, size = self._entry(entry)
             except InvalidMessage as error:
-                raise InvalidMessage(f"{where}: {error.kwargs['report']}") from None
+                raise error.about(where, self.batch) from None
             built.append(made)
             sizes.append(size)
         if len(set(ids)) < len(ids):
-            raise InvalidMessage(
+            raise RefusedMessage(
                 f"the Ids of {len(ids)} entries are not distinct: {len(set(ids))} different ones"
-                f" ({_SOURCE})"
+                f" ({_SOURCE})",
+                "BatchEntryIdsNotDistinct",
+                self.batch,
             )
         return topic, built, sizes, ids
 
     def check_address(self, address: Any) -> None:
-        check_str("TopicArn", address)
         if not _TOPIC_ARN.fullmatch(address):
-            raise InvalidMessage(
+            raise self.refused(
                 f"TopicArn (str of {len(address)} characters) is not of the form"
-                " arn:aws:sns:region:account:name"
-                " (https://docs.aws.amazon.com/sns/latest/api/API_Publish.html)"
+                f" arn:aws:sns:region:account:name ({_PUBLISH})"
             )
 
     def measure(self, entry: Any) -> int:
         return entry.size if type(entry) is Rich else len(entry)
 
     def is_ordered(self, address: Any) -> bool:
-        return str(address).endswith(".fifo")
+        return bool(address.endswith(".fifo"))
 
     def group(self, entry: Any) -> str:
-        return str(entry.params.get("MessageGroupId", "")) if type(entry) is Rich else ""
+        return entry.params.get("MessageGroupId", "") if type(entry) is Rich else ""
 
     def label(self, address: Any) -> str:
-        return str(address).rpartition(":")[2]
+        return str(address.rpartition(":")[2])
 
     def single_request(self, address: Any, entry: Any) -> dict[str, Any]:
         return {"TopicArn": address, **_params(entry)}
@@ -219,29 +239,34 @@ class SNS(Service):
             raise InvalidMessage(
                 "publish() needs TopicArn, TargetArn or PhoneNumber to say where to"
             )
-        check_str("TargetArn", target)
+        target = check_str("TargetArn", target)
         return target if _TOPIC_ARN.fullmatch(target) else None
 
     def _entry(self, params: Mapping[str, Any]) -> tuple[Any, int]:
-        message = params["Message"]
-        if not isinstance(message, str):
-            raise wrong_type("Message", message, "str")
+        message = check_str("Message", params["Message"])
         size = utf8_size(message, "Message")
         kept: dict[str, Any] = {"Message": message if size == len(message) else message.encode()}
         for parameter in _TEXTS:
             if parameter in params:
-                kept[parameter] = check_str(parameter, params[parameter])
+                kept[parameter] = text = check_str(parameter, params[parameter])
+                counted = utf8_size(text, parameter)
+                pattern, rule = _RULES.get(parameter, (None, ""))
+                if pattern is not None and not pattern.fullmatch(text):
+                    raise self.refused(
+                        f"{parameter} (str of {len(text)} characters) must have {rule} ({_PUBLISH})"
+                    )
                 if parameter == "Subject":
-                    size += utf8_size(params[parameter], parameter)
+                    size += counted
         if "MessageAttributes" in params:
-            kept["MessageAttributes"], attributes_size = _attributes(params["MessageAttributes"])
+            given = params["MessageAttributes"]
+            kept["MessageAttributes"], attributes_size = copied_attributes(given)
             size += attributes_size
         if size > self.max_message:
             raise self._too_long(size)
         return (kept["Message"] if len(kept) == 1 else Rich(size, kept)), size
 
     def _too_long(self, size: int) -> InvalidMessage:
-        return InvalidMessage(
+        return self.refused(
             f"Message has {size:,} bytes with its attributes; at most {self.max_message:,} are"
             f" allowed ({self.max_message_source})"
         )
@@ -252,47 +277,3 @@ def _params(entry: Any) -> dict[str, Any]:
     if isinstance(params["Message"], bytes):
         params["Message"] = params["Message"].decode()
     return params
-
-
-def _attributes(  # noqa: C901 - one check after the other
-    attributes: Any,
-) -> tuple[dict[str, dict[str, Any]], int]:
-    """A copy that the caller cannot change, and its bytes: names, types and values."""
-    if not isinstance(attributes, Mapping):
-        raise wrong_type("MessageAttributes", attributes, "a dict")
-    size, kept = 0, {}
-    for name, attribute in attributes.items():
-        if not isinstance(name, str):
-            raise wrong_type("a name in MessageAttributes", name, "str")
-        if not isinstance(attribute, Mapping):
-            raise wrong_type(f"MessageAttributes[{_shown(name)}]", attribute, "a dict")
-        where = f"MessageAttributes[{_shown(name)}]"
-        if unknown := attribute.keys() - {"DataType", "StringValue", "BinaryValue"}:
-            raise InvalidMessage(
-                f"{where} has unknown parameters: {', '.join(sorted(map(str, unknown)))}"
-            )
-        if "DataType" not in attribute:
-            raise InvalidMessage(f"{where} needs the parameter DataType ({_ATTRIBUTES})")
-        copied: dict[str, Any] = {"DataType": check_str(f"{where}.DataType", attribute["DataType"])}
-        size += utf8_size(name, where) + utf8_size(copied["DataType"], f"{where}.DataType")
-        if "StringValue" in attribute:
-            copied["StringValue"] = check_str(f"{where}.StringValue", attribute["StringValue"])
-            size += utf8_size(copied["StringValue"], f"{where}.StringValue")
-        if "BinaryValue" in attribute:
-            value = attribute["BinaryValue"]
-            if isinstance(value, str):
-                value = value.encode()
-            elif not isinstance(value, (bytes, bytearray, memoryview)):
-                raise wrong_type(
-                    f"{where}.BinaryValue", value, "bytes, bytearray, memoryview or str"
-                )
-            copied["BinaryValue"] = bytes(value)
-            size += len(copied["BinaryValue"])
-        kept[name] = copied
-    return kept, size
-
-
-def _shown(name: str) -> str:
-    return (
-        repr(name) if len(name) <= 64 and name.isprintable() else f"name of {len(name)} characters"
-    )

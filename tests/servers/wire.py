@@ -278,7 +278,7 @@ def _record(stream: str, fields: Mapping[str, Any]) -> Entry:
         service="kinesis",
         destination=stream,
         data=base64.b64decode(fields["Data"]),
-        partition_key=fields["PartitionKey"],
+        partition_key=fields.get("PartitionKey"),
         explicit_hash_key=fields.get("ExplicitHashKey"),
     )
 
