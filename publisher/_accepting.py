@@ -11,6 +11,7 @@ from typing import Any
 from ._batching import NEVER, Lane
 from ._ending import DROPPED, Ending, build_full
 from ._future import FINISHED, RUNNING
+from ._hosts import runs_event_loop
 from ._losses import can_log
 from ._message import BatchEntry, BatchFuture, Chunk, Message, Route
 from ._options import Options
@@ -387,10 +388,7 @@ def _may_block() -> bool:
     Not on a thread with a running event loop, nor inside a call of ours (a signal handler, a
     finaliser).
     """
-    asyncio = sys.modules.get("asyncio")  # where nobody imported it no loop runs
-    if asyncio is not None and asyncio._get_running_loop() is not None:
-        return False
-    return not reentered()
+    return not (runs_event_loop() or reentered())
 
 
 ENTRIES.update(

@@ -1,7 +1,8 @@
-"""Hosts in which nothing could work as they are set up: said at the first message, no hanging."""
+"""What the host is: one in which nothing could work as it is set up, or one with an event loop."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 
@@ -33,3 +34,17 @@ def check_host() -> None:
             "uWSGI runs without threads, and messages are sent by threads: start it with"
             " --enable-threads"
         )
+
+
+def runs_event_loop() -> bool:
+    """Whether an event loop runs on this thread, asyncio's or trio's: whoever waits holds it."""
+    asyncio = sys.modules.get("asyncio")  # where nobody imported it no loop runs
+    if asyncio is not None and asyncio._get_running_loop() is not None:
+        return True
+    trio = sys.modules.get("trio")
+    if trio is not None:
+        # Not yet all there while it is being imported. trio's own answer to "no" is an exception.
+        with contextlib.suppress(AttributeError, RuntimeError):
+            trio.lowlevel.current_trio_token()
+            return True
+    return False

@@ -203,14 +203,17 @@ class Publisher:
     def __del__(self) -> None:
         core = self._mine() if "_core" in self.__dict__ else None
         if core is not None and core.started and not core.flow.closed and not sys.is_finalizing():
-            warnings.warn(
-                f"unclosed {self!r}: use close() or with",
-                ResourceWarning,
-                source=self,
-                stacklevel=1,
-            )
+            text = f"unclosed {self!r}: use close() or with"
             core.flow.close()
             core.runtime.spawn(core.close_quietly)
+            # Last: where warnings are errors it raises.
+            warnings.warn(text, ResourceWarning, source=self, stacklevel=1)
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "a Publisher cannot be pickled or copied: it owns threads and connections of this"
+            " process; make one in each process that needs it"
+        )
 
     def __repr__(self) -> str:
         core = self._mine()

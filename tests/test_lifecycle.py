@@ -5,10 +5,14 @@ from __future__ import annotations
 import collections
 import concurrent.futures
 import contextlib
+import copy
 import dataclasses
 import gc
 import logging
+import pickle
+import sys
 import threading
+import warnings
 from typing import Any
 
 import pytest
@@ -241,6 +245,36 @@ def test_an_unclosed_publisher_says_so_and_still_delivers(endpoint: Endpoint) ->
     with pytest.warns(ResourceWarning, match="unclosed <Publisher"):
         _forget(last)
     assert future.result(SOON)["MessageId"]
+
+
+def test_an_unclosed_publisher_is_closed_also_where_warnings_are_errors(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = publisher.Publisher(**{**FAST, "linger": 60, "close_timeout": SOON})
+    future = publish(client_of(made, "sns", endpoint.url), "m")
+    assert made._core is not None
+    runtime = made._core.runtime
+    last = [made]
+    del made
+    raised: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: raised.append(told.exc_type))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _forget(last)
+    assert raised == [ResourceWarning]
+    assert future.result(SOON)["MessageId"]
+    until(lambda: not any(thread.is_alive() for thread in runtime._threads))
+
+
+def test_a_publisher_refuses_to_be_copied_and_pickled(endpoint: Endpoint) -> None:
+    with publishing() as made:
+        future = publish(client_of(made, "sns", endpoint.url), "m")
+        for copied in (copy.copy, copy.deepcopy, pickle.dumps):
+            with pytest.raises(TypeError, match="a Publisher cannot be pickled or copied"):
+                copied(made)
+        gc.collect()
+        assert future.result(SOON)["MessageId"]
+        assert publish(client_of(made, "sns", endpoint.url), "still open").result(SOON)
 
 
 # configure

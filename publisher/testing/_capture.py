@@ -98,12 +98,14 @@ class Capture(Messages):
         exchanged, self._exchanged = self._exchanged, None
         if exchanged is None:
             return
-        for core in self._cores:
-            core.runtime.ended = True
-            core.close(0)
-        exchanged.restore()
-        for connection in self._connections:
-            connection.close()
+        try:
+            for core in self._cores:
+                core.runtime.ended = True
+                core.close(0)
+        finally:  # a logging handler of the test's may raise at what was lost
+            exchanged.restore()
+            for connection in self._connections:
+                connection.close()
 
     def __enter__(self) -> Self:
         return self.start()
