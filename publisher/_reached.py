@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import enum
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from types import FrameType, TracebackType
+from typing import Any
 
 from botocore.exceptions import BotoCoreError
 
@@ -35,6 +36,7 @@ class Reached:
     Attributes:
         stage: how far it got.
         status: the HTTP status of its answer; 0 where there was none.
+        headers: of its answer, in lower case.
         unreadable: its answer could not be parsed.
         building: the error arose in botocore's or this package's own code, before the request was
             handed to the HTTP session: the entries are to blame, or a fault in that code.
@@ -44,6 +46,7 @@ class Reached:
     status: int = 0
     unreadable: bool = False
     building: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def never_left(self) -> bool:
@@ -57,6 +60,7 @@ class Reached:
 
 
 NOWHERE = Reached()
+_MAX_HEADER = 1_000  # characters
 
 #: Events that botocore emits once an answer, or none, has come.
 _AFTERWARDS = ("before-parse", "response-received", "needs-retry", "after-call")
@@ -107,7 +111,8 @@ def inner_errors(error: BaseException) -> Iterator[BaseException]:
 
 
 def _follow(trace: TracebackType | None) -> Reached:
-    stage, status, unreadable, foreign, depth = Stage.UNKNOWN, 0, False, False, 0
+    stage, unreadable, foreign, depth = Stage.UNKNOWN, False, False, 0
+    answer: Mapping[str, Any] = {}
     while trace is not None:
         frame, trace = trace.tb_frame, trace.tb_next
         module = str(frame.f_globals.get("__name__", ""))
@@ -119,14 +124,19 @@ def _follow(trace: TracebackType | None) -> Reached:
         if here is Stage.CONNECTING:
             return Reached(here)
         stage = max(stage, here)
-        status = status or _status(module, frame)
+        answer = answer or _answer(module, frame)
         unreadable = unreadable or module == "botocore.parsers"
         # A wrapper that calls on botocore is not where it arose.
         foreign = (foreign or _is_foreign(module)) and not module.startswith(_OURS)
         depth += 1
     # One frame is the caller's own, which caught it.
     building = depth > 1 and stage is Stage.UNKNOWN and not foreign
-    return Reached(stage, status, unreadable, building)
+    status = answer.get("status_code", 0)
+    headers = {
+        str(name).lower(): str(value)[:_MAX_HEADER]
+        for name, value in dict(answer.get("headers") or {}).items()
+    }
+    return Reached(stage, status, unreadable, building, headers)
 
 
 def _stage(module: str, frame: FrameType) -> Stage:
@@ -134,7 +144,7 @@ def _stage(module: str, frame: FrameType) -> Stage:
     if module == "botocore.hooks" and name == "_emit":
         event = str(frame.f_locals.get("event_name", ""))
         return Stage.ANSWERED if event.startswith(_AFTERWARDS) else Stage.UNKNOWN
-    if module == "botocore.parsers" or _status(module, frame):
+    if module == "botocore.parsers" or _answer(module, frame):
         return Stage.ANSWERED
     if module == "botocore.httpsession":
         return Stage.SESSION
@@ -158,12 +168,13 @@ def _transport_stage(module: str, name: str, frame: FrameType) -> Stage:
     return Stage.SESSION
 
 
-def _status(module: str, frame: FrameType) -> int:
+def _answer(module: str, frame: FrameType) -> Mapping[str, Any]:
+    """The dict that botocore has of an answer, where it has got so far."""
     if module != "botocore.endpoint" or frame.f_code.co_name != "_do_get_response":
-        return 0
+        return {}
     answer = frame.f_locals.get("response_dict")
-    status = answer.get("status_code") if isinstance(answer, dict) else None
-    return status if isinstance(status, int) else 0
+    known = isinstance(answer, dict) and isinstance(answer.get("status_code"), int)
+    return answer if known and answer is not None else {}
 
 
 def _is_foreign(module: str) -> bool:

@@ -188,7 +188,7 @@ def _unreadable(
         )
         return failure, Verdict.RETRY
     verdict, final = _judge(service, str(status), status, count, unknown_passes)
-    metadata = {"HTTPStatusCode": status}
+    metadata = {"HTTPStatusCode": status, "HTTPHeaders": dict(reached.headers)}
     failure = Failure(
         str(status), _wordless(status), final, status >= 500, error=error, metadata=metadata
     )

@@ -514,3 +514,17 @@ def test_long_texts_of_errors_are_not_kept(
         for attempt in futures[0].attempts:
             assert attempt.error_message
             assert len(attempt.error_message) <= 1_000
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_page_that_asks_to_stay_away_is_heard(endpoint: Endpoint, service: str) -> None:
+    """A load balancer's 503: botocore reads neither the page nor, of SNS, its headers."""
+    page = Answer(status=503, body=b"busy", headers={"Retry-After": "1"}, store=False)
+    answers = iter([page])
+    endpoint.script(lambda _: next(answers, None))
+    with client(service, endpoint.url) as ours:
+        future = publish(ours, "m")
+        assert future.result(SOON)
+        assert codes(future) == ["503", None]
+    first, second = endpoint.requests
+    assert second.arrived - first.arrived >= 0.9
