@@ -73,17 +73,21 @@ def __getattr__(name: str) -> Any:
 
 
 @overload
-def client(service_name: Literal["sns"], **kwargs: Any) -> SNSClient: ...
+def client(
+    service_name: Literal["sns"], region_name: str | None = ..., **kwargs: Any
+) -> SNSClient: ...
 @overload
-def client(service_name: Literal["kinesis"], **kwargs: Any) -> KinesisClient: ...
+def client(
+    service_name: Literal["kinesis"], region_name: str | None = ..., **kwargs: Any
+) -> KinesisClient: ...
 @overload
-def client(service_name: str, **kwargs: Any) -> Client: ...
-def client(service_name: str, **kwargs: Any) -> Client:
+def client(service_name: str, region_name: str | None = ..., **kwargs: Any) -> Client: ...
+def client(service_name: str, region_name: str | None = None, **kwargs: Any) -> Client:
     """A client of ``"sns"`` or ``"kinesis"`` of the process-wide publisher.
 
     See :meth:`Publisher.client`.
     """
-    return _default.client(service_name, **kwargs)
+    return _default.client(service_name, region_name, **kwargs)
 
 
 def configure(**options: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import warnings
 from typing import Any
 
@@ -68,11 +69,19 @@ def _check_client(service_name: str, session: Any, client: Any, kwargs: dict[str
 def key_of(service_name: str, session: Any, client: Any, kwargs: dict[str, Any]) -> Any:
     """Equal for calls of ``client()`` that mean the same client.
 
-    Sessions and clients count by identity, a Config by its options; secrets are hashed.
+    Sessions and clients count by identity, boto3's default session among them where there is one; a
+    Config counts by its options; secrets are hashed.
     """
-    if not kwargs and session is None and client is None:
-        return service_name  # cheaply: people call it inside views
+    if session is None and client is None:
+        session = default_session()
+        if not kwargs and session is None:
+            return service_name  # cheaply: people call it inside views
     return (service_name, *_key(session, client, kwargs))
+
+
+def default_session() -> Any:
+    """boto3's default session, where the application has set one up; else None."""
+    return getattr(sys.modules.get("boto3"), "DEFAULT_SESSION", None)
 
 
 def _key(session: Any, client: Any, kwargs: dict[str, Any]) -> tuple[Any, ...]:

@@ -18,12 +18,19 @@ ACCESS = frozenset(
         "UnauthorizedOperation",
     }
 )
-CREDENTIALS = frozenset(
+#: The credentials have run out, or nobody knows them: others may have been configured since.
+STALE = frozenset(
     {
-        "CredentialRetrievalError",
         "ExpiredToken",
         "ExpiredTokenException",
         "InvalidClientTokenId",
+        "UnrecognizedClientException",
+    }
+)
+CREDENTIALS = frozenset(
+    {
+        *STALE,
+        "CredentialRetrievalError",
         "InvalidSignatureException",
         "MissingAuthenticationToken",
         "MissingAuthenticationTokenException",
@@ -31,8 +38,8 @@ CREDENTIALS = frozenset(
         "PartialCredentialsError",
         "RequestExpired",
         "SignatureDoesNotMatch",
+        "StillFetching",
         "TokenRetrievalError",
-        "UnrecognizedClientException",
     }
 )
 MISSING = frozenset({"NotFound", "NotFoundException", "ResourceNotFoundException"})

@@ -141,6 +141,8 @@ class Client:
             raise AttributeError(name)
         self._bind()
         line = self.__dict__["_line"]
+        if name in ("get_paginator", "get_waiter"):
+            return getattr(line.connection.get_retrying(), name)
         boto_client = line.connection.get()
         attribute = getattr(boto_client, name)
         if name not in boto_client.meta.method_to_api_mapping:

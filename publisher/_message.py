@@ -39,6 +39,8 @@ class Failure:
         local: it arose in this process, in code that is neither botocore's nor ours.
         unreadable: there was an answer, and it does not say what became of the entries.
         alone: in company it would be a reason to split; its siblings may have passed.
+        no_credentials: whoever hands out credentials said no, or there is nobody to ask; nothing
+            was sent.
     """
 
     code: str
@@ -53,6 +55,7 @@ class Failure:
     local: bool = False
     unreadable: bool = False
     alone: bool = False
+    no_credentials: bool = False
 
     @property
     def label(self) -> str:

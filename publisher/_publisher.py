@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import sys
 import warnings
@@ -12,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from . import services
-from ._arguments import check_arguments, key_of
+from ._arguments import check_arguments, default_session, key_of
 from ._options import Options, check_options
 from ._process import importing, on_fork, take_note
 from ._stats import Ledger, Stats
@@ -24,8 +25,15 @@ if TYPE_CHECKING:
     from .services._connection import Connection
     from .types import KinesisClient, SNSClient
 
-#: A warning beyond so many clients: each holds connections, and is meant to be shared.
-MAX_CLIENTS = 32
+#: Clients that are kept, by whose session they are made with: each holds connections, and a session
+#: of the caller's holds the models of its services too.
+MAX_CLIENTS = {"ours": 256, "callers": 32}
+
+
+#: From so many clients on it matters which of them was used last.
+_MANY = MAX_CLIENTS["callers"] // 2
+
+logger = logging.getLogger("publisher")
 
 
 class Publisher:
@@ -43,7 +51,7 @@ class Publisher:
     def __init__(self, **options: Any) -> None:
         self._options = check_options(Options(), options)
         self._clients: dict[Any, Client] = {}
-        self._warned = False
+        self._warned: set[str] = set()
         self._closed_in: int | None = None
         self._make_core: Callable[[Options], Core] = core_factory
         self._cores: dict[int, Core] = {}
@@ -54,12 +62,19 @@ class Publisher:
 
     @overload
     def client(
-        self, service_name: Literal["sns"], *, session: Any = ..., client: Any = ..., **kwargs: Any
+        self,
+        service_name: Literal["sns"],
+        region_name: str | None = ...,
+        *,
+        session: Any = ...,
+        client: Any = ...,
+        **kwargs: Any,
     ) -> SNSClient: ...
     @overload
     def client(
         self,
         service_name: Literal["kinesis"],
+        region_name: str | None = ...,
         *,
         session: Any = ...,
         client: Any = ...,
@@ -67,18 +82,31 @@ class Publisher:
     ) -> KinesisClient: ...
     @overload
     def client(
-        self, service_name: str, *, session: Any = ..., client: Any = ..., **kwargs: Any
+        self,
+        service_name: str,
+        region_name: str | None = ...,
+        *,
+        session: Any = ...,
+        client: Any = ...,
+        **kwargs: Any,
     ) -> Client: ...
     def client(
-        self, service_name: str, *, session: Any = None, client: Any = None, **kwargs: Any
+        self,
+        service_name: str,
+        region_name: str | None = None,
+        *,
+        session: Any = None,
+        client: Any = None,
+        **kwargs: Any,
     ) -> Client:
         """A client of ``"sns"`` or ``"kinesis"``; the same object for equal arguments, cheaply.
 
         Args:
             service_name: as in ``boto3.client``.
+            region_name: as in ``boto3.client``.
             session: a ``boto3.Session`` to make the boto3 client with.
             client: a ready boto3 client, used as it is; nothing else may be given with it.
-            **kwargs: ``boto3.client``'s own: ``region_name``, ``endpoint_url``, ``config``,
+            **kwargs: ``boto3.client``'s own: ``endpoint_url``, ``config``,
                 credentials ...
 
         Raises:
@@ -86,11 +114,16 @@ class Publisher:
                 another service.
             TypeError: an unknown argument.
         """
+        if region_name is not None:
+            kwargs["region_name"] = region_name
         try:
-            found = self._clients.get(key_of(service_name, session, client, kwargs))
+            key = key_of(service_name, session, client, kwargs)
+            found = self._clients.get(key)
         except TypeError:  # an argument without a hash: it is looked at more closely
             found = None
         if found is not None:
+            if len(self._clients) > _MANY:  # the one used last goes last
+                self._clients[key] = self._clients.pop(key, found)
             return found
         return self._make_client(service_name, session, client, kwargs)
 
@@ -125,28 +158,41 @@ class Publisher:
             return Connection(service_name, kwargs, session, client, defaults, current.max_workers)
 
         made = Client(self, service, connect, {})
+        default = default_session()
         key = key_of(service_name, session, client, kwargs)
         # What the key identifies by id() must live as long as the key does.
-        made.__dict__["_identities"] = (session, client, kwargs)
-        if len(self._clients) >= MAX_CLIENTS:
-            self._make_room()
+        made.__dict__["_identities"] = (session, client, default, kwargs)
+        made.__dict__["_maker"] = "ours" if session is None and client is None else "callers"
+        self._make_room(made.__dict__["_maker"])
         return self._clients.setdefault(key, made)
 
-    def _make_room(self) -> None:
-        if not self._warned:
-            self._warned = True
-            warnings.warn(
-                f"more than {MAX_CLIENTS} clients with different arguments: each holds a boto3"
-                " client and its connections;"
-                " make few and share them. Idle ones are forgotten from here on.",
-                ResourceWarning,
-                stacklevel=4,
+    def _make_room(self, maker: str) -> None:
+        """Forget idle clients beyond the bound, the one that was used longest ago first."""
+        kept = [
+            (key, one)
+            for key, one in list(self._clients.items())
+            if one.__dict__["_maker"] == maker
+        ]
+        bound = MAX_CLIENTS[maker]
+        if len(kept) < bound:
+            return
+        if maker not in self._warned:
+            self._warned.add(maker)
+            logger.warning(
+                "more than %d clients with different arguments%s: each holds a boto3 client and its"
+                " connections; make few and share them. Idle ones are forgotten from here on, the"
+                " one used longest ago first",
+                bound,
+                " and sessions of their own" if maker == "callers" else "",
+                extra={"event": "publisher.clients", "clients": bound},
             )
-        for key, old in list(self._clients.items()):
-            if len(self._clients) < MAX_CLIENTS:
+        left = len(kept)
+        for key, old in kept:
+            if left < bound:
                 break
             if old.is_idle():
                 self._clients.pop(key, None)
+                left -= 1
 
     # -- lifetime
 

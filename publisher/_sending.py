@@ -372,6 +372,10 @@ def _is_of_the_twin(failure: Failure, sent_as: str, target: Target) -> bool:
     return failure.final and not failure.operation and sent_as != target.operation
 
 
+#: Whoever says no to credentials is asked again for so long, seconds: they may just be renewed.
+_NO_CREDENTIALS_FOR = 10.0
+
+
 def _note_split(messages: list[Message], failure: Failure, histories: _Histories) -> None:
     """The messages go again at once, in other company; that is no try that a policy counts."""
     for message in messages:
@@ -394,7 +398,7 @@ def _decide(
         if not is_live(message):  # given up meanwhile: its history has ended with it
             continue
         histories.add(message, failure, failure.request_id)
-        if failure.final or _is_local_to_the_end(message, failure):
+        if failure.final or _is_at_its_end(message, failure):
             outcome.failed.append((message, (_build_error, target, failure)))
             continue
         tries = message.tries
@@ -422,8 +426,22 @@ def _decide(
             outcome.retried.append((message, delay, failure))
 
 
-def _is_local_to_the_end(message: Message, failure: Failure) -> bool:
+def _is_at_its_end(message: Message, failure: Failure) -> bool:
+    """Whether it was tried often, or long enough, for an error that may pass and did not."""
+    if failure.no_credentials:
+        return _without_credentials_for(message) >= _NO_CREDENTIALS_FOR
     return failure.local and sum(each.local for each in message.failures) >= _LOCAL_TRIES
+
+
+def _without_credentials_for(message: Message) -> float:
+    """Seconds since the first of the last tries that all met a "no"."""
+    passed = later = 0.0
+    for attempt in reversed(message.history):
+        if attempt.failure is None or not attempt.failure.no_credentials:
+            break
+        passed += attempt.duration + later
+        later = attempt.delay
+    return passed
 
 
 def _wait_before_next(message: Message, delay: float) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
-from ._causes import is_throttled
+from ._causes import STALE, is_throttled
 from ._message import Failure
 from ._reached import NOWHERE, Reached, Stage, inner_errors
 from ._text import printable
@@ -27,6 +27,14 @@ _NOT_SENT = (
     boto.ProxyConnectionError,
     boto.CredentialRetrievalError,
     boto.MetadataRetrievalError,
+)
+#: Met before a request was signed.
+_OF_CREDENTIALS = (
+    boto.NoAuthTokenError,
+    boto.NoCredentialsError,
+    boto.PartialCredentialsError,
+    boto.SSOError,
+    boto.TokenRetrievalError,
 )
 #: What botocore makes of a network's faults, and of whatever else is raised inside its session.
 _OF_THE_SESSION = (boto.HTTPClientError, boto.ConnectionError)
@@ -74,10 +82,10 @@ def whole_failure(
         reached: how far the request got.
     """
     if isinstance(error, NotMadeError) and error.__cause__ is not None:
-        cause = error.__cause__
-        code, text = type(cause).__name__, told(cause)
-        return Failure(code, text, final=True, error=cause), Verdict.FINAL
+        return _of_another(error.__cause__)
     if _is_of_another(error, service, operation) or reached.stage is Stage.CREDENTIALS:
+        return _of_another(error)
+    if isinstance(error, _OF_CREDENTIALS):
         return _of_another(error)
     if isinstance(error, boto.ClientError):
         return _refused(error, service, count, unknown_passes)
@@ -114,24 +122,28 @@ def _is_of_another(error: BaseException, service: Service, operation: str) -> bo
 
 
 def _of_another(error: BaseException) -> tuple[Failure, Verdict]:
-    """Nothing was sent: it is no answer about the entries, and its code none of the service's."""
+    """Nothing was sent: it is no answer about the entries, and its code none of the service's.
+
+    Nor is it the entries' fault. Where the source of credentials failed it is asked until the
+    deadline; where it said no, for a while.
+    """
     if isinstance(error, boto.ClientError):
         code, text, status, metadata = _described(error)
-        final = not (status >= 500 or status in _PASSING or is_throttled(code))
+        passing = status >= 500 or status in _PASSING or is_throttled(code)
         failure = Failure(
             code,
             text,
-            final,
             error=error,
             metadata=metadata,
             operation=printable(error.operation_name),
+            no_credentials=not passing,
         )
     else:
-        passing = isinstance(error, (*_NOT_SENT, *_OF_THE_SESSION, ResponseParserError))
-        final = isinstance(error, boto.BotoCoreError) and not passing
+        known = (*_NOT_SENT, *_OF_THE_SESSION, ResponseParserError, OSError)
         text = _REFUSED if _quotes_values(error) else told(error)
-        failure = Failure(type(error).__name__, text, final, error=error)
-    return failure, Verdict.FINAL if final else Verdict.RETRY
+        no = not isinstance(error, known)
+        failure = Failure(type(error).__name__, text, error=error, no_credentials=no)
+    return failure, Verdict.RETRY
 
 
 def _described(error: boto.ClientError) -> tuple[str, str, int, dict[str, Any]]:
@@ -156,6 +168,9 @@ def _refused(
     error: boto.ClientError, service: Service, count: int, unknown_passes: bool
 ) -> tuple[Failure, Verdict]:
     code, text, status, metadata = _described(error)
+    if code in STALE:  # another client is made meanwhile, from what is configured then
+        failure = Failure(code, text, error=error, metadata=metadata, no_credentials=True)
+        return failure, Verdict.RETRY
     verdict, final = _judge(service, code, status, count, unknown_passes)
     failure = Failure(code, text, final, status >= 500, error=error, metadata=metadata)
     return failure, verdict
@@ -284,8 +299,12 @@ def exception_for(failure: Failure, exceptions: Any, operation: str) -> BaseExce
         kind = boto.ClientError if exceptions is None else exceptions.from_code(failure.code)
         made: BaseException = kind(response, operation)
         return made
-    if _quotes_values(error):
-        return InvalidMessage(_REFUSED)
+    if _quotes_values(error):  # of a credential provider's operation it keeps its name
+        return (
+            boto.ParamValidationError(report=_REFUSED)
+            if failure.no_credentials
+            else InvalidMessage(_REFUSED)
+        )
     if isinstance(error, boto.ClientError):
         response = copy.deepcopy(dict(error.response))
         # botocore's text would say "(reached max retries: 0)": the attempts say how often it was

@@ -82,6 +82,7 @@ class Fault:
     read_timeout: float = 10
     delivery_timeout: float = 20
     note: str = ""
+    pause: float = 0.01  # seconds until a try meets that it has passed
 
     def of(self, value: Any, service: str) -> Any:
         """The value for a service."""
@@ -407,15 +408,15 @@ FAULTS = [
         ),
         code={"sns": "ExpiredToken", "kinesis": "ExpiredTokenException"},
         ends="ClientError",
-        tries=1,
+        note="for 10 s, then final: another client is made meanwhile, at most once a second",
     ),
     Fault(
         name="no credentials",
         start=no_credentials,
         code="NoCredentialsError",
         ends="NoCredentialsError",
-        tries=1,
-        note="looked for again at most once a second",
+        note="for 10 s, then final: they are looked for again at most once a second",
+        pause=1.1,
     ),
     Fault(
         name="clock skew: the signature has expired",

@@ -199,9 +199,9 @@ def test_a_client_that_is_still_being_made_when_a_mock_ends_sends_nothing(
     gate = Gate()
     make = Connection._make
 
-    def make_slowly(self: Connection) -> Any:
+    def make_slowly(self: Connection, wait: float) -> Any:
         gate()
-        return make(self)
+        return make(self, wait)
 
     with mock_aws():
         topic = topic_in_moto()

@@ -172,7 +172,7 @@ def test_a_fault_that_passes(
 
     def wait(state: tenacity.RetryCallState) -> float:
         on.heal()
-        return 0.01
+        return fault.pause
 
     with publishing(**options(fault, retry=publisher.retry_policy(wait=wait))) as made:
         play = Play(made, on, endpoint)

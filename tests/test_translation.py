@@ -16,6 +16,7 @@ from publisher._causes import (
     CREDENTIALS,
     MISSING,
     REFUSED_ARGUMENT,
+    STALE,
     Scene,
     cause,
     is_throttled,
@@ -75,7 +76,12 @@ def test_the_network_is_tried_again(
 
 
 @pytest.mark.parametrize(
-    "error", [boto.NoCredentialsError(), boto.NoRegionError(), boto.ProfileNotFound(profile="x")]
+    "error",
+    [
+        boto.NoRegionError(),
+        boto.ProfileNotFound(profile="x"),
+        boto.UnStubbedResponseError(operation_name="x", reason="y"),
+    ],
 )
 def test_what_nothing_was_sent_for_is_final(error: Exception) -> None:
     failure, verdict = whole_failure(error, SNS, 10, unknown_passes=True)
@@ -160,7 +166,25 @@ def test_what_the_log_calls_a_fault_of_the_user_is_final(code: str) -> None:
     assert cause(code, Scene())
     for service in (SNS, KINESIS):
         assert entry_failure(EntryError(code, "", False), service, {}).final
-        assert whole_failure(client_error(code), service, 1, unknown_passes=True)[0].final
+        error = client_error(code)
+        error.operation_name = {"sns": "PublishBatch", "kinesis": "PutRecords"}[service.name]
+        failure, verdict = whole_failure(error, service, 1, unknown_passes=True)
+        if code in STALE:  # for as long as others may be configured
+            assert failure.no_credentials
+            assert verdict is Verdict.RETRY
+        else:
+            assert failure.final
+
+
+@pytest.mark.parametrize(
+    "error", [boto.NoCredentialsError(), boto.PartialCredentialsError(provider="x", cred_var="y")]
+)
+def test_credentials_that_are_missing_are_asked_for_a_while(error: Exception) -> None:
+    failure, verdict = whole_failure(error, SNS, 10, unknown_passes=True)
+    assert verdict is Verdict.RETRY
+    assert failure.no_credentials
+    assert not failure.final
+    assert not failure.unknown
 
 
 def test_entries() -> None:

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import os
 import sys
 import threading
 import warnings
-import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,29 +17,29 @@ from urllib.parse import urlsplit
 import botocore
 import botocore.config
 import botocore.validate
+from botocore.exceptions import BotoCoreError
 
 from .. import _clock
 from .._process import importing
 from ..errors import InvalidMessage
+from . import _sessions
 from ._fast import install
 from ._listeners import Listeners
 
-#: Failing to make a client is remembered for so long, seconds.
+#: Failing to make a client is remembered for so long, and a client is made anew at most that
+#: often, seconds.
 _RETRY_AFTER = 1.0
-#: A thread waits at most so long for another one that makes the client it needs, seconds.
-_ANOTHER_TAKES = 60.0
-_BUSY = f"making a boto3 client took another thread more than {_ANOTHER_TAKES:g} s"
-#: By process: a fork may leave one locked.
-_session_locks: dict[int, weakref.WeakKeyDictionary[Any, Any]] = {}
+#: A worker waits at most so long for another thread that makes the client it needs, or fetches its
+#: credentials; then the messages back off and the worker goes on with others, seconds.
+_ANOTHER_TAKES = 5.0
+#: A caller waits at most so long, for what only a boto3 client can tell, seconds.
+_CALLER_WAITS = 120.0
 
 
-def _lock_of(session: Any) -> Any:
-    """The lock of a boto3 session, which is not thread-safe while it makes a client."""
-    locks = _session_locks.setdefault(os.getpid(), weakref.WeakKeyDictionary())
-    try:
-        return locks.setdefault(session, threading.RLock())
-    except TypeError:  # something of the user's without a hash, or without weak references
-        return locks.setdefault(Connection, threading.RLock())
+class StillFetching(BotoCoreError):
+    """Another thread is fetching the credentials, or making the boto3 client, at this moment."""
+
+    fmt = "the boto3 client is not made yet: its credentials are still being fetched"
 
 
 def free_credentials(owners: Iterable[Any]) -> None:
@@ -94,6 +92,8 @@ class Connection:
         self._given = client is not None
         self._renew_at: float | None = None  # when to make another client, on the monotonic clock
         self._making = threading.RLock()  # held by who makes the client
+        self._maker: Any = None  # the session that made it
+        self._retrying: Any = None  # a client for paginators and waiters
         self._guard: Any = None
         if "moto" in sys.modules:  # what is accepted inside a mock must not reach the network later
             from ..testing import MockGuard
@@ -120,25 +120,30 @@ class Connection:
         """The boto3 client, or None while it is not made."""
         return self._client
 
-    def get(self) -> Any:
+    def get(self, wait: float = _CALLER_WAITS) -> Any:
         """The boto3 client, made now if need be.
 
+        Args:
+            wait: how many seconds another thread may take that is making it.
+
         Raises:
-            Exception: whatever boto3 raises (no region, no such profile); the same for a second
-                afterwards.
+            StillFetching: it took longer.
+            Exception: whatever boto3 raises (no such profile); the same for a second afterwards.
         """
         if self._client is not None and self._renew_at is None:
             return self._client
-        if not self._making.acquire(timeout=_ANOTHER_TAKES):
-            raise TimeoutError(_BUSY)
+        if not self._making.acquire(timeout=wait):
+            raise StillFetching
         try:
             if self._renew_at is not None and _clock.now() >= self._renew_at:
-                self._client, self._renew_at = self._renewed(), None
+                self._client, self._renew_at = self._renewed(wait), None
             if self._client is None:
                 if self._failure is not None and _clock.now() < self._retry_at:
                     raise copy.copy(self._failure).with_traceback(None)
                 try:
-                    self._client = self._make()
+                    self._client = self._make(wait)
+                except StillFetching:
+                    raise
                 except Exception as error:
                     self._failure = error
                     self._retry_at = _clock.now() + _RETRY_AFTER
@@ -147,47 +152,75 @@ class Connection:
         finally:
             self._making.release()
 
-    def lacks_credentials(self) -> None:
-        """The client found none when it was made, and never looks again: make another in a second.
+    def get_for_work(self) -> Any:
+        """The same on a worker, which nothing may hold for long."""
+        return self.get(_ANOTHER_TAKES)
 
-        Until then it stays, for its exceptions and its model are needed.
+    def get_retrying(self) -> Any:
+        """A boto3 client with botocore's own retries, for what we hand through and do not retry.
+
+        Raises:
+            Exception: whatever boto3 raises.
+        """
+        if self._given:
+            return self._client
+        self.get()  # in a test: with what is mocked now
+        if self._retrying is None:
+            with importing():
+                self._retrying = self._client_of(self._kwargs.get("config"), _CALLER_WAITS)
+        return self._retrying
+
+    def lacks_credentials(self) -> None:
+        """Its credentials are none, have run out, or are unknown: make another client in a second.
+
+        From what is configured then. Until then it stays, for its exceptions and its model are
+        needed.
         """
         if not self._given and self._renew_at is None:
             self._renew_at = _clock.now() + _RETRY_AFTER
 
-    def _renewed(self) -> Any:
+    def _renewed(self, wait: float) -> Any:
+        _sessions.forget(self._maker)
+        self._retrying = None
         try:
-            return self._make()
+            return self._make(wait)
         except Exception:  # noqa: BLE001 - the old one still says what is wrong
             return self._client
 
-    def _make(self) -> Any:
+    def _make(self, wait: float) -> Any:
         with importing():
-            return self._make_now()
+            return self._make_now(wait)
 
-    def _make_now(self) -> Any:
-        import boto3
+    def _make_now(self, wait: float) -> Any:
+        client = self._client_of(self._config(self._kwargs.get("config")), wait)
+        self._listeners = install(client, self.service)
+        return client
 
-        kwargs = {**self._kwargs, "config": self._config(self._kwargs.get("config"))}
+    def _client_of(self, config: Any, wait: float) -> Any:
         # Raises for a port that there is none of: an older botocore would not, and its SNS would go
         # to AWS in place of this endpoint.
-        _ = urlsplit(str(kwargs.get("endpoint_url") or "")).port
+        _ = urlsplit(str(self._kwargs.get("endpoint_url") or "")).port
         maker = self._session
         if maker is None:
-            # boto3's default session where the application set one up; otherwise one of our own,
-            # because the shared one is not safe to use from two threads and the application may be
-            # using it right now.
-            maker = boto3.DEFAULT_SESSION or boto3.Session()
-        making = _lock_of(maker)
-        if not making.acquire(timeout=_ANOTHER_TAKES):
-            raise TimeoutError(_BUSY)
+            maker = _sessions.current()
+        self._maker = maker
+        locks = _sessions.locks_of(maker)
+        if "aws_access_key_id" not in self._kwargs and hasattr(maker, "get_credentials"):
+            # They may take long to fetch. Clients that have theirs are made meanwhile.
+            if not locks.fetching.acquire(timeout=wait):
+                raise StillFetching
+            try:
+                maker.get_credentials()
+            finally:
+                locks.fetching.release()
+        if not locks.making.acquire(timeout=wait):
+            raise StillFetching
         try:
-            client = maker.client(self.service, **kwargs)
+            client = maker.client(self.service, **{**self._kwargs, "config": config})
         finally:
-            making.release()
+            locks.making.release()
         if self._guard is not None:
             self._guard.protect(client)
-        self._listeners = install(client, self.service)
         return client
 
     def _config(self, user: Any) -> Any:
@@ -218,6 +251,12 @@ def check_config(user: Any, max_workers: int) -> None:
         warnings.warn(
             "config= has retries of its own: botocore's are switched off (total_max_attempts=1),"
             " because this package retries only what failed; use retry= instead",
+            stacklevel=4,
+        )
+    if retries.get("mode") == "adaptive":
+        warnings.warn(
+            "config= has retries of the mode adaptive: botocore's are switched off, and its rate"
+            " limit with them; use retry= and max_workers= instead",
             stacklevel=4,
         )
     connections = given.get("max_pool_connections")

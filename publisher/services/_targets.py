@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from botocore.exceptions import NoCredentialsError
 
 from .. import _clock
-from .._causes import ACCESS
+from .._causes import ACCESS, STALE
 from .._message import Attempt, Failure
 from .._request import Limits
 from .._sending import MalformedAnswer
@@ -72,7 +72,7 @@ class _Target:
 
     def _client(self) -> Any:
         try:
-            return self.connection.get()
+            return self.connection.get_for_work()
         except Exception as error:
             raise NotMadeError from error
 
@@ -86,7 +86,9 @@ class _Target:
         return None if attempt.failure is None else self.error(attempt.failure)
 
     def note_failed(self, error: BaseException) -> None:
-        if isinstance(error, NoCredentialsError):
+        described = getattr(error, "response", None) or {}
+        stale = described.get("Error", {}).get("Code") in STALE
+        if stale or isinstance(error, NoCredentialsError):
             self.connection.lacks_credentials()
 
     def named(self, operation: str) -> Any:

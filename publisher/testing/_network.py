@@ -98,6 +98,8 @@ class InlineConnection:
                 self._inside = client
             return self._inside
 
+    get_for_work = get_retrying = get  # nothing is made here that could take long
+
     def _inside_mock(self) -> Any:
         if self._mocked is None or self._mocked[0] != _moto.mocks_ended():
             connection = self._renew()

@@ -1,0 +1,83 @@
+"""The boto3 sessions that clients are made with, and their locks.
+
+All clients that were given no session share one of ours, so that a process asks for its credentials
+once: the default session where the application has set one up, otherwise one that nobody else uses.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from typing import Any
+
+import botocore.handlers
+
+
+class Locks:
+    """Those of one session, which is not thread-safe while it makes a client.
+
+    ``fetching`` is held by who has it fetch credentials, ``making`` by who has it make a client.
+    """
+
+    def __init__(self) -> None:
+        self.fetching = threading.RLock()
+        self.making = threading.RLock()
+
+
+class _Process:
+    """The sessions of one process: a fork may leave the locks of another one locked."""
+
+    def __init__(self) -> None:
+        self.locks: weakref.WeakKeyDictionary[Any, Locks] = weakref.WeakKeyDictionary()
+        self.common = Locks()  # of what has no hash, or takes no weak references
+        self.lock = threading.Lock()  # guards what stands below
+        self.session: Any = None
+        self.made_of: Any = None
+
+
+_processes: dict[int, _Process] = {}
+
+
+def _process() -> _Process:
+    return _processes.setdefault(os.getpid(), _Process())
+
+
+def locks_of(session: Any) -> Locks:
+    """The locks of a session, or of something of the user's that stands in for one."""
+    process = _process()
+    try:
+        return process.locks.setdefault(session, Locks())
+    except TypeError:
+        return process.common
+
+
+def current() -> Any:
+    """The session for a client that was given none."""
+    import boto3
+
+    if boto3.DEFAULT_SESSION is not None:
+        return boto3.DEFAULT_SESSION
+    process = _process()
+    with process.lock:
+        made_of = _configured()
+        if process.session is None or process.made_of != made_of:
+            process.session, process.made_of = boto3.Session(), made_of
+        return process.session
+
+
+def forget(session: Any) -> None:
+    """Credentials of ours have run out or are unknown: ask for them anew, with a new session."""
+    process = _process()
+    with process.lock:
+        if process.session is session:
+            process.session = None
+
+
+def _configured() -> Any:
+    """What a session keeps for ever once it has read it: equal while nothing has changed.
+
+    The variables of the environment, and botocore's handlers (moto adds its own when imported).
+    """
+    variables = [item for item in os.environ.items() if item[0].startswith("AWS_")]
+    return hash(tuple(sorted(variables))), len(botocore.handlers.BUILTIN_HANDLERS)
