@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -109,10 +110,13 @@ class Client:
         service = self._service
         sizes: tuple[int, ...] | None = None
         if operation == service.single and (one := service.accept(dict(params))) is not None:
+            service.check_address(one[0])
             sizes = (one[2],)
         elif operation == service.batch:
             many = service.accept_batch(dict(params))
-            sizes = None if many is None else tuple(many[2])
+            if many is not None:
+                service.check_address(many[0])
+                sizes = tuple(many[2])
         if sizes is None:
             assert self._line is not None
             check_params(self._line.connection.get(), operation, params)
@@ -292,7 +296,7 @@ def _copied(params: Mapping[str, Any]) -> dict[str, Any]:
             }
         if isinstance(value, (list, tuple)):
             return [copied(item, where) for item in value]
-        if isinstance(value, (bytearray, memoryview)):
+        if isinstance(value, (bytearray, memoryview, mmap.mmap)):
             return bytes(value)
         return value
 

@@ -26,6 +26,7 @@ PAGES = {
     "metrics": ("prometheus_client opentelemetry", PUBLISH),
     "tracing": ("opentelemetry", PUBLISH),
     "doctor": ("", ""),
+    "from_boto3": ("", ""),
     "lambda": (
         "",
         """

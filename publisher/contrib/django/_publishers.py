@@ -63,6 +63,12 @@ class Publishers(Mapping[str, Publisher]):
                 )
         for read in self.settings().values():
             found += read.problems
+        if given and DEFAULT not in given and not found:
+            aliases = ", ".join(repr(str(alias)) for alias in given)
+            text = (
+                f"{SETTING} has no alias {DEFAULT!r}, only {aliases}: publisher.client() uses it."
+            )
+            found.append(Problem(VALUE, text, f"For example {example}, beside the others."))
         return found
 
     def configure(self) -> None:

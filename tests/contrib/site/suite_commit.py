@@ -188,7 +188,9 @@ class CommitTests(Case, TransactionTestCase):
                 (self.sns.publish, {"TopicArn": TOPIC, "Message": 1}),
                 (self.sns.publish, {"TopicArn": TOPIC, "Message": "x", "Topic": "y"}),
                 (self.sns.publish, {"TopicArn": TOPIC, "Message": "x" * 2_000_000}),
-                (kinesis.put_records, {"StreamName": STREAM, "Records": [{"Data": b"x"}]}),
+                (kinesis.put_records, {"StreamName": STREAM, "Records": [{"PartitionKey": "x"}]}),
+                (self.sns.publish, {"TopicArn": "", "Message": "x"}),
+                (kinesis.put_record, {"StreamName": "a b", "Data": b"x", "PartitionKey": "k"}),
                 (self.sns.create_topic, {"Title": "x"}),
             ):
                 with self.assertRaises(publisher.InvalidMessage):

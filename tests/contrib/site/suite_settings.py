@@ -55,6 +55,11 @@ class ChecksTests(SimpleTestCase):
         self.assert_one({"default": None}, "E002", "not NoneType", "alias")
         self.assert_one({"default": {"CLIENT": "x"}}, "E002", "CLIENT must be a dict", "region")
 
+    def test_aliases_without_the_default_one(self) -> None:
+        rule = r"no alias 'default', only 'other': publisher\.client\(\) uses it"
+        self.assert_one({"other": {"MAX_WORKERS": 3}}, "E002", rule, r'\{"default": \{')
+        self.assert_one({"Default": {}}, "E002", "no alias 'default', only 'Default'", "default")
+
     def test_an_unknown_argument_of_the_client(self) -> None:
         self.assert_one({"default": {"CLIENT": {"region": "x"}}}, "E001", "'region'", "region_name")
 

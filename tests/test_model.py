@@ -1,0 +1,148 @@
+"""Our checks beside botocore's model, so that a new botocore shows what has changed.
+
+The table is the model as it was last looked at, with what we make of it. A member that is new, or a
+constraint that is another, fails here: look at the service's documentation, then change the check
+and the table. An older botocore may know less, never more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import botocore.session
+import pytest
+
+import publisher
+from publisher.services import load
+from tests.support import STREAM, TOPIC
+
+#: The botocore that the table was written from; those as new have to agree with all of it.
+SEEN = (1, 44, 8)
+ARN = {"min": 1, "max": 2048, "pattern": r"arn:aws.*:kinesis:.*:\d{12}:stream/\S+"}
+NAME = {"min": 1, "max": 128, "pattern": "[a-zA-Z0-9_.-]+"}
+ID = {"min": 1, "max": 24, "pattern": "[a-z0-9]{20}-[a-z0-9]{3}"}
+KEY = {"min": 1, "max": 256}
+HASH_KEY = {"pattern": r"^(0|([1-9]\d{0,38}))$"}
+DATA = {"min": 0, "max": 10485760, "required": True}
+TEXTS: dict[str, Any] = {
+    "Message": {"required": True},
+    "Subject": {},
+    "MessageStructure": {},
+    "MessageAttributes": {},
+    "MessageDeduplicationId": {},
+    "MessageGroupId": {},
+}
+#: service, shape: member: what the model says of it
+MODEL: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
+    ("sns", "PublishInput"): {"TopicArn": {}, "TargetArn": {}, "PhoneNumber": {}, **TEXTS},
+    ("sns", "PublishBatchInput"): {
+        "TopicArn": {"required": True},
+        "PublishBatchRequestEntries": {"required": True},
+    },
+    ("sns", "PublishBatchRequestEntry"): {"Id": {"required": True}, **TEXTS},
+    ("sns", "MessageAttributeValue"): {
+        "DataType": {"required": True},
+        "StringValue": {},
+        "BinaryValue": {},
+    },
+    ("kinesis", "PutRecordInput"): {
+        "StreamName": NAME,
+        "StreamARN": ARN,
+        "StreamId": ID,
+        "Data": DATA,
+        "PartitionKey": KEY,
+        "ExplicitHashKey": HASH_KEY,
+        "SequenceNumberForOrdering": {"pattern": r"^(0|([1-9]\d{0,128}))$"},
+        "DryRun": {},
+    },
+    ("kinesis", "PutRecordsInput"): {
+        "StreamName": NAME,
+        "StreamARN": ARN,
+        "StreamId": ID,
+        "Records": {"min": 1, "max": 500, "required": True},
+        "DryRun": {},
+    },
+    ("kinesis", "PutRecordsRequestEntry"): {
+        "Data": DATA,
+        "PartitionKey": KEY,
+        "ExplicitHashKey": HASH_KEY,
+    },
+}
+#: What travels as it is, on botocore's own check.
+ALONE = {"PhoneNumber", "SequenceNumberForOrdering", "DryRun"}
+STREAM_ARN = "arn:aws:kinesis:us-east-1:111111111111:stream/clicks"
+#: By member: values that the constraint allows, and values that it does not.
+VALUES: dict[str, tuple[list[Any], list[Any]]] = {
+    "StreamName": (["a", "a" * 128, "A.b_c-1"], ["", "a" * 129, "a b", "a\n"]),
+    "StreamARN": ([STREAM_ARN], ["", "x", STREAM_ARN + "\n", STREAM_ARN.replace("1" * 12, "1")]),
+    "StreamId": (["a" * 20 + "-b12"], ["", "a" * 20, "A" * 20 + "-b12"]),
+    "Data": ([b"", bytes(10485759)], [bytes(10485760)]),  # with a key of one byte
+    "PartitionKey": (["k", "k" * 256], ["", "k" * 257]),
+    "ExplicitHashKey": (["0", "7", f"{2**128 - 1}"], ["", "07", "x", "1" * 40]),
+}
+
+
+def version() -> tuple[int, ...]:
+    return tuple(int(part) for part in botocore.__version__.split(".")[:3])
+
+
+def described(service: str, name: str) -> dict[str, dict[str, Any]]:
+    """The members of a shape, with their constraints."""
+    shape = botocore.session.get_session().get_service_model(service).shape_for(name)
+    return {
+        member: {
+            **{key: found.metadata[key] for key in KEYS if key in found.metadata},
+            **({"required": True} if member in shape.required_members else {}),
+        }
+        for member, found in shape.members.items()
+    }
+
+
+KEYS = ("min", "max", "pattern")
+
+
+@pytest.mark.parametrize(("service", "shape"), MODEL, ids=lambda part: part)
+def test_botocores_model_is_the_one_that_was_looked_at(service: str, shape: str) -> None:
+    found = described(service, shape)
+    table = MODEL[service, shape]
+    assert found.keys() <= table.keys()
+    if version() >= SEEN:
+        assert found == table
+
+
+def test_we_know_every_member_that_travels_in_a_batch() -> None:
+    sns, kinesis = load("sns"), load("kinesis")
+    for name, member in (("sns", "PublishInput"), ("kinesis", "PutRecordInput")):
+        for parameter in MODEL[name, member]:
+            params: dict[str, Any] = (
+                {"TopicArn": TOPIC, "Message": "m"}
+                if name == "sns"
+                else {"StreamName": STREAM, "Data": b"", "PartitionKey": "k"}
+            )
+            good = VALUES.get(parameter, (["x"], []))[0][0]
+            params.setdefault(parameter, {} if parameter == "MessageAttributes" else good)
+            if parameter == "TargetArn":
+                del params["TopicArn"]
+                params["TargetArn"] = TOPIC
+            accepted = (sns if name == "sns" else kinesis).accept(params)
+            assert (accepted is None) == (parameter in ALONE), parameter
+
+
+@pytest.mark.parametrize("member", VALUES)
+def test_a_constraint_of_the_model_is_ours_too(member: str) -> None:
+    service = load("kinesis")
+
+    def check(value: Any) -> None:
+        params = {"Data": b"", "PartitionKey": "k", member: value}
+        if not member.startswith("Stream"):
+            params["StreamName"] = STREAM
+        accepted = service.accept(params)
+        assert accepted is not None
+        service.check_address(accepted[0])
+
+    good, bad = VALUES[member]
+    for value in good:
+        check(value)
+    for value in bad:
+        with pytest.raises(publisher.InvalidMessage, match=member):
+            check(value)
