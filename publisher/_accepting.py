@@ -6,11 +6,13 @@ import logging
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from ._batching import NEVER, Lane
 from ._ending import DROPPED, Ending, build_full
-from ._future import FINISHED, RUNNING
+from ._flow import Ticket
+from ._future import FINISHED, PENDING, RUNNING
 from ._hosts import runs_event_loop
 from ._losses import can_log
 from ._message import BatchEntry, BatchFuture, Chunk, Message, Route
@@ -32,7 +34,6 @@ class Accepting(Ending):
 
     options: Options
     started: bool  # a message was accepted
-    stopped: bool  # nothing is sent any more
     moment = -NEVER  # the last time of acceptance
     finalization_told = False  # the one line about messages of finalisers was written
     answered = -NEVER  # when a service last said anything
@@ -128,19 +129,20 @@ class Accepting(Ending):
         route = message.route
         if self._enter(route, route.inbox, (message,), 1, size):
             return
-        if self.flow.take(size) or self._wait_for_room(size, lambda: deadline - self.clock()):
-            self._append_told(message, size)
-        else:
+        ticket = Ticket(size)
+
+        def ask() -> None:
+            if not self.flow.take(size, 1, ticket):
+                self._wait_for_room(ticket, lambda: deadline - self.clock())
+
+        if not self._come_in(route.inbox, message, ticket, ask):
             self._turn_away(message, size)
 
     def hurry(self, lanes: list[Lane] | None = None) -> float:
         """What was accepted up to now lingers no longer: in these lanes, or in all; returns now."""
         now = self.clock()
         self.moment = -NEVER  # what comes from here on was accepted later
-        if lanes is None:
-            self.scheduler.flush(now)
-        else:
-            self.scheduler.flush_lanes(lanes, now)
+        self.scheduler.hurry(now, lanes)
         return now
 
     def hurry_one(self, message: Message) -> None:
@@ -150,7 +152,7 @@ class Accepting(Ending):
         still share their requests.
         """
         # A signal handler or a finaliser that waits: what it interrupted may hold the lock.
-        if not reentered() and self.scheduler.hurry_one(message, self.clock()):
+        if not reentered() and self.scheduler.hurry_one(message):
             self.runtime.wake()
 
     def _touch(self, route: Route) -> None:
@@ -197,47 +199,44 @@ class Accepting(Ending):
         count, size = chunk.count, chunk.total
         if count * 2 > flow.max_messages or size * 2 > flow.max_bytes:
             return False
+        ticket = Ticket(size, count)
         until = min(self.clock() + _CHUNK_WAITS, deadline)
-        if not self._wait_for_room(size, lambda: until - self.clock(), count):
-            return False
-        counters = route.lane.counters
-        try:
-            with self.account.lock:
-                counters.accepted += count
-                counters.accepted_bytes += size
-        finally:  # also where Ctrl-C hits
-            chunk.accepted = self.clock()
-            route.chunks.append(chunk)
-            if route.wake_at < NEVER:
-                self._touch(route)
-        return True
+
+        def ask() -> None:
+            self._wait_for_room(ticket, lambda: until - self.clock())
+
+        return self._come_in(route.chunks, chunk, ticket, ask)
 
     def _accept_slowly(self, message: Message, size: int) -> None:
         """Full, closed, or a hook wants to know: what ``on_full`` says."""
         if sys.is_finalizing():
             self._drop_at_finalization(message, size)
             return
-        flow = self.flow
         self.check_size(size)
-        admitted = flow.take(size)
-        if not admitted and not flow.closed:
-            on_full = self.options.on_full
-            if on_full == "raise":
-                raise BufferFull(self._full_text())
-            if on_full == "drop_oldest" and flow.waiting and not reentered():
-                # Callers of put_records are held: each permit that is given back would go to them.
-                admitted = flow.take_by_force(size, self._drop_oldest)
-            elif on_full == "drop_oldest":
-                while not (admitted := flow.take(size)) and self._drop_oldest():
-                    pass
-            elif on_full == "block":
-                admitted = self._wait_for_room(size, self._patience(message.route))
-        if admitted:
-            self._append_told(message, size)
-        elif flow.closed:
+        ticket = Ticket(size)
+        ask = partial(self._ask, ticket, message.route)
+        if self._come_in(message.route.inbox, message, ticket, ask):
+            return
+        if self.flow.closed:
             raise self._closed_error()
-        else:
-            self._turn_away(message, size)
+        self._turn_away(message, size)
+
+    def _ask(self, ticket: Ticket, route: Route) -> None:
+        """Get a permit as ``on_full`` says."""
+        flow, size = self.flow, ticket.size
+        if flow.take(size, 1, ticket) or flow.closed:
+            return
+        on_full = self.options.on_full
+        if on_full == "raise":
+            raise BufferFull(self._full_text())
+        if on_full == "drop_oldest" and flow.waiting and not reentered():
+            # Callers of put_records are held: each permit that is given back would go to them.
+            flow.take_by_force(ticket, self._drop_oldest)
+        elif on_full == "drop_oldest":
+            while not flow.take(size, 1, ticket) and self._drop_oldest():
+                pass
+        elif on_full == "block":
+            self._wait_for_room(ticket, self._patience(route))
 
     def _drop_at_finalization(self, message: Message, size: int) -> None:
         """A finaliser publishes while the interpreter ends: no thread of ours runs any more.
@@ -249,7 +248,7 @@ class Accepting(Ending):
         counters.accepted_bytes += size
         counters.resolved_bytes += size
         counters.dropped["closed"] += 1
-        counters.note_latency(message.accepted, [message.accepted], 1)
+        counters.latency[0] += 1
         message._value = self._closed_error()
         message._phase = FINISHED
         if not self.finalization_told and can_log(logger):
@@ -268,29 +267,43 @@ class Accepting(Ending):
                 f" max_bytes={self.flow.max_bytes:,} could never hold it"
             )
 
-    def _append_told(self, message: Message, size: int) -> None:
-        """Tell, count and append a message that has its permit, also where Ctrl-C hits a hook."""
+    def _come_in(
+        self, inbox: deque[Any], message: Message, ticket: Ticket, ask: Callable[[], None]
+    ) -> bool:
+        """Let a message, or a chunk, in once ``ask`` got it a permit; whether it did.
+
+        Whatever is raised meanwhile, here or in a hook: with a permit it goes in.
+        """
         route = message.route
         counters = route.lane.counters
         try:
-            if self.teller.watches:
-                self.teller.accepted(message, size)
+            ask()
+            if ticket.granted:
+                # It may have been held, and inboxes are in the order of acceptance.
+                message.accepted = self.clock()
+                if self.teller.watches:
+                    self.teller.accepted(message, ticket.size)
+                    message.accepted = self.clock()
         finally:
-            with self.account.lock:  # without a GIL every message comes this way
-                counters.accepted += 1
-                counters.accepted_bytes += size
-            # It may have been held, and inboxes are in the order of acceptance.
-            message.accepted = self.clock()
-            route.inbox.append(message)
-            if len(route.inbox) >= route.wake_at:
-                self._touch(route)
+            # As in accept(): no call comes between.
+            if ticket.granted:
+                counters.accepted += ticket.count
+                counters.accepted_bytes += ticket.size
+                try:
+                    inbox.append(message)
+                    if max(ticket.count, len(route.inbox)) >= route.wake_at:
+                        self._touch(route)
+                except BaseException:
+                    self._touch(route)
+                    raise
+        return ticket.granted
 
-    def _wait_for_room(self, size: int, left: Callable[[], float], count: int = 1) -> bool:
+    def _wait_for_room(self, ticket: Ticket, left: Callable[[], float]) -> None:
         if not _may_block() or left() <= 0:
-            return False
+            return
         self.hurry()  # with the buffer full there is no better company to wait for
         self.runtime.wake()
-        return bool(self.runtime.wait_for_room(size, left, count))
+        self.runtime.wait_for_room(ticket, left)
 
     def _patience(self, route: Route) -> Callable[[], float]:
         """How many seconds a caller may still be held at the bound, asked again and again.
@@ -331,12 +344,6 @@ class Accepting(Ending):
 
         It counts as accepted all the same: its caller has a future.
         """
-        counters = message.route.lane.counters
-        with self.account.lock:
-            counters.accepted += 1
-            counters.accepted_bytes += size
-        if self.teller.watches:
-            self.teller.accepted(message, size, entered=False)
         if self.flow.closed:  # while the entries of a batch waited for room
             value: Any = self._closed_error()
             reason = "closed"
@@ -344,13 +351,20 @@ class Accepting(Ending):
             value, reason = (build_full, self._full_text(), None), "buffer_full"
 
         def end(_: object = None) -> None:
-            self.settle([message], [value], DROPPED, reason, permits=False)
+            self.settle([message], [value], DROPPED, reason, permits=False, size=size)
 
-        if reentered():  # what it interrupted may hold what another thread waits for under LOCK
-            message._phase = RUNNING  # not to be cancelled: it has no permit to give back
-            self.runtime.call([(end, None)])
-        else:
-            end()
+        try:
+            if self.teller.watches:
+                self.teller.accepted(message, size, entered=False)
+            if reentered():  # what it interrupted may hold what another thread waits for under LOCK
+                message._phase = RUNNING  # not to be cancelled: it has no permit to give back
+                self.runtime.call([(end, None)])
+            else:
+                end()
+        except BaseException:
+            if message._phase == PENDING:
+                self.teller.forget(message)
+            raise
 
     def _drop_oldest(self) -> bool:
         if reentered():
@@ -358,19 +372,10 @@ class Accepting(Ending):
         message = self.scheduler.evict_oldest()
         if message is None:
             return False
-        self.settle([message], [(build_full, self._full_text(), None)], DROPPED, "buffer_full")
+        # Where Ctrl-C hits, the dispatcher does this.
+        self.settle_each([message], self._dropped)
         self.scheduler.settled([message])
         return True
-
-    def _full_text(self) -> str:
-        flow = self.flow
-        return (
-            f"{flow.messages:,} messages and {flow.bytes:,} bytes are waiting; the bounds are"
-            f" {self._bounds_text()}"
-        )
-
-    def _bounds_text(self) -> str:
-        return f"max_messages={self.flow.max_messages:,} and max_bytes={self.flow.max_bytes:,}"
 
     def _closed_error(self) -> PublisherClosed:
         return PublisherClosed(

@@ -15,7 +15,7 @@ import itertools
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from ._future import LOCK, PENDING, RUNNING, is_live
@@ -210,6 +210,11 @@ class Lane:
                 key=lambda chunks: chunks[0].accepted,
             )
             chunk = chunks[0]
+            if chunk.parts is not None:  # from here on each stands for itself
+                parts = [part for part in chunk.parts if part._phase == PENDING]
+                chunk.route.inbox.extendleft(reversed(parts))
+                chunks.popleft()
+                continue
             if self._is_due_before(chunk.accepted, now):
                 return None
             chunks.popleft()
@@ -310,7 +315,7 @@ class Lane:
 
     def expire(self, now: float) -> list[Message]:
         """Remove and return the waiting messages whose deadline has come."""
-        expired = [message for message in self._expired_inboxes(now) if is_live(message)]
+        expired = [*filter(is_live, _spread(self._expired_inboxes(now)))]
         if now >= self._resent_deadline:
             expired += self._expire_resent(now)
         return expired
@@ -321,18 +326,19 @@ class Lane:
         It is noted in ``taken`` before it goes.
         """
         with LOCK.rlock:
-            while (oldest := self._oldest_queue()) is not None:
-                route, queue = oldest
-                message: Message = queue[0]
-                pending = message._phase == PENDING
-                if type(message) is Chunk and pending:  # one of its entries goes
-                    route.inbox.extendleft(reversed(message.apart_locked()))
-                evicted = pending and type(message) is not Chunk
-                if evicted:
-                    taken[message] = None
+            while (queue := self._oldest_queue()) is not None:
+                head: Message = queue[0]
+                if type(head) is Chunk and head._phase == PENDING:  # one of its entries goes
+                    head.apart_locked()
+                for message in _spread([head]):
+                    if message._phase == PENDING:
+                        # No call in between, for Ctrl-C.
+                        taken[message] = None
+                        message._phase = RUNNING
+                        if message is head:
+                            queue.popleft()
+                        return message
                 queue.popleft()
-                if evicted:
-                    return message
         return None
 
     def drain(self) -> list[Message]:
@@ -342,7 +348,7 @@ class Lane:
             route.wake_at = 1  # who has a permit and no message here yet is to look after it
             for queue in (route.inbox, route.chunks):
                 left += _emptied(queue)
-        left = [message for message in left if is_live(message)]
+        left = [*filter(is_live, _spread(left))]
         self._retries.clear()
         self._pieces.clear()
         self._resent_deadline = NEVER
@@ -352,7 +358,7 @@ class Lane:
         """Everything that waits here, in no order; some may have ended already."""
         for route in self.routes:
             yield from list(route.inbox)
-            yield from list(route.chunks)
+            yield from _spread(list(route.chunks))
         for _, _, message in self._retries:
             yield message
         for messages, _ in self._pieces:
@@ -369,7 +375,7 @@ class Lane:
         for _, queue in self._queues():
             while queue:
                 head = queue[0]
-                if is_live(head):
+                if any(map(is_live, _spread([head]))):
                     oldest = min(oldest, head.accepted)
                     break
                 queue.popleft()
@@ -385,8 +391,9 @@ class Lane:
             if route.chunks:
                 yield route, route.chunks
 
-    def _oldest_queue(self) -> tuple[Route, deque[Any]] | None:
-        return min(self._queues(), key=lambda item: item[1][0].accepted, default=None)
+    def _oldest_queue(self) -> deque[Any] | None:
+        queues = [queue for _, queue in self._queues()]
+        return min(queues, key=lambda queue: queue[0].accepted, default=None)
 
     def _oldest_inbox(self) -> deque[Message] | None:
         best: deque[Message] | None = None
@@ -457,3 +464,9 @@ class Lane:
 def _emptied(queue: deque[Any]) -> list[Any]:
     """All that was in a queue; what callers append meanwhile is among it, or stays there."""
     return [queue.popleft() for _ in range(len(queue))]
+
+
+def _spread(messages: Iterable[Message]) -> Iterator[Message]:
+    """The same with the entries of a chunk that was taken apart where it stood in its place."""
+    for message in messages:
+        yield from message.parts or (message,)

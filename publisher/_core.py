@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping
 from functools import partial
 from typing import Any
@@ -72,6 +73,7 @@ class Core(Accepting):
         self.started = False  # a message was accepted
         self.stopped = False  # nothing is sent any more
         self._flushes = []
+        self._untold = deque()
 
     # -- the sender's half
 
@@ -81,6 +83,7 @@ class Core(Accepting):
         Returns:
             the requests to hand to workers, and when to look again, on the core's clock.
         """
+        self.finish_for_callers()
         turn = self.scheduler.step(self.clock())
         self._end_late(turn)
         return turn.requests, self.scheduler.alarm

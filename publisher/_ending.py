@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from ._batching import Lane
 from ._flow import FlowControl
-from ._future import (
-    CANCELLED,
-    FINISHED,
-    LOCK,
-    PENDING,
-    RUNNING,
-    Callback,
-    finish_locked,
-    is_waited_for,
-)
+from ._future import CANCELLED, FINISHED, LOCK, PENDING, RUNNING
 from ._losses import Losses, code_of
-from ._message import BatchEntry, BatchFuture, Chunk, Message
+from ._message import Chunk, Message
 from ._reentrance import entered
 from ._scheduling import Scheduler
 from ._sending import Target, timed_out
+from ._settling import Ended
 from ._stats import Account
 from ._telling import Teller
 from .errors import BufferFull, PublisherClosed
 
 DELIVERED, FAILED, DROPPED, WITHDRAWN = "delivered", "failed", "dropped", "cancelled"
-_OF_BATCHES = (BatchEntry, Chunk)
 _HOOK_OF = {DELIVERED: "on_delivered", FAILED: "on_failed", DROPPED: "on_dropped"}
 
 
@@ -45,8 +37,11 @@ class Ending:
     #: Who waits in flush(): until when it was accepted, in which lanes, and the gate to open.
     #: Guarded by the scheduler's lock.
     _flushes: list[tuple[float, list[Lane] | None, Any]]
+    #: What callers ended and leave to the dispatcher to tell; appended to under ``LOCK``.
+    _untold: deque[Ended]
+    stopped: bool  # nothing is sent any more
 
-    def settle(  # noqa: C901, PLR0912, PLR0915 - the one way a message ends, told in one go
+    def settle(
         self,
         messages: Sequence[Message],
         values: Sequence[Any],
@@ -61,7 +56,8 @@ class Ending:
         Those that have ended already are left alone.
 
         Returns flow control's permits, counts, sets the futures, hands callbacks and hooks to their
-        thread: exactly once each.
+        thread: exactly once each. An exception that a signal handler raises in a caller meanwhile
+        finds all of it done, or will have been, or nothing.
 
         Args:
             messages: of one lane.
@@ -69,7 +65,7 @@ class Ending:
             end: DELIVERED, FAILED, DROPPED or WITHDRAWN (which ends only what was never handed to a
                 worker).
             reason: why it was dropped.
-            permits: False for messages that never got one.
+            permits: False for messages that never got one, and are accepted only to be dropped.
             size: of the messages together, where it is known.
 
         Returns:
@@ -77,85 +73,101 @@ class Ending:
         """
         if not messages:
             return 0
-        lane = messages[0].route.lane
-        measure, counters = lane.measure, lane.counters
-        hook = _HOOK_OF.get(end)
-        phase = CANCELLED if end == WITHDRAWN else FINISHED
-        failed = end in (FAILED, DROPPED)
-        callbacks: list[Callback] = []
-        told: list[tuple[Message, Any, int]] = []
-        batches: list[BatchFuture] = []
-        now = self.clock()
+        safe = self.runtime.is_safe()
         with LOCK.rlock:
-            phases = (PENDING,) if end == WITHDRAWN else (PENDING, RUNNING)
             if Chunk in set(map(type, messages)):
                 messages, values = _taken_apart_locked(messages, values, end)
+            phases = (PENDING,) if end == WITHDRAWN else (PENDING, RUNNING)
             live = [message for message in messages if message._phase in phases]
             if not live:
                 return 0
             if len(live) < len(messages):
-                kept = set(map(id, live))
-                values = [
-                    value
-                    for message, value in zip(messages, values, strict=True)
-                    if id(message) in kept
-                ]
-            # A chunk that ends as one is alone.
-            count = live[0].count if len(live) == 1 else len(live)
-            if size is None or len(live) < len(messages):
+                size, kept = None, set(map(id, live))
+                pairs = zip(messages, values, strict=True)
+                values = [value for message, value in pairs if id(message) in kept]
+            if size is None:
+                measure = messages[0].route.lane.measure
                 size = sum([measure(message.entry) for message in live])
-            if permits:
-                self.flow.release(count, size)
-            with self.account.lock:
-                counters.resolved_bytes += size
-                if end == DELIVERED:
-                    counters.delivered += count
-                elif end == FAILED:
-                    counters.failed += count
-                elif end == WITHDRAWN:
-                    counters.cancelled += count
-                else:
-                    counters.dropped[reason or "closed"] += count
-                counters.note_latency(now, [message.accepted for message in live], count)
-            if self.teller.wants(hook):
-                told = [(message, message.entry, measure(message.entry)) for message in live]
-            release = not lane.keeps_entries
-            for message, value in zip(live, values, strict=True):
-                if message._watch is None:  # nobody waits: nothing to tell
-                    message._value = value
-                    message._phase = phase
-                else:
-                    callbacks += finish_locked(message, phase, value, failed=failed)
-                if release:
-                    message.entry = None
-                if isinstance(message, _OF_BATCHES) and (batch := message.batch) is not None:
-                    message.batch = None  # no reference cycle: thousands of them would cost the GC
-                    batch.remaining -= message.count
-                    if not batch.remaining:
-                        batches.append(batch)
-            for batch in batches:
-                if all(entry._phase == CANCELLED for entry in batch.entries):
-                    callbacks += finish_locked(batch, CANCELLED, None)
-                elif is_waited_for(batch):  # by somebody who wants to know now whether it failed
-                    made = _build_batch(batch, None)
-                    broken = isinstance(made, BaseException)
-                    callbacks += finish_locked(batch, FINISHED, made, failed=broken)
-                else:
-                    callbacks += finish_locked(batch, FINISHED, (_build_batch, batch, None))
-        calls: list[tuple[Callable[..., Any], Any]] = list(callbacks)
-        if told:
-            calls += self.teller.ended(hook, told, reason, now)
-        if failed:
-            codes = Counter(reason or code_of(value) for value in values)
-            if end == FAILED:
-                with self.account.lock:
-                    counters.note_failed(codes)
-            calls.append((self.losses.note, (lane.target, counters, end, codes)))
-        if calls:
-            self.runtime.call(calls)
+            phase = CANCELLED if end == WITHDRAWN else FINISHED
+            ended = Ended(live, phase, values, failed=end in (FAILED, DROPPED))
+            if not safe:  # first: somebody has to tell it, whatever happens here
+                self._untold.append(ended)
+            self._commit(ended, end, reason, permits, size)
+        if safe:
+            self._tell(ended)
+        else:
+            self.flow.admit()
+            self.runtime.wake_if_started()
+            if self.runtime.is_safe():  # the dispatcher has just ended
+                self.finish_for_callers()
+        return ended.count
+
+    def _commit(self, ended: Ended, end: str, reason: str | None, permits: bool, size: int) -> None:
+        counters, now, count = ended.live[0].route.lane.counters, self.clock(), ended.count
+        ended.tell = partial(self._tell_ended, ended, self._told(ended, end), end, reason, now)
+        with self.account.lock:
+            if end == DROPPED:
+                reason = reason or "closed"
+                counts: dict[str, Any] = {
+                    "dropped": {**counters.dropped, reason: counters.dropped[reason] + count}
+                }
+            else:
+                counts = {end: getattr(counters, end) + count}
+            accepted = [message.accepted for message in ended.live]
+            counts["latency"], counts["latency_sum"] = counters.with_latency(now, accepted, count)
+            ended.commit(self.flow, counters, size, permits=permits, **counts)
+
+    def _told(self, ended: Ended, end: str) -> list[tuple[Message, Any, int]]:
+        """Each with its entry and size, where a hook wants to know."""
+        if not self.teller.wants(_HOOK_OF.get(end)):
+            return []
+        measure = ended.live[0].route.lane.measure
+        return [(message, message.entry, measure(message.entry)) for message in ended.live]
+
+    def _tell(self, ended: Ended) -> None:
+        """Messages have ended: tell whoever waits for that. Not for a thread of a caller."""
+        self.flow.admit()
+        ended.tell()
         if self._flushes:
             self._answer_flushes()
-        return count
+
+    def _tell_ended(
+        self,
+        ended: Ended,
+        told: list[tuple[Message, Any, int]],
+        end: str,
+        reason: str | None,
+        now: float,
+    ) -> None:
+        lane = ended.live[0].route.lane
+        calls: list[tuple[Callable[..., Any], Any]] = list(ended.tell_watchers())
+        if told:
+            calls += self.teller.ended(_HOOK_OF.get(end), told, reason, now)
+        if end in (FAILED, DROPPED):
+            codes = Counter(reason or code_of(value) for value in ended.values)
+            if end == FAILED:
+                with self.account.lock:
+                    lane.counters.note_failed(codes)
+            calls.append((self.losses.note, (lane.target, lane.counters, end, codes)))
+        if calls:
+            self.runtime.call(calls)
+
+    def finish_for_callers(self) -> None:
+        """The dispatcher's: what callers ended and did not tell, or were kept from ending."""
+        while self._untold:
+            with LOCK.rlock:  # whoever is at it now is through then
+                ended = self._untold.popleft() if self._untold else None
+            if ended is not None and ended.done:
+                self._tell(ended)
+        if left := self.scheduler.left_by_callers():
+            if self.stopped:
+                self._abandon()
+            else:
+                self.settle_each(left, self._dropped)
+                self.scheduler.settled(left)
+
+    def _dropped(self, _: Message) -> tuple[Any, str, str | None]:
+        return (build_full, self._full_text(), None), DROPPED, "buffer_full"
 
     def settle_each(
         self, messages: Sequence[Message], build: Callable[[Message], tuple[Any, str, str | None]]
@@ -190,6 +202,16 @@ class Ending:
             self._answer_flushes()
         return ended
 
+    def _full_text(self) -> str:
+        flow = self.flow
+        return (
+            f"{flow.messages:,} messages and {flow.bytes:,} bytes are waiting; the bounds are"
+            f" {self._bounds_text()}"
+        )
+
+    def _bounds_text(self) -> str:
+        return f"max_messages={self.flow.max_messages:,} and max_bytes={self.flow.max_bytes:,}"
+
     def _answer_flushes(self) -> None:
         with self.scheduler.lock:
             for waiter in list(self._flushes):
@@ -220,10 +242,6 @@ def _taken_apart_locked(
 
 def build_full(text: str, _: None) -> BaseException:
     return BufferFull(text)
-
-
-def _build_batch(batch: BatchFuture, _: None) -> Any:
-    return batch.build(batch)
 
 
 def _history(message: Message) -> tuple[bool, str | None, BaseException | None]:

@@ -1,8 +1,8 @@
 """Flow control: how many messages and bytes are accepted and not yet resolved.
 
-A permit is taken here, or by the usual way in of :mod:`._accepting`, and given back in
-:meth:`FlowControl.release`, which hands it straight on to the first caller that waits, if there is
-one. Nothing else touches the counters.
+A permit is taken here, or by the usual way in of :mod:`._accepting`, and given back in the one step
+in which messages end (:mod:`._settling`); :meth:`FlowControl.admit` then hands it on to the first
+caller that waits, if there is one. Nothing else touches the counters.
 
 The usual way is a comparison and two additions with no call between them, so that under the GIL
 nothing can come between: no lock, nothing for a signal handler to be caught in. Whatever is unusual
@@ -21,8 +21,12 @@ from collections.abc import Callable
 HAS_GIL: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
-class _Ticket:
-    """One caller that waits for room, first come first served."""
+class Ticket:
+    """One caller that wants room for ``count`` messages of ``size`` bytes together.
+
+    ``granted`` is set in one go with the permits. A caller that an exception hits (Ctrl-C) finds
+    here whether it has them, where the result of a call would be lost.
+    """
 
     __slots__ = ("count", "gate", "granted", "size")
 
@@ -30,8 +34,10 @@ class _Ticket:
         self.size = size
         self.count = count
         self.granted = False
-        self.gate = threading.Lock()
-        self.gate.acquire()
+        self.gate: threading.Lock | None = None  # where it waits
+
+
+_NOBODYS = Ticket(0)
 
 
 class FlowControl:
@@ -47,10 +53,10 @@ class FlowControl:
     __slots__ = (
         "_always_lock",
         "_closed",
-        "_lock",
         "_queue",
         "bytes",
         "limit",
+        "lock",
         "max_bytes",
         "max_messages",
         "messages",
@@ -63,11 +69,11 @@ class FlowControl:
         self.bytes = 0
         self._always_lock = always_lock or not HAS_GIL
         self._closed = False
-        self._queue: deque[_Ticket] = deque()
+        self._queue: deque[Ticket] = deque()
         # Guards _queue, _closed and limit, and every change of the counters but that of the usual
         # way in. Re-entrant: a signal handler that publishes may find it held by the thread it
         # interrupted.
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         #: The usual way in is open while ``messages`` is below this; -1 sends everybody through
         #: it.
         self.limit = -1 if self._always_lock else max_messages
@@ -81,7 +87,7 @@ class FlowControl:
         """How many callers wait for room."""
         return len(self._queue)
 
-    def take(self, size: int, count: int = 1) -> bool:
+    def take(self, size: int, count: int = 1, ticket: Ticket = _NOBODYS) -> bool:
         """Take the permits of ``count`` messages of ``size`` bytes together, without waiting.
 
         False if there is no room or no entry.
@@ -89,8 +95,9 @@ class FlowControl:
         if self.messages + count <= self.limit and self.bytes + size <= self.max_bytes:
             self.messages += count
             self.bytes += size
+            ticket.granted = True
             return True
-        with self._lock:
+        with self.lock:
             # Again no call in between the comparisons of the counters and their change: others may
             # be on the unlocked way meanwhile. Who wants room for many lets others pass.
             if (
@@ -101,88 +108,79 @@ class FlowControl:
             ):
                 self.messages += count
                 self.bytes += size
+                ticket.granted = True
                 return True
             return False
 
-    def wait(self, size: int, left: Callable[[], float], count: int = 1) -> bool:
+    def wait(self, ticket: Ticket, left: Callable[[], float]) -> bool:
         """Take the permits, waiting behind whoever came first.
 
+        Whatever is raised meanwhile, the caller looks at ``ticket.granted``.
+
         Args:
-            size: bytes.
+            ticket: what there is to be room for.
             left: how many seconds this may still take; asked again when they have passed.
-            count: of the messages.
         """
-        ticket = _Ticket(size, count)
+        gate = ticket.gate = threading.Lock()
+        gate.acquire()
         try:
-            with self._lock:
+            with self.lock:
                 if self._closed:
                     return False
-                if self.take(size, count):
-                    ticket.granted = True
+                if self.take(ticket.size, ticket.count, ticket):
                     return True
                 self._queue.append(ticket)
                 self._set_limit_locked()
             while (seconds := left()) > 0:
-                if ticket.gate.acquire(timeout=min(seconds, threading.TIMEOUT_MAX)):
+                if gate.acquire(timeout=min(seconds, threading.TIMEOUT_MAX)):
                     break
-        except (
-            BaseException
-        ):  # Ctrl-C, or a signal handler that raises: the caller gets no message for this permit
+        finally:
             self._leave(ticket)
-            if ticket.granted:
-                self.release(count, size)
-            raise
-        return self._leave(ticket)
+        return ticket.granted
 
-    def take_by_force(self, size: int, make_room: Callable[[], bool]) -> bool:
+    def take_by_force(self, ticket: Ticket, make_room: Callable[[], bool]) -> bool:
         """Take the permit ahead of everybody who waits, calling ``make_room`` until it is there.
 
         ``make_room`` ends another message; it returns False where there is none to end.
         """
-        ticket = _Ticket(size)
         try:
-            with self._lock:
+            with self.lock:
                 if self._closed:
                     return False
                 self._queue.appendleft(ticket)
                 self._admit_locked()
             while not (ticket.granted or self._closed) and make_room():
                 pass
-        except BaseException:
+        finally:
             self._leave(ticket)
-            if ticket.granted:
-                self.release(1, size)
-            raise
-        return self._leave(ticket)
+        return ticket.granted
 
-    def release(self, messages: int, size: int) -> None:
-        """Give back the permits of ``messages`` messages of ``size`` bytes; let in who waits."""
-        with self._lock:
-            self.messages -= messages
-            self.bytes -= size
-            if self.limit < 0:
+    def admit(self) -> None:
+        """Permits came back: let in who waits, as far as there is room. Once more does no harm."""
+        if self.limit < 0:
+            with self.lock:
                 self._admit_locked()
 
     def take_note_of_each(self) -> None:
         """From here on each message comes the slow way, full or not."""
-        with self._lock:
+        with self.lock:
             self._always_lock = True
             self._set_limit_locked()
 
     def close(self) -> None:
         """Let nobody in from here on; whoever waits for room is sent away."""
-        with self._lock:
+        with self.lock:
             self._closed = True
             self._set_limit_locked()
             while self._queue:
-                self._queue.popleft().gate.release()
+                _open(self._queue[0])
+                self._queue.popleft()
 
-    def _leave(self, ticket: _Ticket) -> bool:
-        with self._lock:
-            if not ticket.granted and ticket in self._queue:
+    def _leave(self, ticket: Ticket) -> None:
+        with self.lock:
+            if ticket in self._queue:
                 self._queue.remove(ticket)
                 self._admit_locked()  # it may have been a large one, before others that do fit
-            return ticket.granted
 
     def _admit_locked(self) -> None:
         """Let in who waits, first come first served, as far as there is room.
@@ -191,12 +189,15 @@ class FlowControl:
         """
         for ticket in list(self._queue):
             count, size = ticket.count, ticket.size
-            if self.messages + count <= self.max_messages and self.bytes + size <= self.max_bytes:
+            if ticket.granted:  # by somebody whom Ctrl-C hit just then
+                _open(ticket)
+                self._queue.remove(ticket)
+            elif self.messages + count <= self.max_messages and self.bytes + size <= self.max_bytes:
                 self.messages += count
                 self.bytes += size
                 ticket.granted = True
+                _open(ticket)
                 self._queue.remove(ticket)
-                ticket.gate.release()
             elif count == 1:
                 break
         self._set_limit_locked()
@@ -204,3 +205,9 @@ class FlowControl:
     def _set_limit_locked(self) -> None:
         busy = self._always_lock or self._closed or self._queue
         self.limit = -1 if busy else self.max_messages
+
+
+def _open(ticket: Ticket) -> None:
+    """Wake who waits; the caller holds the lock."""
+    if ticket.gate is not None and ticket.gate.locked():
+        ticket.gate.release()

@@ -80,9 +80,11 @@ class _Watch:
     a future with one is ended while holding it. They never want ``LOCK`` while they hold one.
     """
 
-    __slots__ = ("callbacks", "condition", "waiters")
+    __slots__ = ("callbacks", "condition", "lock", "waiters")
 
     def __init__(self) -> None:
+        #: The condition's. Its own ``__enter__`` is Python: Ctrl-C in it would leave it locked.
+        self.lock = threading.RLock()
         self.condition: threading.Condition | None = None
         self.waiters: list[Any] = []
         self.callbacks: list[Callable[[PublishFuture], object]] = []
@@ -265,7 +267,7 @@ class PublishFuture(Future[Response]):
             watch = self._watching()
             if watch.condition is None:
                 with LOCK.making:
-                    watch.condition = watch.condition or threading.Condition()
+                    watch.condition = watch.condition or threading.Condition(watch.lock)
             return watch.condition
 
         @property

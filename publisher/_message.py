@@ -303,9 +303,10 @@ class Chunk(Message):
             parts = [BatchEntry(self.route, entry, self.accepted, batch) for entry in self.entry]
             for part in parts:
                 part._phase = self._phase
-            self.parts = parts  # all or, where a signal handler raises, none
-        self._phase = FINISHED  # for one that raised in between, too
-        self.entry = self.batch = None
+            # All of it or, where a signal handler raises, nothing: no call comes between.
+            self.parts = parts
+            self._phase = FINISHED
+            self.entry = self.batch = None
         return self.parts
 
     def __repr__(self) -> str:

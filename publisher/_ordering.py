@@ -182,20 +182,19 @@ class OrderedLane(Lane):
         return [message for message in expired if is_live(message)]
 
     def evict_oldest(self, taken: dict[Message, None]) -> Message | None:
-        self._admit()
         with LOCK.rlock:
-            oldest: Message | None = None
-            for route in self.routes:
-                self._trim(route.backlog)
-                if route.backlog and (
-                    oldest is None or route.backlog[0].accepted < oldest.accepted
-                ):
-                    oldest = route.backlog[0]
-            if oldest is not None:
-                taken[oldest] = None
-                oldest.route.backlog.popleft()
-                oldest._phase = RUNNING  # claimed, as in expire()
-            return oldest
+            oldest: deque[Message] | None = None
+            for queue in self._unsent():
+                if oldest is None or queue[0].accepted < oldest[0].accepted:
+                    oldest = queue
+            if oldest is None:
+                return None
+            message = oldest[0]
+            # No call in between, for Ctrl-C.
+            taken[message] = None
+            message._phase = RUNNING  # claimed, as in expire()
+            oldest.popleft()
+            return message
 
     def drain(self) -> list[Message]:
         self._admit()
@@ -225,17 +224,18 @@ class OrderedLane(Lane):
             yield from messages
 
     def oldest_unsent(self) -> float:
-        oldest = NEVER
-        for route in self.routes:
-            self._trim(route.backlog)
-            self._trim(route.inbox)
-            for queue in (route.backlog, route.inbox):
-                if queue:
-                    oldest = min(oldest, queue[0].accepted)
-                    break
-        return oldest
+        return min((queue[0].accepted for queue in self._unsent()), default=NEVER)
 
     # -- details
+
+    def _unsent(self) -> Iterator[deque[Message]]:
+        """Each way in's queue of unsent messages that has the oldest."""
+        for route in self.routes:
+            for queue in (route.backlog, route.inbox):
+                self._trim(queue)
+                if queue:
+                    yield queue
+                    break
 
     def _admit(self) -> None:
         """Move what callers appended to the groups, in the order of acceptance."""

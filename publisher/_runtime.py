@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _clock, _exit
 from ._batching import NEVER
+from ._flow import Ticket
 from ._future import acquire
 from ._handover import Handover, Seat
 from ._hosts import check_host
@@ -51,6 +52,8 @@ _set_mask = getattr(sys.modules.get("_signal", signal), "pthread_sigmask", None)
 #: What the first request (to encode the name of a host) and the first retry would import.
 _NEEDED = ("encodings.idna", "tenacity")
 _ANOTHERS_WORK = 0.1  # seconds
+_TURN = 0.1  # seconds that close() always has for the dispatcher's last turn
+_LOOKS = 1.0  # seconds; as long as something is unresolved the dispatcher looks so often
 _STUCK = 1.0  # seconds that close() waits for threads that have nothing left to do
 
 
@@ -78,6 +81,8 @@ class Threads:
         self._threads: list[threading.Thread] = []
         self._local = threading.local()
         self._stopping = False
+        self._tells = True  # the dispatcher does what callers leave to it
+        self._told = _locked()  # its last turn is over
         self._ending = False  # the callbacks' thread may end
         self._threadless = False  # no thread can be started: the callers do the work
         self._starter = 0  # the system's id of the thread that started the dispatcher
@@ -163,8 +168,14 @@ class Threads:
                 if not (self._workers and self._handover.put(request)):
                     self._work(request)
             wait = alarm - core.clock()
+            if core.flow.messages:  # whoever was to ring may have met Ctrl-C just then
+                wait = min(wait, _LOOKS)
             if wait > 0:
                 self._alarm.acquire(timeout=min(wait, threading.TIMEOUT_MAX))
+        self._tells = False  # first: from here on whoever ends a message tells it
+        with contextlib.suppress(Exception):
+            core.finish_for_callers()
+        _ring(self._told)
         self.release_workers()
         executor.shutdown(wait=True)  # stop() does not wait for this longer than it may
 
@@ -281,6 +292,13 @@ class Threads:
         """True on a thread of ours, where nothing may wait for the others."""
         return getattr(self._local, "own", False)
 
+    def is_safe(self) -> bool:
+        """True where no signal handler and no Ctrl-C can strike, or nobody else would do the work.
+
+        That is on a thread of ours. Elsewhere what takes several steps is the dispatcher's.
+        """
+        return self.is_own_thread() or self._threadless or not self._tells
+
     def wait(self, gate: threading.Lock, timeout: float | None) -> None:
         """Wait for ``gate`` to be released, at most ``timeout`` seconds.
 
@@ -306,9 +324,9 @@ class Threads:
             if _clock.now() >= deadline:
                 return False
 
-    def wait_for_room(self, size: int, left: Callable[[], float], count: int = 1) -> bool:
+    def wait_for_room(self, ticket: Ticket, left: Callable[[], float]) -> None:
         """Wait for flow control's permits for as long as ``left()`` says."""
-        return self.core.flow.wait(size, left, count)
+        self.core.flow.wait(ticket, left)
 
     def wait_for_calls(self, timeout: float | None) -> None:
         """Wait until the user code handed over so far has run; not at all on a thread of ours."""
@@ -340,6 +358,9 @@ class Threads:
         """
         self._stopping = True
         _ring(self._alarm)
+        if not (self._start_dispatcher or self.is_own_thread()):
+            acquire(self._told, None if timeout is None else max(timeout, _TURN))
+            _ring(self._told)  # it may be asked again
         if not self._ending:  # otherwise that thread may have ended already: it is joined below
             self.wait_for_calls(timeout)
         self._ending = True

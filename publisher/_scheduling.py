@@ -87,10 +87,13 @@ class Scheduler:
         #: What callers took out to end it, and Ctrl-C may keep them from it: what of that is still
         #: live ends at its deadline, or with drain().
         self._taken: dict[Message, None] = {}
+        #: What lingers no longer: what was accepted up to then, in these lanes or in all.
+        self._hurried: deque[tuple[float, list[Lane] | None]] = deque()
 
     def step(self, now: float) -> Turn:
         """Everything that is due: the dispatcher's turn."""
         with self.lock:
+            self._take_hurried(now)
             self._review_touched(now)
             while self._timers and self._timers[0][0] <= now:
                 for lane in tuple(heapq.heappop(self._timers)[2]):  # none, or one
@@ -129,6 +132,7 @@ class Scheduler:
                 lane.free(request.groups, answer)
             self._review(lane, now)
             self.busy -= 1
+            self._take_hurried(now)
             try:
                 following = self._next(now)
             except BaseException:  # then release_worker() does it
@@ -153,23 +157,16 @@ class Scheduler:
         with self.lock:
             self.busy -= 1
 
-    def flush(self, now: float) -> None:
-        """What was accepted up to ``now`` lingers no longer."""
-        with self.lock:
-            self._review_touched(now)
-            for lane in list(self._active):
-                lane.flush_until = now
-                self._review(lane, now)
+    def hurry(self, now: float, lanes: list[Lane] | None = None) -> None:
+        """What was accepted up to ``now`` lingers no longer, in these lanes or in all.
 
-    def flush_lanes(self, lanes: list[Lane], now: float) -> None:
-        """The same for some lanes only."""
+        From the next turn on: no caller moves messages about, for Ctrl-C could hit it there.
+        """
         with self.lock:
-            for lane in lanes:
-                lane.flush_until = now
-                self._review(lane, now)
+            self._hurried.append((now, lanes))
 
-    def hurry_one(self, message: Message, now: float) -> bool:
-        """What its lane accepted up to this message lingers no longer.
+    def hurry_one(self, message: Message) -> bool:
+        """The same for what its lane accepted up to this message.
 
         True if the dispatcher is to look now: a worker is free for it.
         """
@@ -177,10 +174,19 @@ class Scheduler:
         with self.lock:
             if message.accepted <= lane.flush_until:  # somebody said so before
                 return False
-            lane.flush_until = message.accepted
-            self._review_touched(now)
-            self._review(lane, now)
-            return self._could_send() or self._is_kept_waiting()
+            self._hurried.append((message.accepted, [lane]))
+            return self.busy < self.workers + self.reserve or not lane.in_flight
+
+    def _take_hurried(self, now: float) -> None:
+        if not self._hurried:
+            return
+        self._review_touched(now)
+        while self._hurried:
+            until, lanes = self._hurried.popleft()
+            for lane in list(self._active) if lanes is None else lanes:
+                if until > lane.flush_until:
+                    lane.flush_until = until
+                    self._review(lane, now)
 
     def evict_oldest(self) -> Message | None:
         """Remove and return the oldest message that was never sent; None if there is none."""
@@ -217,6 +223,13 @@ class Scheduler:
             self._taken.update(carried)
             waiting = [message for message in self._left_behind() if message not in carried]
             return waiting, list(carried)
+
+    def left_by_callers(self) -> list[Message]:
+        """What callers took out to end it and have not ended yet."""
+        if not self._taken:
+            return []
+        with self.lock:
+            return self._left_behind()
 
     def oldest(self, lanes: list[Lane] | None = None) -> float:
         """When the oldest unresolved message was accepted; NEVER if there is none."""

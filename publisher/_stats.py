@@ -174,20 +174,24 @@ class Counters:
         for shard, count in shards.items():
             _count(self.shards, shard, count, MAX_SHARDS)
 
-    def note_latency(self, now: float, accepted: list[float], count: int) -> None:
-        """Count the latencies of ``count`` messages; of one time of acceptance, or of one each.
+    def with_latency(
+        self, now: float, accepted: list[float], count: int
+    ) -> tuple[list[int], float]:
+        """What ``latency`` and ``latency_sum`` are with ``count`` messages more.
 
-        One look-up where they all fall into one bucket, as those of a batch mostly do.
+        They have one time of acceptance, or one each. One look-up where they all fall into one
+        bucket, as those of a batch mostly do.
         """
         each = count // len(accepted)
-        self.latency_sum += count * now - each * sum(accepted)
+        latency = self.latency.copy()
         low = bisect_left(LATENCY_BOUNDS, now - max(accepted))
         high = bisect_left(LATENCY_BOUNDS, now - min(accepted))
         if low == high:
-            self.latency[low] += count
+            latency[low] += count
         else:
             for since in accepted:
-                self.latency[bisect_left(LATENCY_BOUNDS, now - since)] += 1
+                latency[bisect_left(LATENCY_BOUNDS, now - since)] += 1
+        return latency, self.latency_sum + count * now - each * sum(accepted)
 
     def ledger(self, oldest_age: float) -> Ledger:
         # resolved first and accepted last: a message accepted in between is outstanding, never a

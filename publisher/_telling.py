@@ -127,6 +127,11 @@ class Teller:
             except Exception:
                 logger.exception("%s raised", call.__qualname__)
 
+    def forget(self, message: Message) -> None:
+        """It was not accepted after all."""
+        if self._contexts is not None:
+            self._contexts.pop(message, None)
+
     # -- on the sender's side; what is returned is run on the thread of callbacks
 
     def ended(

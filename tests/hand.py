@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from publisher import services
 from publisher._batching import NEVER, Lane
 from publisher._core import Core
+from publisher._flow import Ticket
 from publisher._future import acquire
 from publisher._message import Attempt, BatchFuture, Failure, Message, Route
 from publisher._options import Options, check_options
@@ -163,6 +164,7 @@ class Hand:
         self.on_wire: list[Request] = []  # handed to workers that have not sent them yet
         self.rings = 0
         self.own = False  # this is a thread of ours
+        self.safe = True  # nothing can interrupt the caller
         self.stopped = False
         self.spawned: list[Callable[[], object]] = []
         self.raised: list[BaseException] = []  # by user code
@@ -188,13 +190,15 @@ class Hand:
         if not self.own:
             self.run(timeout, lambda: gate.acquire(blocking=False))
 
-    def wait_for_room(self, size: int, left: Callable[[], float], count: int = 1) -> bool:
-        taken = False
-        while not (taken or self.core.flow.closed) and (seconds := left()) > 0:
-            taken = self.run(seconds, lambda: self.core.flow.take(size, count))
+    def is_safe(self) -> bool:
+        return self.safe
+
+    def wait_for_room(self, ticket: Ticket, left: Callable[[], float]) -> None:
+        flow = self.core.flow
+        while not (ticket.granted or flow.closed) and (seconds := left()) > 0:
+            self.run(seconds, lambda: flow.take(ticket.size, ticket.count, ticket))
         clock: Any = self.core.clock
         clock.now += self.tick
-        return taken
 
     def wait_for_calls(self, timeout: float | None) -> None:
         self.run_calls()

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from publisher import BufferFull, DeliveryTimeout, PublisherClosed
 from publisher._batching import NEVER
+from publisher._flow import Ticket
 from publisher._request import Limits
 from publisher.services import EntryError
 
@@ -245,7 +246,7 @@ def test_a_fault_in_ending_a_message_does_not_hold_up_the_requests_of_the_turn()
         raise ZeroDivisionError
 
     faulty.lane.measure = fault
-    bench.core.scheduler.flush(bench.clock.now)
+    bench.core.scheduler.hurry(bench.clock.now)
     bench.hand.step()
     bench.hand.work()
     assert future.result(0)["MessageId"] == "good"
@@ -255,9 +256,8 @@ def test_the_rest_of_a_batch_is_not_said_to_have_found_the_buffer_full_after_clo
     bench = Bench(max_messages=1, delivery_timeout=50)
     route = bench.route()
 
-    def wait_for_room(size: int, left: Callable[[], float], count: int = 1) -> bool:
+    def wait_for_room(ticket: Ticket, left: Callable[[], float]) -> None:
         bench.core.flow.close()
-        return False
 
     bench.hand.wait_for_room = wait_for_room  # type: ignore[method-assign]
     batch = bench.publish_many(route, ["a", "b"])
@@ -299,14 +299,13 @@ def test_a_close_that_ctrl_c_stops_loses_no_future(
     with monkeypatch.context() as patch:
         patch.setattr(bench.core, "settle_each", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            bench.core._abandon()  # what close() does with what is left
+            bench.core.close(0)
     assert not any(future.done() for future in waiting)
     if closed_again:
         bench.core.close(0)
-        assert all(isinstance(future.exception(0), PublisherClosed) for future in waiting)
     else:
-        bench.hand.pass_time(200)  # the deadline, and what a request may take
-        assert all(isinstance(future.exception(0), DeliveryTimeout) for future in waiting)
+        bench.hand.step()  # the dispatcher ends what the caller was kept from ending
+    assert all(isinstance(future.exception(0), PublisherClosed) for future in waiting)
     assert sent.done()
     assert bench.core.scheduler.oldest() == NEVER
     bench.hand.settle()
@@ -322,9 +321,9 @@ def test_an_eviction_that_ctrl_c_stops_loses_no_future(monkeypatch: pytest.Monke
         with pytest.raises(KeyboardInterrupt):
             bench.publish(route, "newest")
     assert not oldest.done()
-    bench.hand.step()
-    bench.hand.pass_time(200)
-    assert isinstance(oldest.exception(0), DeliveryTimeout)
+    bench.hand.step()  # the dispatcher ends what the caller was kept from ending
+    assert isinstance(oldest.exception(0), BufferFull)
+    bench.hand.run_calls()
     bench.assert_at_rest()
 
 

@@ -6,6 +6,7 @@ import math
 import sys
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import publisher._flow as flow_module
-from publisher._flow import FlowControl
+from publisher._flow import FlowControl, Ticket
 
 SOON = 20  # seconds by which a thread on a busy machine has done what it can do at once
 
@@ -22,6 +23,14 @@ def left(timeout: float | None) -> Callable[[], float]:
     """Seconds until then, from now on."""
     deadline = math.inf if timeout is None else time.monotonic() + timeout
     return lambda: deadline - time.monotonic()
+
+
+def release(flow: FlowControl, messages: int, size: int) -> None:
+    """What the end of messages does."""
+    with flow.lock:
+        flow.messages -= messages
+        flow.bytes -= size
+    flow.admit()
 
 
 class Caller:
@@ -39,7 +48,7 @@ class Caller:
         until(lambda: flow.waiting > before or not self._thread.is_alive())
 
     def _wait(self, flow: FlowControl, size: int, timeout: float | None, count: int) -> None:
-        self.result = flow.wait(size, left(timeout), count)
+        self.result = flow.wait(Ticket(size, count), left(timeout))
 
     def done(self) -> bool:
         self._thread.join(SOON)
@@ -82,10 +91,10 @@ def test_room_is_taken_and_given_back(make: type[FlowControl]) -> None:
     assert flow.take(4)
     assert flow.take(6)
     assert not flow.take(0)
-    flow.release(1, 6)
+    release(flow, 1, 6)
     assert not flow.take(7)
     assert flow.take(6)
-    flow.release(2, 10)
+    release(flow, 2, 10)
     assert (flow.messages, flow.bytes) == (0, 0)
 
 
@@ -95,7 +104,7 @@ def test_who_waits_is_let_in_first_come_first_served(make: type[FlowControl]) ->
         flow.take(1)
     callers = [Caller(flow, 1) for _ in range(3)]
     for index in range(3):
-        flow.release(1, 1)
+        release(flow, 1, 1)
         assert callers[index].done()
         assert all(caller.waits for caller in callers[index + 1 :])
     assert flow.messages == 3
@@ -107,10 +116,10 @@ def test_room_for_several_is_given_together(make: type[FlowControl]) -> None:
     assert flow.take(8, 2)
     assert not flow.take(12, 3)
     several = Caller(flow, 12, count=3)
-    flow.release(1, 4)
+    release(flow, 1, 4)
     assert flow.messages == 4
     assert several.done()
-    flow.release(4, 16)
+    release(flow, 4, 16)
     assert (flow.messages, flow.bytes) == (0, 0)
 
 
@@ -119,13 +128,13 @@ def test_who_wants_room_for_many_lets_others_pass(make: type[FlowControl]) -> No
     assert flow.take(4, 4)
     many = Caller(flow, 3, count=3)
     one = Caller(flow, 1)
-    flow.release(1, 1)
+    release(flow, 1, 1)
     assert one.done()
     assert many.waits
-    flow.release(1, 1)
+    release(flow, 1, 1)
     assert flow.take(1)
     assert many.waits
-    flow.release(3, 3)
+    release(flow, 3, 3)
     assert many.done()
     assert flow.messages == 4
 
@@ -136,7 +145,7 @@ def test_nobody_gets_past_those_who_wait(make: type[FlowControl]) -> None:
     large = Caller(flow, 5)
     assert not flow.take(1)  # there is room for it, but the large one was there first
     small = Caller(flow, 1)
-    flow.release(1, 8)
+    release(flow, 1, 8)
     assert large.done()
     assert small.done()
     assert flow.bytes == 6
@@ -156,9 +165,9 @@ def test_a_large_one_that_gives_up_lets_in_those_behind_it(make: type[FlowContro
 def test_a_time_out_leaves_no_trace(make: type[FlowControl]) -> None:
     flow = make(1, 10)
     flow.take(1)
-    assert not flow.wait(1, left(0.01))
+    assert not flow.wait(Ticket(1), left(0.01))
     assert flow.waiting == 0
-    flow.release(1, 1)
+    release(flow, 1, 1)
     assert flow.take(1)
     assert flow.messages == 1
 
@@ -170,37 +179,40 @@ def test_close_sends_everybody_away(make: type[FlowControl]) -> None:
     flow.close()
     assert not any(caller.done() for caller in callers)
     assert not flow.take(0)
-    assert not flow.wait(0, left(0))
-    flow.release(1, 1)
+    assert not flow.wait(Ticket(0), left(0))
+    release(flow, 1, 1)
     assert not flow.take(1)
     assert flow.closed
     assert (flow.messages, flow.bytes, flow.waiting) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("granted", [False, True])
-def test_an_interrupted_wait_keeps_no_permit(granted: bool) -> None:
+def test_an_interrupted_wait_leaves_its_ticket_as_it_is(granted: bool) -> None:
     flow = FlowControl(1, 10)
     flow.take(1)
 
-    class Gate:
+    class Lock:
         def acquire(self, timeout: float = -1) -> bool:
+            if timeout < 0:  # the first is its own
+                return True
             if granted:
-                flow.release(1, 1)  # the permit arrives just when Ctrl-C does
+                release(flow, 1, 1)  # the permit arrives just when Ctrl-C does
             raise KeyboardInterrupt
 
-        def release(self) -> None:
-            pass
+        def locked(self) -> bool:
+            return False
 
-    class Ticket(flow_module._Ticket):
-        def __init__(self, size: int, count: int = 1) -> None:
-            super().__init__(size, count)
-            self.gate = Gate()  # type: ignore[assignment]
-
+    ticket = Ticket(1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(flow_module, "_Ticket", Ticket)
+        patch.setattr(
+            flow_module,
+            "threading",
+            types.SimpleNamespace(Lock=Lock, TIMEOUT_MAX=threading.TIMEOUT_MAX),
+        )
         with pytest.raises(KeyboardInterrupt):
-            flow.wait(1, left(None))
-    assert flow.messages == (0 if granted else 1)
+            flow.wait(ticket, left(10))
+    assert ticket.granted is granted  # whoever has the ticket looks after it
+    assert flow.messages == 1
     assert flow.waiting == 0
 
 
@@ -220,9 +232,9 @@ def test_no_bound_is_exceeded_and_nothing_leaks(
             if fits:
                 held.append(number)
         elif held:
-            flow.release(1, held.pop(number % len(held)))
+            release(flow, 1, held.pop(number % len(held)))
         assert (flow.messages, flow.bytes) == (len(held), sum(held))
-    flow.release(len(held), sum(held))
+    release(flow, len(held), sum(held))
     assert (flow.messages, flow.bytes) == (0, 0)
 
 
@@ -238,13 +250,13 @@ def test_under_many_threads_nothing_is_lost_and_no_wake_up_is_missed(
         start.wait(SOON)
         for turn in range(rounds):
             size = 1 + (index * 7 + turn) % 15
-            if not flow.take(size) and not flow.wait(size, left(SOON)):
+            if not flow.take(size) and not flow.wait(Ticket(size), left(SOON)):
                 failures.append((index, turn))
                 return
             worst[0] = max(worst[0], flow.messages)
             worst[1] = max(worst[1], flow.bytes)
             entered[index] += 1
-            flow.release(1, size)
+            release(flow, 1, size)
 
     workers = [threading.Thread(target=caller, args=(i,), daemon=True) for i in range(threads)]
     for worker in workers:

@@ -82,7 +82,7 @@ def test_ledgers_add_up(one: Ledger, two: Ledger, three: Ledger) -> None:
 def test_latencies_fall_into_their_buckets(now: float, ages: list[float]) -> None:
     made = counters()
     accepted = [now - age for age in ages]
-    made.note_latency(now, accepted, len(accepted))
+    made.latency, made.latency_sum = made.with_latency(now, accepted, len(accepted))
     expected = [0] * (len(LATENCY_BOUNDS) + 1)
     for since in accepted:
         age = now - since

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._batching import NEVER
+from .._flow import Ticket
 from .._future import acquire
 from .._reentrance import OUTSIDE
 from .._request import Request
@@ -185,24 +186,26 @@ class Inline:
                 return
             self._take_turns(moment, answer=False)
 
-    def wait_for_room(self, size: int, left: Callable[[], float], count: int = 1) -> bool:
+    def is_safe(self) -> bool:
+        """True: whatever there is to do, the thread that publishes does it."""
+        return True
+
+    def wait_for_room(self, ticket: Ticket, left: Callable[[], float]) -> None:
         """Wait for flow control's permit for as long as ``left()`` says."""
         flow = self._core.flow
         if self.held_by is None:
             self.run()
-            return flow.take(size, count)
-        if self.held_by != threading.get_ident():
-            return flow.wait(size, left, count)
-        taken: list[bool] = []
+            flow.take(ticket.size, ticket.count, ticket)
+        elif self.held_by != threading.get_ident():
+            flow.wait(ticket, left)
+        else:
 
-        def take(_: bool) -> bool:
-            if flow.take(size, count):
-                taken.append(True)
-            return bool(taken) or flow.closed
+            def take(_: bool) -> bool:
+                granted = ticket.granted or flow.take(ticket.size, ticket.count, ticket)
+                return granted or flow.closed
 
-        while not (taken or flow.closed) and (seconds := left()) > 0:
-            self.wait_unanswered(take, seconds)
-        return bool(taken)
+            while not (ticket.granted or flow.closed) and (seconds := left()) > 0:
+                self.wait_unanswered(take, seconds)
 
     def wait_for_calls(self, timeout: float | None) -> None:
         """Run the user code handed over so far."""

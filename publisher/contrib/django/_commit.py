@@ -60,7 +60,8 @@ class CommitFuture(PublishFuture):
         if entered():  # a signal handler or finaliser, as for any message
             return False
         if self._inner is not None:
-            return self._inner.cancel()  # which ends this one
+            # That ends this one, but not before the dispatcher tells those who follow.
+            return self._inner.cancel() and (self._end(CANCELLED, None) or self.cancelled())
         return self._end(CANCELLED, None)
 
     def _outcome(self, timeout: float | None) -> Any:
