@@ -5,7 +5,7 @@ That is the process-wide one and those with a lifetime of their own.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import _clock
 from .._exit import drain
@@ -52,6 +52,24 @@ def close(timeout: float | None = None) -> None:
 
 def _cores() -> list[Core]:
     return [core for each in publishers() if (core := each._mine()) is not None]
+
+
+def checked_timeout(timeout: Any) -> float | None:
+    """``timeout`` of a host's set-up, where it is one.
+
+    Raises:
+        TypeError: it is not a number of seconds.
+        ValueError: it is negative.
+    """
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(
+            f"timeout must be a number of seconds, 0 or more, not {type(timeout).__name__}"
+        )
+    if not timeout >= 0:
+        raise ValueError(f"timeout must be a number of seconds, 0 or more, not {timeout!r}")
+    return timeout
 
 
 def close_timeout() -> float:

@@ -31,13 +31,7 @@ def install(*, timeout: float | None = None) -> None:
         TypeError: timeout is not a number of seconds.
         ValueError: it is negative.
     """
-    if timeout is not None:
-        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-            raise TypeError(
-                f"timeout must be a number of seconds, 0 or more, not {type(timeout).__name__}"
-            )
-        if timeout < 0:
-            raise ValueError(f"timeout must be a number of seconds, 0 or more, not {timeout!r}")
+    timeout = _everywhere.checked_timeout(timeout)
 
     def close(**_: Any) -> None:
         _everywhere.close(timeout)
