@@ -17,7 +17,7 @@ from ._message import Failure
 from ._reached import NOWHERE, Reached, Stage, inner_errors
 from ._text import printable
 from .errors import InvalidMessage
-from .services import EntryError, NotMadeError, Service, Verdict
+from .services import EntryError, NoSuchPortError, NotMadeError, Service, Verdict
 from .services._secrets import told, without_secrets
 
 #: Met before anything was sent, unless the traceback says otherwise.
@@ -82,7 +82,7 @@ def whole_failure(
         reached: how far the request got.
     """
     if isinstance(error, NotMadeError) and error.__cause__ is not None:
-        return _of_another(error.__cause__)
+        return _of_making(error.__cause__)
     if _is_of_another(error, service, operation) or reached.stage is Stage.CREDENTIALS:
         return _of_another(error)
     if isinstance(error, _OF_CREDENTIALS):
@@ -110,6 +110,13 @@ def _unanswered(error: BaseException, count: int, reached: Reached) -> tuple[Fai
         failure = Failure(type(error).__name__, text, final=True, error=error)
         return failure, Verdict.SPLIT if split else Verdict.FINAL
     return _of_this_process(error, count, reached)
+
+
+def _of_making(error: BaseException) -> tuple[Failure, Verdict]:
+    """The boto3 client could not be made."""
+    if not isinstance(error, NoSuchPortError):
+        return _of_another(error)
+    return Failure(type(error).__name__, told(error), final=True, error=error), Verdict.FINAL
 
 
 def _is_of_another(error: BaseException, service: Service, operation: str) -> bool:

@@ -43,6 +43,10 @@ class NotMadeError(Exception):
     """The boto3 client could not be made, for its cause; nothing was sent."""
 
 
+class NoSuchPortError(ValueError):
+    """The address of an endpoint has a port that there is none of; no try can change that."""
+
+
 class EntryError(NamedTuple):
     """One failed entry of an answered batch."""
 

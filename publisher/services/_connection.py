@@ -22,7 +22,7 @@ from botocore.exceptions import BotoCoreError
 from .. import _clock
 from .._process import importing
 from ..errors import InvalidMessage
-from . import _sessions
+from . import NoSuchPortError, _sessions
 from ._fast import install
 from ._listeners import Listeners
 
@@ -197,9 +197,7 @@ class Connection:
         return client
 
     def _client_of(self, config: Any, wait: float) -> Any:
-        # Raises for a port that there is none of: an older botocore would not, and its SNS would go
-        # to AWS in place of this endpoint.
-        _ = urlsplit(str(self._kwargs.get("endpoint_url") or "")).port
+        _check_port(self._kwargs.get("endpoint_url"))
         maker = self._session
         if maker is None:
             maker = _sessions.current()
@@ -232,6 +230,17 @@ class Connection:
         if user is not None:
             config = config.merge(user)
         return config.merge(botocore.config.Config(**overridden(config, self._max_workers)))
+
+
+def _check_port(endpoint_url: Any) -> None:
+    """Refuse a port that there is none of.
+
+    An older botocore would not, and its SNS would go to AWS in place of this endpoint.
+    """
+    try:
+        _ = urlsplit(str(endpoint_url or "")).port
+    except ValueError as error:
+        raise NoSuchPortError(str(error)) from None
 
 
 def overridden(config: Any, max_workers: int) -> dict[str, Any]:
