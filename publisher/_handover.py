@@ -11,6 +11,9 @@ from collections import deque
 
 from ._request import Request
 
+#: Seconds in which a request that was taken for a worker has reached it.
+_ON_ITS_WAY = 1.0
+
 
 class Seat:
     """Where one worker waits."""
@@ -47,15 +50,31 @@ class Handover:
 
     def get(self, seat: Seat) -> Request | None:
         """Wait for a request; None when there will be no more."""
-        with self._lock:
-            if self._left:
-                return self._left.popleft()
-            if self._closed:
-                return None
-            self._waiting.append(seat)
-        seat.gate.acquire()
+        try:
+            with self._lock:
+                if self._left:
+                    return self._left.popleft()
+                if self._closed:
+                    return None
+                self._waiting.append(seat)
+            seat.gate.acquire()
+        except BaseException:  # an exception that somebody set in this thread
+            self._leave(seat)
+            raise
         request, seat.request = seat.request, None
         return request
+
+    def _leave(self, seat: Seat) -> None:
+        """Take a seat away; what was already handed to it is left for the next worker."""
+        with self._lock:
+            if seat in self._waiting:
+                self._waiting.remove(seat)
+                return
+        if seat.request is None:
+            seat.gate.acquire(timeout=_ON_ITS_WAY)
+        with self._lock:
+            if seat.request is not None:
+                self._left.append(seat.request)
 
     def close(self) -> None:
         """Send the workers home; what was handed over is still theirs to do."""

@@ -5,12 +5,23 @@ from __future__ import annotations
 import contextlib
 import sys
 
+#: Who makes threads green: how it does, and how to ask whether it has.
+_ASK = {
+    "gevent": ("gevent.monkey", "is_module_patched", "threading", "gevent.monkey.patch_all()"),
+    "eventlet": ("eventlet.patcher", "is_monkey_patched", "thread", "eventlet.monkey_patch()"),
+}
 
-def _patched() -> bool:
-    monkey = sys.modules.get("gevent.monkey")
-    return monkey is not None and bool(monkey.is_module_patched("threading"))
+
+def _patched() -> list[str]:
+    found = []
+    for name, (module, asked, what, _) in _ASK.items():
+        ask = getattr(sys.modules.get(module), asked, None)
+        if ask is not None and ask(what):
+            found.append(name)
+    return found
 
 
+#: By whom when this package was imported.
 _patched_before_us = _patched()
 
 
@@ -20,12 +31,12 @@ def check_host() -> None:
     Raises:
         RuntimeError: background threads cannot run here; the text says what has to be changed.
     """
-    if _patched() and not _patched_before_us:
-        # Half of the locks would be gevent's, half the system's: a greenlet that waits for one of
+    for name in set(_patched()) - set(_patched_before_us):
+        # Half of the locks would be green, half the system's: a green thread that waits for one of
         # the latter stops all others, for good.
         raise RuntimeError(
-            "gevent patched the standard library after publisher was imported: call"
-            " gevent.monkey.patch_all() before any other import (under gunicorn: at the top of its"
+            f"{name} patched the standard library after publisher was imported: call"
+            f" {_ASK[name][-1]} before any other import (under gunicorn: at the top of its"
             " configuration file, or run it without --preload)"
         )
     uwsgi = sys.modules.get("uwsgi")  # the module that uWSGI puts there

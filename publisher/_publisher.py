@@ -12,7 +12,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from . import services
+from . import (
+    _hosts,  # noqa: F401 - it notes who had patched the threads by now
+    services,
+)
 from ._arguments import check_arguments, default_session, key_of
 from ._options import Options, check_options
 from ._process import importing, on_fork, take_note

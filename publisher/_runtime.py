@@ -54,6 +54,8 @@ _NEEDED = ("encodings.idna", "tenacity")
 _ANOTHERS_WORK = 0.1  # seconds
 _TURN = 0.1  # seconds that close() always has for the dispatcher's last turn
 _LOOKS = 1.0  # seconds; as long as something is unresolved the dispatcher looks so often
+_PAUSE = 0.1  # seconds after an error of the dispatcher's,
+_HOPELESS = 20  # and how many of them in a row are too many
 _STUCK = 1.0  # seconds that close() waits for threads that have nothing left to do
 
 
@@ -142,42 +144,71 @@ class Threads:
         # milliseconds.
         self._alarm.acquire(timeout=1)
         self._local.own = True
-        # Where threads are green this one is its starter's, perhaps the main thread itself.
-        self._masks = threading.get_native_id() != self._starter
-        if self._masks:
-            _mask(_OTHERS)  # the workers inherit that
-        with importing(), contextlib.suppress(Exception):  # what needs it says so
-            for name in _NEEDED:
-                importlib.import_module(name)
         core = self.core
-        most = 2 * core.options.max_workers  # where all of them hang
-        executor = ThreadPoolExecutor(most, thread_name_prefix=_exit.WORKERS)
-        # All together and now: at interpreter exit Python 3.12 refuses new threads just when the
-        # last batches need them, and every executor refuses work.
-        self._hire(executor, core.options.max_workers + 1)
+        executor: ThreadPoolExecutor | None = None
+        try:
+            executor = self._prepare()
+        except BaseException:  # noqa: BLE001 - it is logged
+            _tell_error("the dispatcher could not start all that it needs")
         core.scheduler.workers = max(min(self._workers, core.options.max_workers), 1)
         core.scheduler.reserve = max(self._workers - core.scheduler.workers, 0)
+        failures = 0  # in a row
         while not self._stopping:
             try:
-                requests, alarm = core.step()
-            except Exception:
-                logger.critical("the dispatcher met an error and goes on", exc_info=True)
-                requests, alarm = [], core.clock() + 0.1
-            self._hire(executor, core.scheduler.busy)
-            for request in requests:
-                if not (self._workers and self._handover.put(request)):
-                    self._work(request)
-            wait = alarm - core.clock()
-            if core.flow.messages:  # whoever was to ring may have met Ctrl-C just then
-                wait = min(wait, _LOOKS)
-            if wait > 0:
-                self._alarm.acquire(timeout=min(wait, threading.TIMEOUT_MAX))
+                self._take_turn(executor)
+                failures = 0
+            except BaseException:  # noqa: BLE001 - logged; nobody else would do its work
+                _tell_error("the dispatcher met an error and goes on")
+                failures += 1
+                if failures == _HOPELESS:
+                    self._give_up()
+                    break
+                with contextlib.suppress(BaseException):
+                    self._alarm.acquire(timeout=_PAUSE)
         self._tells = False  # first: from here on whoever ends a message tells it
         with contextlib.suppress(Exception):
             core.finish_for_callers()
         _ring(self._told)
         self.release_workers()
-        executor.shutdown(wait=True)  # stop() does not wait for this longer than it may
+        if executor is not None:
+            executor.shutdown(wait=True)  # stop() does not wait for this longer than it may
+
+    def _prepare(self) -> ThreadPoolExecutor:
+        # Where threads are green this one is its starter's, perhaps the main thread itself.
+        self._masks = threading.get_native_id() != self._starter
+        if self._masks:
+            _mask(_OTHERS)  # the workers inherit that
+        with contextlib.suppress(Exception), importing():  # what needs it says so
+            for name in _NEEDED:
+                importlib.import_module(name)
+        most = 2 * self.core.options.max_workers  # where all of them hang
+        executor = ThreadPoolExecutor(most, thread_name_prefix=_exit.WORKERS)
+        # All together and now: at interpreter exit Python 3.12 refuses new threads just when the
+        # last batches need them, and every executor refuses work.
+        self._hire(executor, self.core.options.max_workers + 1)
+        return executor
+
+    def _take_turn(self, executor: ThreadPoolExecutor | None) -> None:
+        core = self.core
+        requests, alarm = core.step()
+        if executor is not None:
+            self._hire(executor, core.scheduler.busy)
+        for request in requests:
+            if not (self._workers and self._handover.put(request)):
+                self._work(request)
+        wait = alarm - core.clock()
+        if core.flow.messages:  # whoever was to ring may have met Ctrl-C just then
+            wait = min(wait, _LOOKS)
+        if wait > 0:
+            self._alarm.acquire(timeout=min(wait, threading.TIMEOUT_MAX))
+
+    def _give_up(self) -> None:
+        """The dispatcher cannot run in this process: no message may wait for it."""
+        with contextlib.suppress(Exception):
+            self.core.flow.close()
+            self.core.stopped = True
+            self._tells = False
+            self.core._abandon()
 
     def _hire(self, executor: ThreadPoolExecutor, wanted: int) -> None:
         """See to it that there are so many workers, where the system has threads left."""
@@ -197,7 +228,14 @@ class Threads:
 
     def _serve(self) -> None:
         self._local.own = True
-        seat = Seat()
+        while True:
+            try:
+                self._serve_at(Seat())
+                return
+            except BaseException:  # noqa: BLE001 - logged; others may wait for this one
+                _tell_error("a worker met an error and goes on")
+
+    def _serve_at(self, seat: Seat) -> None:
         while (request := self._handover.get(seat)) is not None:
             self._work(request)
             del request
@@ -218,9 +256,9 @@ class Threads:
         try:
             while following is not None:
                 following = self.core.work(following)
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - it is logged
             self.core.scheduler.release_worker()
-            logger.critical("a worker met an error and goes on", exc_info=True)
+            _tell_error("a worker met an error and goes on")
 
     def _pump(self) -> None:
         """Where no thread can be started: take the dispatcher's and the worker's turns here."""
@@ -255,6 +293,14 @@ class Threads:
     def _run_callbacks(self) -> None:
         self._local.own = True
         while True:
+            try:
+                self._call_until_the_end()
+                return
+            except BaseException:  # noqa: BLE001 - it is logged
+                _tell_error("the thread of callbacks met an error and goes on")
+
+    def _call_until_the_end(self) -> None:
+        while True:
             self._run_calls()
             if not self._ending:
                 self._calls_alarm.acquire()
@@ -277,13 +323,13 @@ class Threads:
             self.calls_run += 1
             try:
                 function(argument)
-            except BaseException:  # SystemExit too: user code does not end our thread
-                logger.exception("%s raised", _name(function))
+            except BaseException:  # noqa: BLE001 - logged; SystemExit too: user code ends no thread
+                _tell_error("%s raised", _name(function), level=logging.ERROR)
             took = _clock.now() - began
             if took > _SLOW_CALLBACK:
-                logger.warning(
-                    "%s took %.1f s: other callbacks and hooks waited for it", _name(function), took
-                )
+                text = "%s took %.1f s: other callbacks and hooks waited for it"
+                with contextlib.suppress(BaseException):
+                    logger.warning(text, _name(function), took)
             del function, argument
 
     # -- waiting, and the end
@@ -381,6 +427,12 @@ def _mask(signals: tuple[int, ...]) -> None:
     """Block these signals in this thread, and no others; a thread of ours, and no green one."""
     if _set_mask is not None:
         _set_mask(signal.SIG_SETMASK, signals)
+
+
+def _tell_error(text: str, *arguments: object, level: int = logging.CRITICAL) -> None:
+    """Log the exception that is being handled; a handler that raises ends no thread of ours."""
+    with contextlib.suppress(BaseException):
+        logger.log(level, text, *arguments, exc_info=True)
 
 
 def _locked() -> threading.Lock:

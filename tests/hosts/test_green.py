@@ -57,3 +57,26 @@ def test_what_is_left_at_the_end_is_given_up_and_told(
     )
     assert process.end(20) == 0, process.log
     assert "1 messages were abandoned" in process.log
+
+
+@pytest.mark.parametrize("when", ["before the client", "after it"])
+def test_patched_too_late_is_refused(
+    endpoint: Endpoint, start: Start, patched: str, when: str
+) -> None:
+    early, late = (patched, "") if when == "before the client" else ("", patched)
+    process = start(
+        f"""
+configure(close_timeout=2)
+{early}
+sns = client()
+{late}
+try:
+    sns.publish(TopicArn=TOPIC, Message='m')
+except RuntimeError as error:
+    say('refused', 'patched the standard library after publisher' in str(error))
+""",
+        endpoint.url,
+    )
+    assert process.read_until("refused") == "refused True"
+    assert process.end() == 0, process.log
+    assert not endpoint.request_count
