@@ -26,6 +26,7 @@ FRAMEWORKS = {
     "gunicorn",
     "opentelemetry",
     "prometheus_client",
+    "rq",
     "structlog",
     "uwsgi",
 }
