@@ -390,7 +390,7 @@ class Threads:
         """After :meth:`stop`: wait until the last of the user code has run."""
         for thread in self._threads:
             if thread.name == CALLBACKS:
-                thread.join(timeout)
+                _join(thread, timeout)
 
     def spawn(self, function: Callable[[], object]) -> None:
         """Run ``function`` on a thread of its own; at the end of the process that is not needed."""
@@ -415,7 +415,7 @@ class Threads:
         deadline = _clock.now() + (_STUCK if timeout is None else min(timeout, _STUCK))
         for thread in self._threads:
             if thread is not threading.current_thread():
-                thread.join(max(deadline - _clock.now(), 0))
+                _join(thread, max(deadline - _clock.now(), 0))
         _exit.forget(self)
 
     def __repr__(self) -> str:
@@ -433,6 +433,15 @@ def _tell_error(text: str, *arguments: object, level: int = logging.CRITICAL) ->
     """Log the exception that is being handled; a handler that raises ends no thread of ours."""
     with contextlib.suppress(BaseException):
         logger.log(level, text, *arguments, exc_info=True)
+
+
+def _join(thread: threading.Thread, timeout: float) -> None:
+    try:
+        thread.join(timeout)
+    except BaseException as error:
+        # From 3.13 on eventlet raises this where time is up, and it is no Exception.
+        if type(error).__module__ != "eventlet.timeout":
+            raise
 
 
 def _locked() -> threading.Lock:
