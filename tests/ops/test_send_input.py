@@ -60,13 +60,13 @@ def stored(endpoint: Endpoint, service: str = "sns") -> list[bytes]:
 def test_a_gzip_file_is_unpacked(send: Command, endpoint: Endpoint, tmp_path: Path) -> None:
     path = tmp_path / "app.log.1.gz"
     # As logrotate and `cat a.gz b.gz` leave them: one part after the other.
-    path.write_bytes(gzip.compress(b"one\n\ntwo\r\n") + gzip.compress("three 😀".encode()))
+    path.write_bytes(gzip.compress(b"one\n\ntwo\r\n", mtime=0) + gzip.compress("three 😀".encode()))
     assert send("--topic", TOPIC, str(path)) == 0
     assert stored(endpoint) == [b"one", "three 😀".encode(), b"two"]
 
 
 def test_gzip_on_standard_input_is_unpacked(endpoint: Endpoint) -> None:
-    packed = gzip.compress(b"one\ntwo\n")
+    packed = gzip.compress(b"one\ntwo\n", mtime=0)
     for more in ([], ["--follow"], ["-"]):
         endpoint.clear()
         done = run(endpoint, "--stream", STREAM, *more, stdin=packed)
@@ -77,8 +77,8 @@ def test_gzip_on_standard_input_is_unpacked(endpoint: Endpoint) -> None:
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (gzip.compress(b"one\ntwo\n" * 1000)[:-12], "cannot read"),
-        (gzip.compress(b"one\n")[:12] + b"\xff" * 20, "cannot read"),
+        (gzip.compress(b"one\ntwo\n" * 1000, mtime=0)[:-12], "cannot read"),
+        (gzip.compress(b"one\n", mtime=0)[:12] + b"\xff" * 20, "cannot read"),
         (b"one\ntwo\n", "is not what gzip makes"),
     ],
     ids=["cut", "damaged", "plain"],
@@ -119,7 +119,7 @@ def test_the_mark_of_utf_8_is_no_part_of_the_first_line(
     mark = b"\xef\xbb\xbf"
     plain, packed = tmp_path / "plain", tmp_path / "packed.gz"
     plain.write_bytes(mark + b'{"user": "ann"}\n')
-    packed.write_bytes(gzip.compress(mark + b'{"user": "bob"}\n'))
+    packed.write_bytes(gzip.compress(mark + b'{"user": "bob"}\n', mtime=0))
     files = [str(plain), str(packed)]
     assert send("--stream", STREAM, "--partition-key", "user", *files) == 0
     assert stored(endpoint, "kinesis") == [b'{"user": "ann"}', b'{"user": "bob"}']
@@ -134,7 +134,7 @@ def test_the_mark_of_utf_8_is_no_part_of_the_first_line(
         ("one\ntwo\n".encode("utf-16"), "iconv -f UTF-16 -t UTF-8"),
         (b"\xfe\xff" + "one\n".encode("utf-16-be"), "iconv -f UTF-16 -t UTF-8"),
         ("one\n".encode("utf-32"), "iconv -f UTF-32 -t UTF-8"),
-        (gzip.compress("one\n".encode("utf-16")), "iconv -f UTF-16 -t UTF-8"),
+        (gzip.compress("one\n".encode("utf-16"), mtime=0), "iconv -f UTF-16 -t UTF-8"),
         (b"\xfd7zXZ\x00" + b"x" * 20, "xz -dc"),
         (b"\x28\xb5\x2f\xfd" + b"x" * 20, "zstd -dc"),
         (b"BZh91AY&SY" + b"x" * 20, "bzip2 -dc"),
@@ -239,7 +239,7 @@ def test_skip_goes_on_after_a_line_of_all_the_input(
 ) -> None:
     one, two = tmp_path / "one", tmp_path / "two.gz"
     one.write_bytes(b"a1\n\n" + b"x" * (LONGEST + 5) + b"\na4\n")  # the third cannot be sent
-    two.write_bytes(gzip.compress(b"\nb2\nb3\n"))
+    two.write_bytes(gzip.compress(b"\nb2\nb3\n", mtime=0))
     files = [str(one), str(two)]
     for skip, expected in ((3, [b"a4", b"b2", b"b3"]), (5, [b"b2", b"b3"]), (7, [])):
         endpoint.clear()
