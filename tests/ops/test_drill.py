@@ -90,7 +90,7 @@ def test_wrong_region(
     drill.run(send)
     assert "wrong region: the destination is in eu-west-1, the client in us-east-1" in caplog.text
     code = "ResourceNotFoundException"
-    assert total(drill.samples, "publisher_failed_total", code=code, region="us-east-1") == 20
+    assert total(drill.samples, "publisher_failed_total", code=code, region="eu-west-1") == 20
     assert "wrong region: its ARN says eu-west-1" in doctor("--stream", arn)
     assert "no such destination in us-east-1: wrong region" in doctor("--stream", STREAM)
 
