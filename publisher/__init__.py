@@ -103,16 +103,19 @@ def configure(**options: Any) -> None:
             ``close_timeout``, ``hooks``; the README has their meaning.
 
     Raises:
-        RuntimeError: a message was accepted already.
+        RuntimeError: a message was accepted already, and these are other options. Equal ones
+            change nothing: a notebook's cell may run twice.
         TypeError, ValueError: an unknown option or a value that is not allowed; nothing is changed.
     """
     global _default  # noqa: PLW0603 - the process-wide publisher is replaced after close()
     if _default._closed_in is not None:
         _default = Publisher(**options)
     elif _default._started:
-        raise RuntimeError(
-            "configure() must be called before the first message is published; or close() first"
-        )
+        if not _default._has(options):
+            raise RuntimeError(
+                "configure() must be called before the first message is published, unless with the"
+                " options that are set already; or close() first"
+            )
     else:
         _default._reconfigure(options)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from types import MethodType
 from typing import Any
 
 from ._retrying import Policy, check_policy
@@ -169,3 +170,25 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "close_timeout": _seconds,
     "hooks": _hooks,
 }
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values of options mean the same; a policy counts by its parts."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, (tuple, list)):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, MethodType):  # of a policy's part, which is compared itself
+        return one.__func__ is other.__func__
+    if isinstance(one, Options) or type(one).__module__.split(".")[0] == "tenacity":
+        mine, theirs = _parts(one), _parts(other)
+        return mine.keys() == theirs.keys() and all(same(mine[k], theirs[k]) for k in mine)
+    return bool(one == other)
+
+
+def _parts(whole: Any) -> dict[str, Any]:
+    if isinstance(whole, Options):
+        return {each.name: getattr(whole, each.name) for each in fields(whole)}
+    return {
+        name: part for name, part in vars(whole).items() if name not in ("_local", "statistics")
+    }

@@ -17,7 +17,7 @@ from . import (
     services,
 )
 from ._arguments import check_arguments, default_session, key_of
-from ._options import Options, check_options
+from ._options import Options, check_options, same
 from ._process import importing, on_fork, take_note
 from ._stats import Ledger, Stats
 from .errors import PublisherClosed
@@ -285,6 +285,10 @@ class Publisher:
         """The core of this process, if there is one."""
         take_note()
         return self._core
+
+    def _has(self, options: dict[str, Any]) -> bool:
+        """Whether it is set up with equal options."""
+        return same(check_options(Options(), options), self._options)
 
     def _reconfigure(self, options: dict[str, Any]) -> None:
         self._options = check_options(Options(), options)

@@ -13,6 +13,8 @@ from typing import Any
 import boto3
 import botocore.exceptions
 import pytest
+import tenacity
+from botocore.config import Config
 
 import publisher
 from publisher import _publisher, _sending
@@ -343,3 +345,40 @@ def test_two_threads_that_renew_one_client_make_one(
         for future in futures:
             assert future.result(SOON)
     assert len(made_clients) <= 4  # at most one a second
+
+
+def test_what_boto3_says_of_itself_is_on_the_wire(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_EXECUTION_ENV", "AWS_Lambda_python3.11")
+    monkeypatch.setenv("AWS_SDK_UA_APP_ID", "shop of ours")
+    with publishing() as made:
+        for config in (None, Config(user_agent_appid="mine", user_agent_extra="extra/1")):
+            sns = made.client("sns", endpoint_url=endpoint.url, config=config)
+            sns.publish(TopicArn=TOPIC, Message="m").result(SOON)
+    first, second = [request.headers["user-agent"] for request in endpoint.requests]
+    for agent in (first, second):
+        assert "exec-env/AWS_Lambda_python3.11" in agent
+        assert "boto3-publisher/" in agent
+    assert "app/shop-of-ours" in first
+    assert "app/mine" in second
+    assert "extra/1" in second
+
+
+def test_equal_options_may_be_configured_again(endpoint: Endpoint) -> None:
+    """A notebook's cell that runs twice."""
+
+    def cell(**more: Any) -> None:
+        policy = publisher.retry_policy(stop=tenacity.stop_after_attempt(3))
+        publisher.configure(linger=0.0, retry=policy, **more)
+
+    cell()
+    try:
+        sns = publisher.client("sns", endpoint_url=endpoint.url)
+        sns.publish(TopicArn=TOPIC, Message="m").result(SOON)
+        cell()
+        with pytest.raises(RuntimeError, match="options that are set already"):
+            cell(max_workers=3)
+    finally:
+        publisher.close(SOON)
+        publisher.configure()

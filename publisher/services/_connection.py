@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import os
+import re
 import sys
 import threading
 import warnings
@@ -34,6 +36,10 @@ _RETRY_AFTER = 1.0
 _ANOTHER_TAKES = 5.0
 #: A caller waits at most so long, for what only a boto3 client can tell, seconds.
 _CALLER_WAITS = 120.0
+
+
+#: What a part of a user agent may not hold; as botocore replaces it.
+_NO_TOKEN = re.compile(r"[^!#$%&'*+\-.^_`|~0-9A-Za-z]")
 
 
 class StillFetching(BotoCoreError):
@@ -222,10 +228,13 @@ class Connection:
         return client
 
     def _config(self, user: Any) -> Any:
+        maker = self._session or _sessions.current()
         # Arguments are checked at the call; a user agent that is made once saves a tenth of a small
         # request.
         config = botocore.config.Config(
-            parameter_validation=False, user_agent=_user_agent(), **self._defaults
+            parameter_validation=False,
+            user_agent=_user_agent(_app_id(user, maker)),
+            **self._defaults,
         )
         if user is not None:
             config = config.merge(user)
@@ -277,16 +286,36 @@ def check_config(user: Any, max_workers: int) -> None:
         )
 
 
-def _user_agent() -> str:
+def _user_agent(app_id: str) -> str:
+    """What botocore would say of this process, and this package.
+
+    Where a user agent is given, botocore leaves out the last two.
+    """
     import boto3
 
     from .. import __version__
 
     python = ".".join(map(str, sys.version_info[:3]))
-    return (
-        f"Boto3/{boto3.__version__} Botocore/{botocore.__version__} Python/{python}"
-        f" boto3-publisher/{__version__}"
-    )
+    parts = [
+        f"Boto3/{boto3.__version__} Botocore/{botocore.__version__} Python/{python}",
+        f"boto3-publisher/{__version__}",
+    ]
+    if host := os.environ.get("AWS_EXECUTION_ENV"):
+        parts.append(f"exec-env/{_NO_TOKEN.sub('-', host)}")
+    if app_id:
+        parts.append(f"app/{_NO_TOKEN.sub('-', app_id)}")
+    return " ".join(parts)
+
+
+def _app_id(user: Any, maker: Any) -> str:
+    """The application's id: of the user's ``Config``, the environment or a configuration file."""
+    if given := getattr(user, "user_agent_appid", None):
+        return str(given)
+    session: Any = getattr(maker, "_session", None)
+    try:
+        return str(session.get_config_variable("user_agent_appid") or "")
+    except Exception:  # noqa: BLE001 - an old botocore, or no session of boto3's
+        return ""
 
 
 def check_params(client: Any, operation: str, params: Mapping[str, Any]) -> None:
