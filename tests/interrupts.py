@@ -95,24 +95,33 @@ def strike(call: Callable[[], Any], met: set[Point], spared: Collection[CodeType
         if code in spared and event == "call":
             beneath += 1
             return spare
-        if beneath or not (
-            code.co_filename.startswith(_OURS) or code.co_filename.endswith(_FUTURES)
+        if (
+            struck
+            or beneath
+            or not (code.co_filename.startswith(_OURS) or code.co_filename.endswith(_FUTURES))
         ):
             return None
+        frame.f_trace = trace  # first: 3.13 looks whether there is one
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
-        if event == "opcode" and not struck and frame.f_lasti in _points(code):
+        if (
+            event == "opcode"
+            and not struck
+            and frame.f_lineno is not None
+            and frame.f_lasti in _points(code)
+        ):
             place = (code, frame.f_lasti)
             times[place] += 1
             point = (*place, times[place])
             if times[place] <= _TURNS and point not in met:
                 met.add(point)
                 struck = True
-                sys.settrace(None)
                 raise Interrupted
         return trace
 
     before = sys.gettrace()
+    # Since 3.12 what settrace() finds set once decides whether there are such events at all.
+    sys._getframe().f_trace_opcodes = True
     sys.settrace(trace)
     try:
         call()
