@@ -146,6 +146,21 @@ def test_user_info_of_an_endpoint_is_in_no_exception_event_or_attempt(
     assert SECRET not in caplog.text
 
 
+def test_user_info_of_a_malformed_endpoint_is_in_no_exception_event_or_attempt(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hook = Recording()
+    with publishing(delivery_timeout=2, hooks=[hook]) as made:
+        try:
+            target = client_of(made, "sns", f"http//user:{SECRET}@127.0.0.1")
+            shown = _shown(publish(target, "text"), hook.events)
+        except ValueError as error:  # boto3's own, where it is refused at once
+            shown = f"{error!r} {error.args}"
+    assert "Invalid endpoint" in shown
+    assert SECRET not in shown
+    assert SECRET not in caplog.text
+
+
 def test_what_a_credential_process_writes_is_in_no_exception_event_or_attempt(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture, endpoint: Any
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -140,6 +141,7 @@ def test_the_mark_of_utf_8_is_no_part_of_the_first_line(
         (b"BZh91AY&SY" + b"x" * 20, "bzip2 -dc"),
         (b"PK\x03\x04" + b"x" * 20, "unzip -p"),
     ],
+    ids=["UTF-16", "UTF-16-BE", "UTF-32", "UTF-16 in gzip", "xz", "zstd", "bzip2", "zip"],
 )
 @pytest.mark.parametrize("piped", [False, True])
 def test_what_has_no_lines_in_it_is_refused_with_what_to_type(
@@ -294,8 +296,6 @@ def ends_of(out: bytes) -> tuple[str, int]:
 def test_a_stopped_run_says_from_which_line_to_go_on(
     endpoint: Endpoint, tmp_path: Path, number: str
 ) -> None:
-    import signal
-
     files = [tmp_path / name for name in ("a", "b", "c")]
     for path in files:
         path.write_bytes(b"".join(b"%s%d\n\n" % (path.name.encode(), n) for n in range(8000)))
@@ -327,8 +327,6 @@ def test_a_stopped_run_says_from_which_line_to_go_on(
 def test_the_first_signal_after_all_was_read_drains(
     endpoint: Endpoint, tmp_path: Path, number: str
 ) -> None:
-    import signal
-
     path, failed = tmp_path / "lines", tmp_path / "failed"
     path.write_bytes(b"".join(b"%d\n" % n for n in range(9000)))
     slow = Slow(endpoint, 2)
