@@ -100,6 +100,9 @@ def _destination(
             f"wrong region: its ARN says {home}, a client made here is for {region}",
             f"make the client with region_name={home!r}",
         )
+    if endpoint_url is not None and parts_of(endpoint_url) is None:
+        yield _no_endpoint(about, "the endpoint URL")
+        return
     try:
         client = _client(session, service, region or home or None, endpoint_url)
     except Exception as error:  # noqa: BLE001 - whatever boto3 says is the finding

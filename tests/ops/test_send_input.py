@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import botocore.configprovider
 import pytest
 
 from publisher._cli import main
@@ -22,6 +23,8 @@ from tests.support import SOON, STREAM, TOPIC
 
 Command = Callable[..., int]
 LONGEST = 1024 * 1024  # bytes that SNS takes
+#: An old botocore takes no endpoint from the environment.
+READS_ENDPOINT = hasattr(botocore.configprovider, "ConfiguredEndpointProvider")
 
 
 @pytest.fixture
@@ -494,9 +497,12 @@ def test_secrets_of_an_endpoint_are_not_printed(tmp_path: Path, url: str, how: s
     path = tmp_path / "lines"
     path.write_bytes(b"one\n")
     option = ["--endpoint-url", url] if how == "option" else []
-    for command in (["doctor"], ["send", str(path)]):
+    commands = [["doctor", "--topic", TOPIC], ["send", "--topic", TOPIC, str(path)]]
+    if not option and not READS_ENDPOINT:  # it would send to AWS's own
+        commands = [["doctor"]]
+    for command in commands:
         done = subprocess.run(
-            [*(sys.executable, "-m", "publisher"), *command, *option, "--topic", TOPIC],
+            [*(sys.executable, "-m", "publisher"), *command, *option],
             capture_output=True,
             env={**os.environ, **({} if option else {"AWS_ENDPOINT_URL": url})},
             timeout=60,
