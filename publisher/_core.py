@@ -187,10 +187,11 @@ class Core(Accepting):
         self.runtime.wake_if_started()
         gate = threading.Lock()
         gate.acquire()
+        looked_at = None if lanes is None else dict.fromkeys(lanes)  # there may be thousands
         with self.scheduler.lock:
-            if self.scheduler.oldest(lanes) > until:
+            if self.scheduler.is_done(until, looked_at):
                 return 0
-            waiter = (until, lanes, gate)
+            waiter = (until, looked_at, gate)
             self._flushes.append(waiter)
         try:
             self.runtime.wait(gate, timeout)
@@ -198,7 +199,7 @@ class Core(Accepting):
             with self.scheduler.lock:
                 if waiter in self._flushes:
                     self._flushes.remove(waiter)
-        return self.scheduler.unresolved(until, lanes)
+        return self.scheduler.unresolved(until, looked_at)
 
     def close(self, timeout: float | None) -> int:
         """Refuse, drain for at most ``timeout`` seconds, abandon the rest, stop the threads.

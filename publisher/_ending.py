@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -36,7 +36,7 @@ class Ending:
     runtime: Any
     #: Who waits in flush(): until when it was accepted, in which lanes, and the gate to open.
     #: Guarded by the scheduler's lock.
-    _flushes: list[tuple[float, list[Lane] | None, Any]]
+    _flushes: list[tuple[float, Collection[Lane] | None, Any]]
     #: What callers ended and leave to the dispatcher to tell; appended to under ``LOCK``.
     _untold: deque[Ended]
     stopped: bool  # nothing is sent any more
@@ -216,7 +216,7 @@ class Ending:
         with self.scheduler.lock:
             for waiter in list(self._flushes):
                 until, lanes, gate = waiter
-                if self.scheduler.oldest(lanes) > until:
+                if self.scheduler.is_done(until, lanes):
                     self._flushes.remove(waiter)
                     gate.release()
 

@@ -29,6 +29,7 @@ class Line:
         self.service = service
         self.connection = connection
         self.lanes: dict[Any, Lane] = {}
+        self._forget_at = 0  # with so many lanes the idle ones are looked for
         self._lock = threading.RLock()  # guards _views
         self._views: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -40,7 +41,7 @@ class Line:
     def lane(self, key: Any, make: Callable[[], Lane]) -> Lane:
         lane = self.lanes.get(key)
         if lane is None:
-            if len(self.lanes) >= MAX_ROUTES:
+            if len(self.lanes) >= max(MAX_ROUTES, self._forget_at):
                 for old, idle in list(self.lanes.items()):
                     if idle.is_idle():
                         self.lanes.pop(old, None)
@@ -49,6 +50,8 @@ class Line:
                 with self._lock:
                     for view in self._views:
                         view._routes = {}
+                # Not again for each one more, where all these are busy.
+                self._forget_at = 2 * len(self.lanes)
             lane = self.lanes.setdefault(
                 key, make()
             )  # two callers at once: one of the two lanes is used

@@ -13,7 +13,7 @@ import heapq
 import itertools
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
 
@@ -231,7 +231,7 @@ class Scheduler:
         with self.lock:
             return self._left_behind()
 
-    def oldest(self, lanes: list[Lane] | None = None) -> float:
+    def oldest(self, lanes: Collection[Lane] | None = None) -> float:
         """When the oldest unresolved message was accepted; NEVER if there is none."""
         with self.lock:
             looked_at = self._all_lanes() if lanes is None else lanes
@@ -244,6 +244,20 @@ class Scheduler:
                     oldest = min(oldest, message.accepted)
             return oldest
 
+    def is_done(self, until: float, lanes: Collection[Lane] | None = None) -> bool:
+        """Whether all that was accepted up to ``until`` has ended.
+
+        Asked at each end while somebody waits in flush(): mostly one of the requests says no.
+        """
+        with self.lock:
+            for request in self.in_flight:
+                if request.oldest <= until and (lanes is None or request.lane in lanes):
+                    return False
+            for lane in self._active if lanes is None else lanes:
+                if lane.oldest() <= until:
+                    return False
+            return self.oldest(lanes) > until
+
     def oldest_by_counters(self) -> dict[Counters, float]:
         """The same for each destination that has an unresolved message."""
         with self.lock:
@@ -255,7 +269,7 @@ class Scheduler:
                     found[counters] = time
             return found
 
-    def unresolved(self, until: float, lanes: list[Lane] | None = None) -> int:
+    def unresolved(self, until: float, lanes: Collection[Lane] | None = None) -> int:
         """How many messages accepted up to ``until`` are unresolved."""
         with self.lock, LOCK.rlock:  # a worker may be taking a chunk apart
             return sum(
@@ -266,7 +280,7 @@ class Scheduler:
 
     # -- details; the caller holds the lock
 
-    def _registered(self, lanes: list[Lane] | None) -> Iterator[Message]:
+    def _registered(self, lanes: Collection[Lane] | None) -> Iterator[Message]:
         for lane in self._all_lanes() if lanes is None else lanes:
             yield from lane.waiting()
         for request in self.in_flight:
