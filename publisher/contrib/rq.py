@@ -4,7 +4,7 @@ RQ's worker runs each job in a process of its own (the "work horse"), which leav
 ``os._exit``: nothing that Python runs at exit runs there. The workers of this module close the
 publishers of that process once the job is over, whether it succeeded, failed or timed out::
 
-    rq worker --worker-class publisher.contrib.rq.Worker
+    rq worker --worker-class publisher.contrib.rq.PublisherWorker
 
 The job's result is stored first; only the work horse's end waits, for ``close_timeout`` at most.
 Where RQ stops a work horse with SIGKILL, what it had not sent is lost.
@@ -26,8 +26,8 @@ else:
     _Base = object
 
 
-class PublisherMixin(_Base):
-    """For worker classes of your own: name it first, ``class Mine(PublisherMixin, YourWorker)``.
+class FlushAfterJob(_Base):
+    """For worker classes of your own: name it first, ``class Mine(FlushAfterJob, YourWorker)``.
 
     A worker that runs jobs in its own process (``rq.SimpleWorker``) needs none of this: that
     process ends as others do.
@@ -42,9 +42,9 @@ class PublisherMixin(_Base):
                 _everywhere.close()
 
 
-class Worker(PublisherMixin, rq.worker.Worker):
+class PublisherWorker(FlushAfterJob, rq.worker.Worker):
     """RQ's worker, which forks for each job."""
 
 
-class SpawnWorker(PublisherMixin, rq.worker.SpawnWorker):
+class PublisherSpawnWorker(FlushAfterJob, rq.worker.SpawnWorker):
     """RQ's worker that starts a new interpreter for each job."""

@@ -17,8 +17,8 @@ Start = Callable[..., Process]
 @pytest.mark.parametrize(
     ("worker", "jobs"),
     [
-        ("publisher.contrib.rq.Worker", 6),
-        ("publisher.contrib.rq.SpawnWorker", 3),
+        ("publisher.contrib.rq.PublisherWorker", 6),
+        ("publisher.contrib.rq.PublisherSpawnWorker", 3),
         ("rq.SimpleWorker", 3),
     ],
 )
