@@ -238,11 +238,13 @@ class PublishFuture(Future[Response]):
     def __deepcopy__(self, memo: Any) -> Any:
         raise TypeError("a PublishFuture cannot be copied")
 
-    def __getitem__(self, key: object) -> Any:
-        raise TypeError(
-            "this is a future of the response, not the response: call .result() for that, as in"
-            ' future.result(timeout=5)["MessageId"]'
-        )
+    if not TYPE_CHECKING:  # a type checker is to refuse it
+
+        def __getitem__(self, key: object) -> Any:
+            raise TypeError(
+                "this is a future of the response, not the response: call .result() for that, as in"
+                ' future.result(timeout=5)["MessageId"]'
+            )
 
     def __repr__(self) -> str:
         state = "cancelled" if self._phase == CANCELLED else self._state.lower()

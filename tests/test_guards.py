@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -50,11 +51,13 @@ def no_sockets(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def no_hosts(folder: Path) -> Iterator[None]:
+    own = socket.socket.connect  # the suite's guard; pytest-socket knows only Python's
     pytest_socket.socket_allow_hosts(["192.0.2.1"])
     try:
         yield
     finally:
         pytest_socket._remove_restrictions()
+        socket.socket.connect = own  # type: ignore[method-assign]
 
 
 GUARDS: list[tuple[Guard, str, str]] = [

@@ -111,12 +111,13 @@ def test_what_is_told_late_was_true_when_it_happened() -> None:
 )
 def test_what_is_not_delivered_is_told_once(how: str, told: str | None, reason: str | None) -> None:
     recorder = Recorder()
-    places = 2 if how == "expired" else 1
+    places = 3 if how == "expired" else 1
     options = {"linger": 5, "delivery_timeout": 10, "max_messages": places, "max_workers": 1}
     bench = bench_with(recorder, on_full="drop", **options)
     if how == "expired":
-        bench.publish(bench.route(linger=0), "holds the worker")
-        bench.hand.step()
+        for _ in range(2):  # the worker, and the one in reserve
+            bench.publish(bench.route(linger=0), "holds a worker")
+            bench.hand.step()
     wire = Wire()
     wire.reply = lambda wire, entries: [EntryError("InvalidParameter", "no", True)]
     route = bench.route(wire)
