@@ -18,6 +18,7 @@ from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from ._callables import runs_nothing
 from ._process import on_fork, take_note
 from .errors import ForkedProcess
 
@@ -205,7 +206,15 @@ class PublishFuture(Future[Response]):
         """Call ``fn(future)`` on the thread ``publisher-callbacks`` when the future ends.
 
         Here and now if it has.
+
+        Raises:
+            TypeError: a call of ``fn`` would only make a coroutine or generator.
         """
+        if made := runs_nothing(fn):
+            raise TypeError(
+                f"the done callback only makes {made}, which nobody would run: make it a plain"
+                " function, or await the future"
+            )
         if not self._is_foreign():
             with LOCK.rlock:
                 if self._phase in _LIVE:

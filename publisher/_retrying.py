@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from ._callables import runs_nothing
+
 if TYPE_CHECKING:
     import tenacity
 
@@ -51,7 +53,7 @@ def check_policy(policy: Any) -> None:
     """Raise for what is not a policy, or asks for what only tenacity's own loop does.
 
     Raises:
-        TypeError: not a ``tenacity.Retrying``.
+        TypeError: not a ``tenacity.Retrying``, or a part of it is an ``async def``.
         ValueError: it has a callback or a sleep of its own.
     """
     import tenacity
@@ -61,6 +63,12 @@ def check_policy(policy: Any) -> None:
             "retry must be a tenacity.Retrying (publisher.retry_policy() makes one), not"
             f" {type(policy).__name__}"
         )
+    for name in ("stop", "wait", "retry"):
+        if made := runs_nothing(getattr(policy, name)):
+            raise TypeError(
+                f"retry: its {name} only makes {made}, and nothing here awaits it: make it a plain"
+                " function"
+            )
     plain = tenacity.Retrying()
     for name in _LOOP_ONLY:
         if getattr(policy, name) is not getattr(plain, name):

@@ -2,7 +2,8 @@
 
 A hook is any object with one or more of the methods of :class:`Hook`; each takes one frozen
 :class:`publisher.Event`. They run on the thread ``publisher-callbacks``, except ``on_accepted``,
-which runs in the caller. A hook that raises is logged and contained; a slow one delays only other
+which runs in the caller. No event loop runs them: they are plain functions, an ``async def`` is
+refused at set-up. A hook that raises is logged and contained; a slow one delays only other
 hooks and callbacks. What concerns one message runs in the context variables of whoever published
 it: an id bound there, or a tracer's span, is at hand. To capture them costs the caller time
 and keeps what they hold alive as long as the message: a hook that has no use for them says
@@ -15,6 +16,7 @@ import logging
 from typing import Any
 
 from . import _clock
+from ._callables import runs_nothing
 from ._losses import INTERVAL, Limiter
 from ._message import Event
 
@@ -141,7 +143,7 @@ def hook_methods(hooks: tuple[Any, ...], name: str) -> tuple[Any, ...]:
 
 
 def check_hook(hook: Any) -> None:
-    """Raise TypeError for an object without hook methods, or with one that cannot be called."""
+    """Raise TypeError for an object without hook methods, or with one that a call does not run."""
     if isinstance(hook, type):
         raise TypeError(
             f"a hook must be an object, not the class {hook.__name__}: pass {hook.__name__}()"
@@ -154,3 +156,9 @@ def check_hook(hook: Any) -> None:
     for name in present:
         if not callable(getattr(hook, name)):
             raise TypeError(f"{type(hook).__name__}.{name} is not callable")
+        if made := runs_nothing(getattr(hook, name)):
+            raise TypeError(
+                f"{type(hook).__name__}.{name} only makes {made}, which no event loop here would"
+                " run: make it a plain function; it can hand work to a loop with"
+                " asyncio.run_coroutine_threadsafe()"
+            )

@@ -162,8 +162,9 @@ def test_frameworks_are_imported_only_in_contrib() -> None:
     [
         ("errors", set()),
         ("_flow", set()),
-        ("_retrying", set()),
-        ("_future", {"errors", "_process"}),
+        ("_callables", set()),
+        ("_retrying", {"_callables"}),
+        ("_future", {"errors", "_callables", "_process"}),
         ("_message", {"errors", "_process", "_future"}),
         ("_stats", {"_tables"}),
         ("_request", {"_message"}),

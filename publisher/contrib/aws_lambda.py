@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import logging
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
+from .._callables import runs_nothing
 from . import _everywhere
 
 logger = logging.getLogger("publisher")
@@ -39,7 +39,7 @@ def flush_on_return(handler: Any = None, *, margin: float = 0.5) -> Any:
     if handler is None:
         return functools.partial(flush_on_return, margin=_checked(margin))
     _checked(margin)
-    if not callable(handler) or inspect.iscoroutinefunction(handler):
+    if not callable(handler) or runs_nothing(handler):
         raise TypeError(
             f"flush_on_return decorates a function of (event, context), not {handler!r}"
         )
