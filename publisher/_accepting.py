@@ -254,9 +254,10 @@ class Accepting(Ending):
         if not self.finalization_told and can_log(logger):
             self.finalization_told = True
             logger.error(
-                "a message to %s was dropped: it was published while the interpreter ends",
+                "%s %s was dropped: it was published while the interpreter ends",
+                "a message to" if counters.of_messages else "a call of",
                 message.route.lane.target.key,
-                extra={"event": "publisher.lost", "messages": 1},
+                extra={"event": "publisher.lost", "messages": int(counters.of_messages)},
             )
 
     def check_size(self, size: int) -> None:

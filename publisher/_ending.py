@@ -119,9 +119,10 @@ class Ending:
 
     def _told(self, ended: Ended, end: str) -> list[tuple[Message, Any, int]]:
         """Each with its entry and size, where a hook wants to know."""
-        if not self.teller.wants(_HOOK_OF.get(end)):
+        lane = ended.live[0].route.lane
+        if not (lane.counters.of_messages and self.teller.wants(_HOOK_OF.get(end))):
             return []
-        measure = ended.live[0].route.lane.measure
+        measure = lane.measure
         return [(message, message.entry, measure(message.entry)) for message in ended.live]
 
     def _tell(self, ended: Ended) -> None:

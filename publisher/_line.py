@@ -13,6 +13,7 @@ from ._future import CANCELLED
 from ._message import BatchFuture, Chunk
 from ._ordering import OrderedLane
 from ._sending import error_named, failure_of
+from ._stats import Counters
 from .services import ABOUT_ENTRIES, EntryError, Service
 from .services._connection import Connection
 from .services._targets import BatchTarget, Call, CallTarget
@@ -85,14 +86,20 @@ class Line:
         return self.lane(address, make)
 
     def call_lane(self, operation: str) -> Lane:
-        """The lane of a single operation."""
+        """The lane of a single operation.
+
+        One that publishes carries messages all the same: an SMS, a mobile endpoint.
+        """
+        of_messages = operation in (self.service.single, self.service.batch)
 
         def make() -> Lane:
             target = CallTarget(self.service, self.connection, operation)
             return Lane(
                 target.limits,
                 _size_of_call,
-                self._counters(target),
+                self._counters(target)
+                if of_messages
+                else Counters(lambda: target.key, of_messages=False),
                 self.core,
                 target,
             )

@@ -88,23 +88,28 @@ class Losses:
             region = target.region
             scene = Scene(target.permission, region, target.home, counters.shards, self._bounds)
             why = cause(code, scene)
+            # Who calls another operation has the error on its future, and has lost nothing.
+            message = counters.of_messages
             self._logging.now = True
             try:
-                logger.error(
-                    "%d message%s to %s %s: %s%s (suppressed %d)",
+                logger.log(
+                    logging.ERROR if message else logging.INFO,
+                    "%d %s%s %s %s %s: %s%s (suppressed %d)",
                     count,
+                    "message" if message else "call",
                     "" if count == 1 else "s",
+                    "to" if message else "of",
                     destination,
                     end,
                     code,
                     f", {why}" if why else "",
                     suppressed,
                     extra={
-                        "event": f"publisher.{end}",
+                        "event": f"publisher.{end}" if message else f"publisher.call_{end}",
                         "destination": destination,
                         "error_code": code,
                         "cause": why,
-                        "messages": count,
+                        "messages": count if message else 0,
                         "suppressed": suppressed,
                     },
                 )

@@ -124,12 +124,14 @@ class Event:
         attempts: the tries so far.
         response: boto3's response, in ``on_delivered``.
         exception: what the future carries or, in ``on_retry``, what is being retried.
-        messages: how many messages the event is about: more than 1 only in ``on_sent``.
+        messages: how many messages the event is about: other than 1 only in ``on_sent``, and 0
+            there for an operation that is no message (``ListTopics``).
         duration: seconds, of the request in ``on_sent``, from acceptance in ``on_delivered``,
             ``on_failed``, ``on_dropped``.
         delay: seconds until the next try, in ``on_retry``.
         reason: ``"buffer_full"``, ``"expired"`` or ``"closed"``, in ``on_dropped``.
         errors: how many of the request's messages failed this time, by error code; in ``on_sent``.
+            What an operation that is no message met counts as 1.
     """
 
     service: str

@@ -30,7 +30,8 @@ _MAPPINGS = ("dropped_by_reason", "failed_by_code", "errors_by_code", "errors_by
 class Ledger:
     """Counts of messages since the publisher was made.
 
-    ``accepted`` is always the sum of the five ends below it.
+    ``accepted`` is always the sum of the five ends below it. Other operations (``ListTopics``) are
+    no messages and stand in no ledger.
 
     Attributes:
         accepted: calls that returned a future (entries, for ``put_records`` and ``publish_batch``).
@@ -123,6 +124,10 @@ class Counters:
 
     ``accepted`` and ``accepted_bytes`` are raised by callers without a lock, each in one statement
     that the GIL makes whole; the rest is changed under the account's lock.
+
+    Attributes:
+        of_messages: False for an operation that is no message (``ListTopics``). Nobody sums these
+            up or shows them, and what ends there is no loss.
     """
 
     __slots__ = (
@@ -138,14 +143,16 @@ class Counters:
         "key",
         "latency",
         "latency_sum",
+        "of_messages",
         "requests",
         "resolved_bytes",
         "retries",
         "shards",
     )
 
-    def __init__(self, key: Callable[[], str]) -> None:
+    def __init__(self, key: Callable[[], str], *, of_messages: bool = True) -> None:
         self.key = key  # a function, because the region may not be known before the client is made
+        self.of_messages = of_messages
         self.accepted = 0
         self.accepted_bytes = 0
         self.resolved_bytes = 0

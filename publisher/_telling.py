@@ -115,6 +115,8 @@ class Teller:
 
     def accepted(self, message: Message, size: int, *, entered: bool = True) -> None:
         """A message was accepted: keep its caller's context and, if it got in, tell the hooks."""
+        if not message.route.lane.counters.of_messages:
+            return
         context = None
         if self._contexts is not None:
             context = self._contexts[message] = contextvars.copy_context()
@@ -168,6 +170,8 @@ class Teller:
             made += [(call, telling) for call in calls]
         if calls := self._calls["on_retry"]:
             for message, delay, failure in outcome.retried:
+                if not message.route.lane.counters.of_messages:
+                    continue
                 context = None if self._contexts is None else self._contexts.get(message)
                 build = functools.partial(
                     _retried, message, message.entry, message.attempts, delay, failure
@@ -262,8 +266,12 @@ def _about_to_send(request: Request) -> Event:
         service=target.service.name,
         operation=target.sends,
         destination=target.key,
-        messages=len(request.messages),
+        messages=_messages_in(request),
     )
+
+
+def _messages_in(request: Request) -> int:
+    return len(request.messages) if request.lane.counters.of_messages else 0
 
 
 def _sent(request: Request, outcome: Outcome) -> Event:
@@ -273,7 +281,7 @@ def _sent(request: Request, outcome: Outcome) -> Event:
         operation=outcome.sent_as or target.sends,
         destination=target.key,
         size=outcome.size,
-        messages=len(request.messages),
+        messages=_messages_in(request),
         duration=outcome.duration,
         attempts=request.messages[0].history[-1:],
         errors=dict(errors_of(outcome)[0]),

@@ -8,6 +8,9 @@ hooks and callbacks. What concerns one message runs in the context variables of 
 it: an id bound there, or a tracer's span, is at hand. To capture them costs the caller time
 and keeps what they hold alive as long as the message: a hook that has no use for them says
 ``caller_context = False``.
+
+Only messages are told of, but :meth:`Hook.on_sent` is told of each request: also of one by an
+operation that is no message (``ListTopics``), with ``event.messages`` 0 and its errors.
 """
 
 from __future__ import annotations
@@ -41,7 +44,8 @@ class Hook:
     def on_sent(self, event: Event) -> None:
         """A request came back, with whatever outcome.
 
-        Its operation, size, number of messages, how many of them failed by error code, duration.
+        Its operation, size, number of messages (0 for an operation that is none), how many of them
+        failed by error code, duration.
         """
 
     def on_delivered(self, event: Event) -> None:

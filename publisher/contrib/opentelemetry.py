@@ -94,6 +94,8 @@ class MetricsHook(Hook):
         whole = _whole_error(event)
         failed = {"error.type": whole} if whole else {}
         self._duration.record(event.duration or 0.0, {**attributes, **failed})
+        if not event.messages:  # an operation that sends none
+            return
         if good := event.messages - sum(event.errors.values()):
             self._sent.add(good, {**attributes, **failed})
         for code, count in event.errors.items():
@@ -247,7 +249,7 @@ class TracingHook(Hook):
                 **_of(event.destination),
                 "messaging.operation.name": event.operation,
                 "messaging.operation.type": "send",
-                "messaging.batch.message_count": event.messages,
+                **({"messaging.batch.message_count": event.messages} if event.messages else {}),
             },
         )
         token = otel_context.attach(trace.set_span_in_context(span))
@@ -320,7 +322,8 @@ def _describe(span: Span, event: Event) -> None:
     if last is not None and last.request_id:
         span.set_attribute("aws.request_id", last.request_id)
     for code, count in event.errors.items():
-        span.add_event("failed", {"error.type": code, "messaging.batch.message_count": count})
+        carried = {"messaging.batch.message_count": count} if event.messages else {}
+        span.add_event("failed", {"error.type": code, **carried})
     whole = _whole_error(event)
     if whole is not None:
         span.set_attribute("error.type", whole)
