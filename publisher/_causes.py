@@ -5,6 +5,7 @@ Ours, not the service's own text: that may quote the message or a phone number.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -27,17 +28,20 @@ STALE = frozenset(
         "UnrecognizedClientException",
     }
 )
+#: The clocks disagree, or a long time lay between signing and sending.
+CLOCK = frozenset({"RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"})
+#: Of a wrong secret, or of a wrong clock: only the text tells.
+SIGNATURE = frozenset({"InvalidSignatureException", "SignatureDoesNotMatch"})
 CREDENTIALS = frozenset(
     {
         *STALE,
+        *CLOCK,
+        *SIGNATURE,
         "CredentialRetrievalError",
-        "InvalidSignatureException",
         "MissingAuthenticationToken",
         "MissingAuthenticationTokenException",
         "NoCredentialsError",
         "PartialCredentialsError",
-        "RequestExpired",
-        "SignatureDoesNotMatch",
         "StillFetching",
         "TokenRetrievalError",
     }
@@ -73,6 +77,13 @@ REFUSED_ARGUMENT = frozenset(
 )
 
 
+#: What AWS says of a signature, and of a token, that was good at another time.
+_OLD_SIGNATURE = re.compile(
+    "signature (has )?expired|signature not yet current|request (has )?expired", re.IGNORECASE
+)
+_OLD_TOKEN = re.compile("token (included in the request )?(is|has) expired", re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class Scene:
     """What is known about a destination when a cause is looked for.
@@ -92,7 +103,10 @@ class Scene:
     bounds: str = ""
 
 
+_CLOCK = "the clock of this machine is wrong"
 _SIMPLE: tuple[tuple[frozenset[str], str], ...] = (
+    (CLOCK, f"{_CLOCK}, or the process stood still"),
+    (SIGNATURE, f"the secret key is wrong, or {_CLOCK}"),
     (CREDENTIALS, "the credentials are missing, wrong or expired"),
     (frozenset({"NoRegionError"}), "no region is set"),
     (SILENT, "the endpoint accepts requests and does not answer in time"),
@@ -109,6 +123,19 @@ _SIMPLE: tuple[tuple[frozenset[str], str], ...] = (
 def is_throttled(code: str) -> bool:
     """Whether ``code`` says that a service, or its KMS key, takes no more for the moment."""
     return code in THROTTLED or "throttl" in code.lower()
+
+
+def is_stale(code: str, text: str) -> bool:
+    """Whether the credentials have run out or are unknown: others may have been configured."""
+    return code in STALE or (code in CREDENTIALS | ACCESS and bool(_OLD_TOKEN.search(text)))
+
+
+def is_out_of_time(code: str, text: str) -> bool:
+    """Whether a signature or token was good at another time: a new one may be good now."""
+    if code in CLOCK or (code in STALE and code.startswith("Expired")):
+        return True
+    old = _OLD_SIGNATURE.search(text) or _OLD_TOKEN.search(text)
+    return code in CREDENTIALS | ACCESS and old is not None
 
 
 def cause(code: str, scene: Scene) -> str:

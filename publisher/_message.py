@@ -41,6 +41,7 @@ class Failure:
         alone: in company it would be a reason to split; its siblings may have passed.
         no_credentials: whoever hands out credentials said no, or there is nobody to ask; nothing
             was sent.
+        out_of_time: the signature or token was good at another time; a new one may be good now.
     """
 
     code: str
@@ -56,6 +57,7 @@ class Failure:
     unreadable: bool = False
     alone: bool = False
     no_credentials: bool = False
+    out_of_time: bool = False
 
     @property
     def label(self) -> str:

@@ -6,6 +6,7 @@ Runs on a worker. Only what failed is sent again, as the very entry that was bui
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -28,6 +29,8 @@ DEDUPLICATION_WINDOW = 300.0
 #: What takes so many seconds and brings no answer has hung, whatever it says of itself in the end
 #: (a source of credentials has time-outs of its own).
 _HUNG = 1.0
+#: A signature or token that was good at another time is replaced so often, at once.
+_SIGNED_ANEW = 2
 #: What code of this process raises is tried so often, so many seconds apart at most: it may be a
 #: passing state of that code, and nobody is to wait for it as for a network.
 _LOCAL_TRIES = 3
@@ -406,10 +409,8 @@ def _decide(
         if same not in delays:
             delays[same] = _ask(message, tries, target.error(failure), now)
         delay = delays[same]
-        if failure.local and delay is not None:
-            delay = min(delay, _LOCAL_DELAY)
         if delay is not None:
-            delay = max(delay, outcome.answer.hold)
+            delay = max(min(delay, _longest_wait(message, failure)), outcome.answer.hold)
         unknown = any(attempt.outcome_unknown for attempt in message.history)
         if ordered and unknown and now + (delay or 0) - message.accepted > DEDUPLICATION_WINDOW:
             # The topic may have forgotten the deduplication id: a retry could be a duplicate.
@@ -430,7 +431,26 @@ def _is_at_its_end(message: Message, failure: Failure) -> bool:
     """Whether it was tried often, or long enough, for an error that may pass and did not."""
     if failure.no_credentials:
         return _without_credentials_for(message) >= _NO_CREDENTIALS_FOR
+    if failure.out_of_time:
+        return _signed_out_of_time(message) > _SIGNED_ANEW
     return failure.local and sum(each.local for each in message.failures) >= _LOCAL_TRIES
+
+
+def _longest_wait(message: Message, failure: Failure) -> float:
+    """Seconds that the policy may ask for, after this failure."""
+    if failure.out_of_time and _signed_out_of_time(message) <= _SIGNED_ANEW:
+        return 0.0
+    return _LOCAL_DELAY if failure.local else math.inf
+
+
+def _signed_out_of_time(message: Message) -> int:
+    """How many of the last tries in a row had a signature or token of another time."""
+    count = 0
+    for failure in reversed(message.failures):
+        if not failure.out_of_time:
+            break
+        count += 1
+    return count
 
 
 def _without_credentials_for(message: Message) -> float:

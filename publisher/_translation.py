@@ -12,7 +12,7 @@ from typing import Any
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
-from ._causes import STALE, is_throttled
+from ._causes import is_out_of_time, is_stale, is_throttled
 from ._message import Failure
 from ._reached import NOWHERE, Reached, Stage, inner_errors
 from ._text import printable
@@ -175,8 +175,11 @@ def _refused(
     error: boto.ClientError, service: Service, count: int, unknown_passes: bool
 ) -> tuple[Failure, Verdict]:
     code, text, status, metadata = _described(error)
-    if code in STALE:  # another client is made meanwhile, from what is configured then
-        failure = Failure(code, text, error=error, metadata=metadata, no_credentials=True)
+    old, stale = is_out_of_time(code, text), is_stale(code, text)
+    if old or stale:  # where stale, another client is made meanwhile, from what is configured then
+        failure = Failure(
+            code, text, error=error, metadata=metadata, no_credentials=stale, out_of_time=old
+        )
         return failure, Verdict.RETRY
     verdict, final = _judge(service, code, status, count, unknown_passes)
     failure = Failure(code, text, final, status >= 500, error=error, metadata=metadata)

@@ -199,6 +199,7 @@ def deleted(stage: Stage) -> None:
     stage.heal = lambda: server.stream(name=stage.destination)
 
 
+_WRONG_SIGNATURE = "The request signature we calculated does not match the signature you provided."
 FAULTS = [
     Fault(
         name="connection refused",
@@ -419,11 +420,23 @@ FAULTS = [
         pause=1.1,
     ),
     Fault(
-        name="clock skew: the signature has expired",
+        name="the signature has expired",
         start=answer(
             {
                 "sns": error(403, "SignatureDoesNotMatch", text="Signature expired"),
                 "kinesis": error(400, "InvalidSignatureException", text="Signature expired"),
+            }
+        ),
+        code={"sns": "SignatureDoesNotMatch", "kinesis": "InvalidSignatureException"},
+        ends="ClientError",
+        note="signed anew at once, twice at most: a wrong clock is final",
+    ),
+    Fault(
+        name="a wrong secret key",
+        start=answer(
+            {
+                "sns": error(403, "SignatureDoesNotMatch", text=_WRONG_SIGNATURE),
+                "kinesis": error(400, "InvalidSignatureException", text=_WRONG_SIGNATURE),
             }
         ),
         code={"sns": "SignatureDoesNotMatch", "kinesis": "InvalidSignatureException"},

@@ -13,6 +13,7 @@ from botocore.retries import standard
 from publisher import InvalidMessage
 from publisher._causes import (
     ACCESS,
+    CLOCK,
     CREDENTIALS,
     MISSING,
     REFUSED_ARGUMENT,
@@ -171,6 +172,9 @@ def test_what_the_log_calls_a_fault_of_the_user_is_final(code: str) -> None:
         failure, verdict = whole_failure(error, service, 1, unknown_passes=True)
         if code in STALE:  # for as long as others may be configured
             assert failure.no_credentials
+            assert verdict is Verdict.RETRY
+        elif code in CLOCK:  # signed anew, twice at most
+            assert failure.out_of_time
             assert verdict is Verdict.RETRY
         else:
             assert failure.final

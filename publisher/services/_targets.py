@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from botocore.exceptions import NoCredentialsError
 
 from .. import _clock
-from .._causes import ACCESS, STALE
+from .._causes import ACCESS, is_stale
 from .._message import Attempt, Failure
 from .._request import Limits
 from .._sending import MalformedAnswer
@@ -86,8 +86,8 @@ class _Target:
         return None if attempt.failure is None else self.error(attempt.failure)
 
     def note_failed(self, error: BaseException) -> None:
-        described = getattr(error, "response", None) or {}
-        stale = described.get("Error", {}).get("Code") in STALE
+        said = (getattr(error, "response", None) or {}).get("Error", {})
+        stale = is_stale(str(said.get("Code")), str(said.get("Message")))
         if stale or isinstance(error, NoCredentialsError):
             self.connection.lacks_credentials()
 
