@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.servers import Answer, FaultProxy, Kinesalite, Request, ShardLimit
 from tests.support import SOON, client_of, publishing
 
@@ -15,6 +17,7 @@ THREADS, EACH = 16, 6_250
 PATIENCE = 120  # seconds; it takes a tenth of that
 
 
+@pytest.mark.heavy
 def test_100_000_records_from_16_threads_with_one_entry_in_ten_failing(
     kinesalite: Kinesalite, proxy: Callable[..., FaultProxy]
 ) -> None:

@@ -36,6 +36,7 @@ def run(folder: Path, *options: str, **variables: str) -> tuple[bool, str]:
     return done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("example", "options"),
     [
@@ -97,6 +98,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("what", BROKEN)
 def test_the_suite_fails_for_the_right_reason(tmp_path: Path, what: str) -> None:
     example, found, put, reason = BROKEN[what]

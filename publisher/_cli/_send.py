@@ -211,18 +211,20 @@ class _Sending:
             getattr(self._client, self._destination.service.single)(
                 **self._destination.params(line)
             )
+            # First: whatever a signal comes between, one more was accepted than was handed.
+            self._done = self._lines.place
             self._handed += 1
         except InvalidMessage as error:
             self._refuse(line, reason(error))
         except InputError as error:
             self._refuse(line, str(error))
-        self._done = self._lines.place
 
     def _refuse(self, line: bytes | None, why: str) -> None:
         say(f"send: {self._lines.place.where}: {why}", error=True)
         if line is not None:
             self._failed.keep(line)
         self._refused += 1
+        self._done = self._lines.place
 
     def _drain(self, signals: Signals) -> bool:
         """Wait for what is on its way; False if a second signal gave it up."""

@@ -32,6 +32,7 @@ def django(need: Callable[[str], Path], tmp_path: Path) -> Callable[..., tuple[i
     return django
 
 
+@pytest.mark.heavy
 def test_the_project(django: Callable[..., tuple[int, str]]) -> None:
     command = ("-W", "error", "-m", "django", "test", "-p", "suite_*.py", "tests.contrib.site")
     code, text = django(*command)

@@ -98,6 +98,7 @@ def test_flask(
     assert "Traceback" not in process.text, process.text
 
 
+@pytest.mark.heavy
 def test_one_command_starts_an_example_on_a_local_aws(
     start: Callable[..., Running], need: Callable[[str], Path]
 ) -> None:
@@ -148,6 +149,7 @@ def pids(process: Running, names: list[str]) -> set[int]:
     return found
 
 
+@pytest.mark.heavy
 def test_gunicorn_loses_nothing(
     site: Callable[..., Running],
     need: Callable[[str], Path],
@@ -166,6 +168,7 @@ def test_gunicorn_loses_nothing(
     assert_all(endpoint, names)
 
 
+@pytest.mark.heavy
 def test_uwsgi_loses_nothing(
     site: Callable[..., Running],
     need: Callable[[str], Path],

@@ -36,7 +36,10 @@ SERVERS: dict[str, tuple[str, list[str]]] = {
 
 
 @pytest.mark.parametrize("name", ["bare", "framework", "wrapped"])
-@pytest.mark.parametrize("server", list(SERVERS))
+@pytest.mark.parametrize(
+    "server",
+    [pytest.param(name, marks=[pytest.mark.heavy] if "two" in name else []) for name in SERVERS],
+)
 def test_nothing_is_lost_at_sigterm(
     endpoint: Endpoint, start: Start, need: Callable[..., str], server: str, name: str
 ) -> None:

@@ -19,6 +19,7 @@ TASKS = 6
 RECYCLED = ["prefork", "-c", "2", "--max-tasks-per-child", "1"]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "options",
     [["prefork", "-c", "2"], RECYCLED, ["solo"], ["threads", "-c", "4"]],

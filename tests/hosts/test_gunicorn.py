@@ -27,6 +27,7 @@ def command(fd: int, *options: str) -> list[str]:
     return [sys.executable, "-m", "gunicorn", *fixed, *options, "tests.hosts.web:application"]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("preload", [[], ["--preload"]], ids=["", "preload"])
 @pytest.mark.parametrize("kind", ["sync", "gthread"])
 def test_reloads_and_recycled_workers(
