@@ -76,6 +76,25 @@ REFUSED_ARGUMENT = frozenset(
     {"InvalidParameter", "InvalidParameterValue", "ParameterValueInvalid", "ValidationException"}
 )
 
+#: Whatever else a service makes up, these keep their names in the account.
+KNOWN = frozenset().union(
+    ACCESS,
+    CREDENTIALS,
+    MISSING,
+    THROTTLED,
+    SILENT,
+    UNREACHABLE,
+    REFUSED_ARGUMENT,
+    {
+        "InternalFailure",
+        "MalformedResponse",
+        "ServiceUnavailable",
+        "Throttled",
+        "Throttling",
+        "ThrottlingException",
+    },
+)
+
 
 #: What AWS says of a signature, and of a token, that was good at another time.
 _OLD_SIGNATURE = re.compile(

@@ -142,14 +142,18 @@ class Ending:
     ) -> None:
         lane = ended.live[0].route.lane
         calls: list[tuple[Callable[..., Any], Any]] = list(ended.tell_watchers())
+        named = lane.counters.named
+        codes = [named(code_of(value)) for value in ended.values] if end == FAILED else []
         if told:
-            calls += self.teller.ended(_HOOK_OF.get(end), told, reason, now)
-        if end in (FAILED, DROPPED):
-            codes = Counter(reason or code_of(value) for value in ended.values)
-            if end == FAILED:
-                with self.account.lock:
-                    lane.counters.note_failed(codes)
-            calls.append((self.losses.note, (lane.target, lane.counters, end, codes)))
+            calls += self.teller.ended(_HOOK_OF.get(end), told, codes, reason, now)
+        counts = Counter(codes)
+        if counts:
+            with self.account.lock:
+                lane.counters.note_failed(counts)
+        if end == DROPPED:
+            counts[reason or "closed"] = ended.count
+        if counts:
+            calls.append((self.losses.note, (lane.target, lane.counters, end, counts)))
         if calls:
             self.runtime.call(calls)
 

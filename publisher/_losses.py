@@ -23,10 +23,13 @@ logger = logging.getLogger("publisher")
 #: Seconds between two lines about the same destination and code.
 INTERVAL = 10.0
 _MAX_KEYS = 1_000
+_OTHERS = object()  # all the keys that there is no room for
 
 
 class Limiter:
     """Says which lines to write: one per key and interval; the rest is counted.
+
+    Keys beyond 1,000 in an interval count as one, so the lines are few however many keys there are.
 
     Args:
         clock: seconds, never going back.
@@ -38,18 +41,28 @@ class Limiter:
         self._interval = interval
         self._quiet_until: dict[Any, float] = {}
         self._suppressed: Counter[Any] = Counter()
+        # No lock, for a hook outlives forks: each step is whole under the GIL, and threads that
+        # come at once write a line too many at worst.
+        self._kept_until = 0.0  # the keys are forgotten once an interval, not more often
 
     def suppressed(self, key: Any, count: int) -> int | None:
         """How many events were not written since the last line; None: do not write this either."""
-        now = self._clock()
-        if now < self._quiet_until.get(key, 0.0):
-            self._suppressed[key] += count
+        now, quiet, left_out = self._clock(), self._quiet_until, self._suppressed
+        if key not in quiet and len(quiet) >= _MAX_KEYS:
+            if now < self._kept_until:
+                key = _OTHERS
+            else:
+                total = sum([*left_out.values()])
+                quiet.clear()
+                left_out.clear()
+                left_out[_OTHERS] = total
+        if now < quiet.get(key, 0.0):
+            left_out[key] += count
             return None
-        if len(self._quiet_until) >= _MAX_KEYS:
-            self._quiet_until.clear()
-            self._suppressed.clear()
-        self._quiet_until[key] = now + self._interval
-        return self._suppressed.pop(key, 0)
+        if not quiet:
+            self._kept_until = now + self._interval
+        quiet[key] = now + self._interval
+        return left_out.pop(key, 0)
 
 
 class Losses:

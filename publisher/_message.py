@@ -61,7 +61,7 @@ class Failure:
 
     @property
     def label(self) -> str:
-        """The code as the account, the logs and metrics have it: that of another operation named.
+        """The code, that of another operation named; ``Counters.named`` bounds it.
 
         ``"AssumeRole:AccessDenied"``: the code alone would be taken for the destination's.
         """
@@ -105,7 +105,7 @@ class Attempt:
 
 
 def label_of(attempt: Attempt) -> str:
-    """The code of a try that failed, as the account, the logs and metrics have it."""
+    """The code of a try that failed; ``Counters.named`` makes the account's name of it."""
     if attempt.failure is not None:
         return attempt.failure.label
     return attempt.error_code or "unknown"
@@ -124,6 +124,10 @@ class Event:
             Empty in ``on_sent``.
         size: bytes, as the service counts them; in ``on_sent`` those of the whole request.
         attempts: the tries so far.
+        error_code: what went wrong, as the account names it: fit for a key or a label, for names
+            are short, plain and few. The service's code or the exception's class name; ``"other"``
+            for one that is odd or one too many. In ``on_retry`` and ``on_failed``; in ``on_sent``
+            where the request delivered nothing.
         response: boto3's response, in ``on_delivered``.
         exception: what the future carries or, in ``on_retry``, what is being retried.
         messages: how many messages the event is about: other than 1 only in ``on_sent``, and 0
@@ -132,8 +136,8 @@ class Event:
             ``on_failed``, ``on_dropped``.
         delay: seconds until the next try, in ``on_retry``.
         reason: ``"buffer_full"``, ``"expired"`` or ``"closed"``, in ``on_dropped``.
-        errors: how many of the request's messages failed this time, by error code; in ``on_sent``.
-            What an operation that is no message met counts as 1.
+        errors: how many of the request's messages failed this time, by error code, named as
+            ``error_code`` is; in ``on_sent``. What an operation that is no message met counts as 1.
     """
 
     service: str
@@ -142,6 +146,7 @@ class Event:
     params: Mapping[str, Any] = field(repr=False, default_factory=dict)
     size: int = 0
     attempts: tuple[Attempt, ...] = ()
+    error_code: str | None = None
     response: Response | None = field(repr=False, default=None)
     exception: BaseException | None = None
     messages: int = 1

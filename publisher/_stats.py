@@ -13,15 +13,18 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from . import _tables
+from ._causes import KNOWN
 
 #: Upper bounds of the latency buckets, seconds; a last bucket holds what took longer.
 LATENCY_BOUNDS: tuple[float, ...] = tuple(0.001 * 2**power for power in range(18))
 #: Beyond so many destinations the rest is counted together as ``other``.
 MAX_DESTINATIONS = 1_000
 REASONS = ("buffer_full", "expired", "closed")
-#: Beyond so many error codes, or shards, of one destination the rest is counted as ``other``.
+#: Beyond so many error codes that no table knows, or shards, of one destination the rest is counted
+#: as ``other``.
 MAX_CODES = 50
 MAX_SHARDS = 200
+OTHER = "other"
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
 _MAPPINGS = ("dropped_by_reason", "failed_by_code", "errors_by_code", "errors_by_shard")
 
@@ -143,6 +146,7 @@ class Counters:
         "key",
         "latency",
         "latency_sum",
+        "names",
         "of_messages",
         "requests",
         "resolved_bytes",
@@ -168,18 +172,33 @@ class Counters:
         self.failed_by_code: dict[str, int] = {}
         self.errors: dict[str, int] = {}
         self.shards: dict[str, int] = {}
+        self.names: set[str] = set()  # of codes that no table knows
+
+    def named(self, code: str) -> str:
+        """The name under which an error code is counted, logged and shown: itself, or ``other``.
+
+        A service may answer anything, and names become keys and labels: they are short, plain and
+        few.
+        """
+        if code in KNOWN or code in self.names or code == OTHER:
+            return code
+        if len(self.names) >= MAX_CODES or not _NAME.fullmatch(code):
+            return OTHER
+        self.names.add(code)  # threads that come at once may each add one more
+        return code
 
     def note_failed(self, codes: Mapping[str, int]) -> None:
         """Messages failed, so many with each error code."""
         for code, count in codes.items():
-            _count(self.failed_by_code, code, count, MAX_CODES)
+            _add(self.failed_by_code, self.named(code), count)
 
     def note_errors(self, codes: Mapping[str, int], shards: Mapping[str, int]) -> None:
         """Tries failed, so many with each error code, and of so many the error names a shard."""
         for code, count in codes.items():
-            _count(self.errors, code, count, MAX_CODES)
+            _add(self.errors, self.named(code), count)
         for shard, count in shards.items():
-            _count(self.shards, shard, count, MAX_SHARDS)
+            known = shard in self.shards or len(self.shards) < MAX_SHARDS
+            _add(self.shards, shard if known and _NAME.fullmatch(shard) else OTHER, count)
 
     def with_latency(
         self, now: float, accepted: list[float], count: int
@@ -231,10 +250,7 @@ class Counters:
         )
 
 
-def _count(counts: dict[str, int], name: str, count: int, bound: int) -> None:
-    # A service may answer anything: names become labels of metrics, so they are short and few.
-    if name not in counts and (len(counts) >= bound or not _NAME.fullmatch(name)):
-        name = "other"
+def _add(counts: dict[str, int], name: str, count: int) -> None:
     counts[name] = counts.get(name, 0) + count
 
 
@@ -244,7 +260,7 @@ class Account:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self._counters: dict[str, Counters] = {}
-        self._other = Counters(lambda: "other")
+        self._other = Counters(lambda: OTHER)
         self._owners: dict[str, str] = {}  # whose destination each key is, by account id
 
     def is_owner(self, key: str, owner: str) -> bool:

@@ -22,6 +22,7 @@ import functools
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from ._message import Attempt, Event, Failure, Message, label_of
@@ -140,19 +141,23 @@ class Teller:
         self,
         name: str | None,
         told: Sequence[tuple[Message, Any, int]],
+        codes: Sequence[str],
         reason: str | None,
         now: float,
     ) -> list[Call]:
-        """Messages ended: told has each one's entry and size, for they have none any more."""
+        """Messages ended: told has each one's entry and size, for they have none any more.
+
+        ``codes`` has what went wrong with each that failed, as the account names it.
+        """
         contexts = self._contexts
         calls = self._calls[name] if name else []
         if contexts is None and not calls:
             return []
         made: list[Call] = []
-        for message, entry, size in told:
+        for (message, entry, size), code in zip_longest(told, codes):
             context = None if contexts is None else contexts.pop(message, None)
             if calls:
-                build = functools.partial(_ended, message, entry, size, reason, now)
+                build = functools.partial(_ended, message, entry, size, code, reason, now)
                 telling = Telling(build, context)
                 made += [(call, telling) for call in calls]
         return made
@@ -212,7 +217,7 @@ def errors_of(outcome: Outcome) -> tuple[Counter[str], Counter[str]]:
     lost = [message for message, _ in outcome.failed]
     for message in [*lost, *(message for message, *_ in outcome.retried)]:
         attempt = message.history[-1]
-        codes[label_of(attempt)] += 1
+        codes[message.route.lane.counters.named(label_of(attempt))] += 1
         target: Target = message.route.lane.target
         if shard := target.service.shard_in(attempt.error_message or ""):
             shards[shard] += 1
@@ -231,7 +236,9 @@ def _described(message: Message, entry: Any, size: int, **more: Any) -> Event:
     )
 
 
-def _ended(message: Message, entry: Any, size: int, reason: str | None, now: float) -> Event:
+def _ended(
+    message: Message, entry: Any, size: int, code: str | None, reason: str | None, now: float
+) -> Event:
     value = message._outcome(0)
     failed = isinstance(value, BaseException)
     return _described(
@@ -239,6 +246,7 @@ def _ended(message: Message, entry: Any, size: int, reason: str | None, now: flo
         entry,
         size,
         attempts=message.attempts,
+        error_code=code,
         response=None if failed else value,
         exception=value if failed else None,
         duration=now - message.accepted,
@@ -255,6 +263,7 @@ def _retried(
         entry,
         message.route.lane.measure(entry) if entry is not None else 0,
         attempts=attempts,
+        error_code=message.route.lane.counters.named(failure.label),
         exception=target.error(failure),
         delay=delay,
     )
@@ -276,6 +285,13 @@ def _messages_in(request: Request) -> int:
 
 def _sent(request: Request, outcome: Outcome) -> Event:
     target: Target = request.lane.target
+    attempts = request.messages[0].history[-1:]
+    errors = dict(errors_of(outcome)[0])
+    code = None  # of a request that delivered nothing
+    if sum(errors.values()) >= len(request.messages):
+        code = next(iter(errors), None)
+    elif attempts and attempts[0].split:
+        code = request.lane.counters.named(label_of(attempts[0]))
     return Event(
         service=target.service.name,
         operation=outcome.sent_as or target.sends,
@@ -283,6 +299,7 @@ def _sent(request: Request, outcome: Outcome) -> Event:
         size=outcome.size,
         messages=_messages_in(request),
         duration=outcome.duration,
-        attempts=request.messages[0].history[-1:],
-        errors=dict(errors_of(outcome)[0]),
+        attempts=attempts,
+        error_code=code,
+        errors=errors,
     )

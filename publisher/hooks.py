@@ -102,8 +102,7 @@ class LoggingHook(Hook):
     def _log(self, level: int, name: str, event: Event) -> None:
         if not self._logger.isEnabledFor(level):
             return
-        last = event.attempts[-1] if event.attempts else None
-        code = (last.error_code if last else None) or event.reason
+        code = event.error_code or event.reason
         suppressed = self._limiter.suppressed((name, event.destination, code), 1)
         if suppressed is None:
             return

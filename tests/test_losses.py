@@ -103,11 +103,15 @@ def test_silence(lines: list[Any]) -> None:
     assert not lines
 
 
-def test_the_limiter_forgets_rather_than_grows() -> None:
-    limiter = Limiter(Clock())
-    for index in range(10_000):
-        assert limiter.suppressed(index, 1) == 0
-    assert len(limiter._quiet_until) <= 1_000
+def test_the_limiter_takes_too_many_keys_for_one_and_forgets_rather_than_grows() -> None:
+    clock = Clock()
+    limiter = Limiter(clock)
+    written = [limiter.suppressed(index, 1) for index in range(10_000)]
+    assert written == [0] * 1_001 + [None] * 8_999
+    assert len(limiter._quiet_until) == 1_001
+    clock.now += INTERVAL
+    assert limiter.suppressed(9_999, 1) == 0
+    assert len(limiter._quiet_until) == 1
     assert limiter.suppressed(9_999, 1) is None
 
 

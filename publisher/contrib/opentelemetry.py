@@ -91,8 +91,7 @@ class MetricsHook(Hook):
             "messaging.operation.name": event.operation,
             "messaging.operation.type": "send",
         }
-        whole = _whole_error(event)
-        failed = {"error.type": whole} if whole else {}
+        failed = {"error.type": event.error_code} if event.error_code else {}
         self._duration.record(event.duration or 0.0, {**attributes, **failed})
         if not event.messages:  # an operation that sends none
             return
@@ -100,14 +99,6 @@ class MetricsHook(Hook):
             self._sent.add(good, {**attributes, **failed})
         for code, count in event.errors.items():
             self._sent.add(count, {**attributes, "error.type": code})
-
-
-def _whole_error(event: Event) -> str | None:
-    """The error of a request that delivered nothing."""
-    if sum(event.errors.values()) >= event.messages:
-        return next(iter(event.errors), None)
-    last = event.attempts[-1] if event.attempts else None
-    return last.error_code if last is not None and last.split else None
 
 
 _Counts = Callable[[Ledger], "Mapping[str, float] | float"]
@@ -268,8 +259,8 @@ class TracingHook(Hook):
         """Note the try on the message's span."""
         span = _span_of_message.get(None)
         if span is not None:
-            code = event.attempts[-1].error_code or ""
-            span.add_event("retry", {"error.type": code, "publisher.delay": event.delay or 0.0})
+            code, delay = event.error_code or "", event.delay or 0.0
+            span.add_event("retry", {"error.type": code, "publisher.delay": delay})
 
     def on_delivered(self, event: Event) -> None:
         """End the message's span."""
@@ -283,8 +274,7 @@ class TracingHook(Hook):
 
     def on_failed(self, event: Event) -> None:
         """End the message's span as an error."""
-        last = event.attempts[-1].error_code if event.attempts else None
-        self._lost(event, last or type(event.exception).__name__)
+        self._lost(event, event.error_code or "")
 
     def on_dropped(self, event: Event) -> None:
         """End the message's span as an error."""
@@ -324,7 +314,6 @@ def _describe(span: Span, event: Event) -> None:
     for code, count in event.errors.items():
         carried = {"messaging.batch.message_count": count} if event.messages else {}
         span.add_event("failed", {"error.type": code, **carried})
-    whole = _whole_error(event)
-    if whole is not None:
-        span.set_attribute("error.type", whole)
-        span.set_status(Status(StatusCode.ERROR, whole))
+    if event.error_code is not None:
+        span.set_attribute("error.type", event.error_code)
+        span.set_status(Status(StatusCode.ERROR, event.error_code))
