@@ -28,8 +28,10 @@ from .errors import (
 from .hooks import Hook, LoggingHook
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from ._client import Client
-    from .types import KinesisClient, SNSClient
+    from .types import ClientArguments, KinesisClient, PublisherOptions, SNSClient
 
 __version__ = "0.1.0"
 
@@ -74,23 +76,24 @@ def __getattr__(name: str) -> Any:
 
 @overload
 def client(
-    service_name: Literal["sns"], region_name: str | None = ..., **kwargs: Any
+    service_name: Literal["sns"], region_name: str | None = ..., **kwargs: Unpack[ClientArguments]
 ) -> SNSClient: ...
 @overload
 def client(
-    service_name: Literal["kinesis"], region_name: str | None = ..., **kwargs: Any
+    service_name: Literal["kinesis"],
+    region_name: str | None = ...,
+    **kwargs: Unpack[ClientArguments],
 ) -> KinesisClient: ...
-@overload
-def client(service_name: str, region_name: str | None = ..., **kwargs: Any) -> Client: ...
-def client(service_name: str, region_name: str | None = None, **kwargs: Any) -> Client:
+def client(service_name: Any, region_name: str | None = None, **kwargs: Any) -> Client:
     """A client of ``"sns"`` or ``"kinesis"`` of the process-wide publisher.
 
     See :meth:`Publisher.client`.
     """
-    return _default.client(service_name, region_name, **kwargs)
+    made: Client = _default.client(service_name, region_name, **kwargs)
+    return made
 
 
-def configure(**options: Any) -> None:
+def configure(**options: Unpack[PublisherOptions]) -> None:
     """Set the options of the process-wide publisher, before its first message.
 
     After ``close()`` it makes a new one.

@@ -16,11 +16,19 @@ import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from ._callables import runs_nothing
 from ._process import on_fork, take_note
 from .errors import ForkedProcess
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as _TypeVar
+
+    #: The response; any where nothing is known of it.
+    R = _TypeVar("R", default=Any)
+else:
+    R = TypeVar("R")
 
 logger = logging.getLogger("publisher")
 
@@ -106,7 +114,7 @@ class _Waiter:
     add_exception = add_cancelled = add_result
 
 
-class PublishFuture(Future[Response]):
+class PublishFuture(Future[R]):
     """What ``publish()`` returns: a ``concurrent.futures.Future`` of boto3's response dict.
 
     ``result`` returns the response or raises what boto3 would have raised. ``cancel`` succeeds
@@ -148,7 +156,7 @@ class PublishFuture(Future[Response]):
     def done(self) -> bool:
         return self._state not in _LIVE
 
-    def result(self, timeout: float | None = None) -> Response:
+    def result(self, timeout: float | None = None) -> R:
         """The response, in the shape boto3 gives it.
 
         Args:
@@ -165,7 +173,7 @@ class PublishFuture(Future[Response]):
                 raise value.with_traceback(None)
             finally:
                 del self, value  # break the cycle through the traceback's frame
-        return value
+        return cast("R", value)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """The exception, or None for a delivered message.
@@ -175,7 +183,7 @@ class PublishFuture(Future[Response]):
         value = self._outcome(timeout)
         return value if isinstance(value, BaseException) else None
 
-    def __await__(self) -> Generator[Any, None, Response]:
+    def __await__(self) -> Generator[Any, None, R]:
         """Wait in asyncio; returns and raises as :meth:`result` does.
 
         A cancelled wait leaves the message on its way.
@@ -202,7 +210,7 @@ class PublishFuture(Future[Response]):
             yield from ended
         return self.result(0)
 
-    def add_done_callback(self, fn: Callable[[Any], object]) -> None:
+    def add_done_callback(self, fn: Callable[[PublishFuture[R]], object]) -> None:
         """Call ``fn(future)`` on the thread ``publisher-callbacks`` when the future ends.
 
         Here and now if it has.

@@ -8,7 +8,7 @@ import os
 import sys
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -23,10 +23,12 @@ from ._stats import Ledger, Stats
 from .errors import PublisherClosed
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from ._client import Client
     from ._core import Core
     from .services._connection import Connection
-    from .types import KinesisClient, SNSClient
+    from .types import ClientArguments, KinesisClient, PublisherOptions, SNSClient
 
 #: Clients that are kept, by whose session they are made with: each holds connections, and a session
 #: of the caller's holds the models of its services too.
@@ -51,7 +53,7 @@ class Publisher:
         ValueError: a value that is not allowed.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: Unpack[PublisherOptions]) -> None:
         self._options = check_options(Options(), options)
         self._clients: dict[Any, Client] = {}
         self._warned: set[str] = set()
@@ -68,34 +70,18 @@ class Publisher:
         self,
         service_name: Literal["sns"],
         region_name: str | None = ...,
-        *,
-        session: Any = ...,
-        client: Any = ...,
-        **kwargs: Any,
+        **kwargs: Unpack[ClientArguments],
     ) -> SNSClient: ...
     @overload
     def client(
         self,
         service_name: Literal["kinesis"],
         region_name: str | None = ...,
-        *,
-        session: Any = ...,
-        client: Any = ...,
-        **kwargs: Any,
+        **kwargs: Unpack[ClientArguments],
     ) -> KinesisClient: ...
-    @overload
     def client(
         self,
-        service_name: str,
-        region_name: str | None = ...,
-        *,
-        session: Any = ...,
-        client: Any = ...,
-        **kwargs: Any,
-    ) -> Client: ...
-    def client(
-        self,
-        service_name: str,
+        service_name: Any,
         region_name: str | None = None,
         *,
         session: Any = None,
@@ -286,11 +272,11 @@ class Publisher:
         take_note()
         return self._core
 
-    def _has(self, options: dict[str, Any]) -> bool:
+    def _has(self, options: Mapping[str, Any]) -> bool:
         """Whether it is set up with equal options."""
         return same(check_options(Options(), options), self._options)
 
-    def _reconfigure(self, options: dict[str, Any]) -> None:
+    def _reconfigure(self, options: Mapping[str, Any]) -> None:
         self._options = check_options(Options(), options)
         self._core = None
         self._cores = {}

@@ -15,15 +15,102 @@ from ._client import Client
 from ._future import PublishFuture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Generic, TypedDict, TypeVar
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import Literal, TypeAlias, TypedDict, TypeVar
 
+    from boto3 import Session
+    from botocore.client import BaseClient
+    from botocore.config import Config
+    from tenacity import Retrying
     from types_boto3_kinesis import KinesisClient as _Boto3Kinesis
     from types_boto3_sns import SNSClient as _Boto3SNS
     from typing_extensions import NotRequired, ParamSpec, Self
 
     R = TypeVar("R")
     P = ParamSpec("P")
+
+    #: The services that ``publisher.client`` knows.
+    ServiceName: TypeAlias = Literal["sns", "kinesis"]
+    OnFull: TypeAlias = Literal["block", "drop", "drop_oldest", "raise"]
+
+    class PublisherOptions(TypedDict, total=False):
+        """The options of ``publisher.configure`` and ``publisher.Publisher``."""
+
+        max_workers: int
+        linger: float | Mapping[str, float]
+        max_messages: int
+        max_bytes: int
+        on_full: OnFull
+        max_block: float | None
+        delivery_timeout: float
+        retry: Retrying | None
+        connect_timeout: float
+        read_timeout: float
+        close_timeout: float
+        hooks: Iterable[object]
+
+    class ClientArguments(TypedDict, total=False):
+        """What ``publisher.client`` takes beside the service and the region."""
+
+        api_version: str | None
+        use_ssl: bool | None
+        verify: bool | str | None
+        endpoint_url: str | None
+        aws_access_key_id: str | None
+        aws_secret_access_key: str | None
+        aws_session_token: str | None
+        aws_account_id: str | None
+        config: Config | None
+        session: Session | None
+        client: BaseClient | None
+
+    class BotoArguments(TypedDict, total=False):
+        """What ``boto3.client`` takes: for a framework's settings."""
+
+        region_name: str | None
+        api_version: str | None
+        use_ssl: bool | None
+        verify: bool | str | None
+        endpoint_url: str | None
+        aws_access_key_id: str | None
+        aws_secret_access_key: str | None
+        aws_session_token: str | None
+        aws_account_id: str | None
+        config: Config | None
+
+    class DjangoSettings(TypedDict, total=False):
+        """One alias of Django's ``AWS_PUBLISHER``."""
+
+        MAX_WORKERS: int
+        LINGER: float | Mapping[str, float]
+        MAX_MESSAGES: int
+        MAX_BYTES: int
+        ON_FULL: OnFull
+        MAX_BLOCK: float | None
+        DELIVERY_TIMEOUT: float
+        RETRY: Retrying | None
+        CONNECT_TIMEOUT: float
+        READ_TIMEOUT: float
+        CLOSE_TIMEOUT: float
+        HOOKS: Sequence[object]
+        CLIENT: BotoArguments
+
+    class FlaskSettings(TypedDict, total=False):
+        """The names that ``FlaskPublisher`` reads from an application's configuration."""
+
+        PUBLISHER_MAX_WORKERS: int
+        PUBLISHER_LINGER: float | Mapping[str, float]
+        PUBLISHER_MAX_MESSAGES: int
+        PUBLISHER_MAX_BYTES: int
+        PUBLISHER_ON_FULL: OnFull
+        PUBLISHER_MAX_BLOCK: float | None
+        PUBLISHER_DELIVERY_TIMEOUT: float
+        PUBLISHER_RETRY: Retrying | None
+        PUBLISHER_CONNECT_TIMEOUT: float
+        PUBLISHER_READ_TIMEOUT: float
+        PUBLISHER_CLOSE_TIMEOUT: float
+        PUBLISHER_HOOKS: Sequence[object]
+        PUBLISHER_CLIENT: BotoArguments
 
     class ResponseMetadata(TypedDict):
         """What boto3 says of every answer."""
@@ -112,11 +199,7 @@ if TYPE_CHECKING:
         EncryptionType: NotRequired[str]
         ResponseMetadata: ResponseMetadata
 
-    class Answer(PublishFuture, Generic[R]):
-        """A :class:`publisher.PublishFuture` whose response is known to the type checker."""
-
-        def result(self, timeout: float | None = None) -> R: ...  # type: ignore[override]
-        def add_done_callback(self, fn: Callable[[Answer[R]], object]) -> None: ...
+    Answer: TypeAlias = PublishFuture[R]
 
     def _later(call: Callable[P, R]) -> Callable[P, Answer[R]]: ...
 
@@ -176,7 +259,7 @@ if TYPE_CHECKING:
             *,
             delivery_timeout: float | None = None,
             linger: float | None = None,
-            retry: Any = None,
+            retry: Retrying | None = None,
         ) -> Self: ...
         def publish(
             self,
@@ -252,7 +335,7 @@ if TYPE_CHECKING:
             *,
             delivery_timeout: float | None = None,
             linger: float | None = None,
-            retry: Any = None,
+            retry: Retrying | None = None,
         ) -> Self: ...
         def put_record(
             self,
@@ -279,6 +362,9 @@ if TYPE_CHECKING:
 else:
     SNSClient = KinesisClient = Client
     Answer = PublishFuture
+    ServiceName = OnFull = str
+    PublisherOptions = ClientArguments = BotoArguments = dict[str, Any]
+    DjangoSettings = FlaskSettings = dict[str, Any]
     PublishResponse = PublishBatchResponse = PutRecordResponse = PutRecordsResponse = dict[str, Any]
     PublishBatchRequestEntry = PutRecordsRequestEntry = MessageAttribute = dict[str, Any]
     PublishBatchResultEntry = PutRecordsResultEntry = BatchResultErrorEntry = dict[str, Any]

@@ -72,12 +72,12 @@ def test_mypy_with_no_stub_package(tmp_path: Path) -> None:
 
 
 def test_mypy_with_types_boto3(tmp_path: Path) -> None:
-    names = ["accepted.py", "rejected.py", "with_stubs.py"]
+    names = ["accepted.py", "rejected.py", "with_stubs.py", "frameworks.py"]
     assert mypy(names, tmp_path, "--follow-imports=silent") == due(names)
 
 
 @pytest.mark.parametrize("stubs", [False, True])
 def test_pyright(tmp_path: Path, stubs: bool) -> None:
-    names = ["accepted.py", "rejected.py", *(["with_stubs.py"] if stubs else [])]
+    names = ["accepted.py", "rejected.py", *(["with_stubs.py", "frameworks.py"] if stubs else [])]
     without = getattr(sys, "_base_executable", sys.executable)  # no virtual environment's packages
     assert pyright(names, tmp_path, sys.executable if stubs else without) == due(names)

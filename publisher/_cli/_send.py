@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from .. import _clock
+from .._client import Client
 from .._losses import lost_text
 from .._publisher import Publisher
 from .._stats import Ledger
@@ -151,9 +152,9 @@ class _Sending:
             "region_name": options.region or destination.region,
             "endpoint_url": options.endpoint_url,
         }
-        self._client = self._publisher.client(
-            destination.service.name, **{name: value for name, value in kwargs.items() if value}
-        )
+        service: Any = destination.service.name
+        given: dict[str, Any] = {name: value for name, value in kwargs.items() if value}
+        self._client: Client = self._publisher.client(service, **given)
 
     def run(self) -> int:
         self._check_client()

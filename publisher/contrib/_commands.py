@@ -108,7 +108,7 @@ def _outcome(client: Client, operation: str, params: Mapping[str, Any]) -> Mappi
         # The attribute too: for most operations it makes the boto3 client, which fails where no
         # region is set. The wait is bounded by delivery_timeout, and by the time-outs of a request
         # that is out by then.
-        future: PublishFuture = getattr(client, operation)(**params)
+        future: PublishFuture[Mapping[str, Any]] = getattr(client, operation)(**params)
         return future.result()
     except Exception as error:  # InvalidMessage too, which quotes no message
         raise CommandFailedError(f"{type(error).__name__}: {told(error)}") from error

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import click
 from flask import Flask, Response, current_app, jsonify
@@ -23,6 +23,11 @@ from .._client import Client
 from .._publisher import Publisher
 from . import _commands, _health
 from ._settings import Settings, server_problems
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ..types import ClientArguments, KinesisClient, SNSClient
 
 logger = logging.getLogger("publisher")
 
@@ -72,16 +77,33 @@ class FlaskPublisher:
         """The current application's publisher. Raises RuntimeError outside of its context."""
         return _current()[0]
 
-    def client(self, service_name: str, **kwargs: Any) -> Client:
+    @overload
+    def client(
+        self,
+        service_name: Literal["sns"],
+        region_name: str | None = ...,
+        **kwargs: Unpack[ClientArguments],
+    ) -> SNSClient: ...
+    @overload
+    def client(
+        self,
+        service_name: Literal["kinesis"],
+        region_name: str | None = ...,
+        **kwargs: Unpack[ClientArguments],
+    ) -> KinesisClient: ...
+    def client(self, service_name: Any, region_name: str | None = None, **kwargs: Any) -> Client:
         """A client of the current application's publisher; the same object for equal arguments.
 
         Args:
             service_name: ``"sns"`` or ``"kinesis"``.
+            region_name: as in :func:`publisher.client`.
             **kwargs: as in :func:`publisher.client`; they win over ``PUBLISHER_CLIENT``.
 
         Raises:
             RuntimeError: outside of an application context.
         """
+        if region_name is not None:
+            kwargs["region_name"] = region_name
         return _client(service_name, **kwargs)
 
     def health(self) -> tuple[Response, int]:
@@ -98,11 +120,12 @@ def _current() -> tuple[Publisher, dict[str, Any]]:
     return cast("tuple[Publisher, dict[str, Any]]", found)
 
 
-def _client(service_name: str, **kwargs: Any) -> Client:
+def _client(service_name: Any, **kwargs: Any) -> Client:
     publisher, defaults = _current()
     if "client" not in kwargs:  # a ready client is used as it is
         kwargs = {**defaults, **kwargs}
-    return publisher.client(service_name, **kwargs)
+    made: Client = publisher.client(service_name, **kwargs)
+    return made
 
 
 # -- flask publisher

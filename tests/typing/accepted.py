@@ -3,9 +3,19 @@
 from concurrent.futures import Future, as_completed
 from typing import Any
 
+from botocore.config import Config
+
 import publisher
 from publisher.testing import Capture, call, capture, contains
-from publisher.types import PublishResponse, PutRecordsRequestEntry, SNSClient
+from publisher.types import (
+    Answer,
+    DjangoSettings,
+    FlaskSettings,
+    PublishResponse,
+    PutRecordsRequestEntry,
+    ServiceName,
+    SNSClient,
+)
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:orders"
 
@@ -42,9 +52,33 @@ def in_a_hurry(client: SNSClient) -> SNSClient:
     return client.with_options(delivery_timeout=2)
 
 
-def by_name(name: str) -> publisher.Client:
+def by_name(name: ServiceName) -> publisher.Client:
     return publisher.client(name)
 
+
+async def confirmed() -> str:
+    return (await sns.publish(TopicArn=TOPIC, Message="paid"))["MessageId"]
+
+
+def later(known: dict[str, Any]) -> publisher.PublishFuture[PublishResponse]:
+    publisher.configure(**known)
+    return sns.publish(TopicArn=TOPIC, Message="paid")
+
+
+typed: Future[PublishResponse] = future
+answer: Answer[PublishResponse] = future
+publisher.configure(
+    linger={"sns": 0.01},
+    on_full="raise",
+    max_block=None,
+    hooks=[publisher.LoggingHook()],
+    retry=publisher.retry_policy(),
+)
+publisher.client("kinesis", "eu-west-1", config=Config(tcp_keepalive=True), verify=False)
+AWS_PUBLISHER: dict[str, DjangoSettings] = {
+    "default": {"MAX_WORKERS": 20, "CLIENT": {"region_name": "eu-west-1"}}
+}
+FLASK: FlaskSettings = {"PUBLISHER_ON_FULL": "drop", "PUBLISHER_HOOKS": ["shop.hooks.Pager"]}
 
 sns.some_future_operation(Anything=1).result()
 with capture() as published:

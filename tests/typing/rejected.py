@@ -1,6 +1,9 @@
 """What type checkers must reject: each line with a comment. Never run."""
 
+from concurrent.futures import Future
+
 import publisher
+from publisher.types import BotoArguments, DjangoSettings, FlaskSettings, PutRecordResponse
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:orders"
 sns = publisher.client("sns")
@@ -21,4 +24,19 @@ kinesis.put_records(StreamName="clicks", Records=[{"Data": b"a", "Key": "1"}])  
 kinesis.put_records(StreamName="clicks", Records=[]).result()["Failed"]  # error: SNS's key
 shard: int = kinesis.put_record(Data=b"", PartitionKey="1").result()["ShardId"]  # error: a str
 kinesis.with_options(delivery_timeout="2 s")  # error: no number
+publisher.client("sqz")  # error: no such service
+publisher.client("sns", endpoint="http://127.0.0.1:4566")  # error: endpoint_url
+publisher.client("sns", verify=1.5)  # error: no bool or path
+publisher.configure(max_worker=5)  # error: max_workers
+publisher.configure(on_full="drop_newest")  # error: one of four
+publisher.Publisher(linger="10 ms")  # error: no number
+wrong: Future[PutRecordResponse] = sns.publish(TopicArn=TOPIC, Message="a")  # error: another one
+settings: DjangoSettings = {"MAX_WORKER": 20}  # error: MAX_WORKERS
+flask: FlaskSettings = {"PUBLISHER_LINGER": "10 ms"}  # error: no number
+clients: BotoArguments = {"region": "eu-west-1"}  # error: region_name
+sns.publish(TopicArn=TOPIC, Message="a").add_done_callback(lambda: None)  # error: takes the future
 publisher.client("sns").put_record  # noqa: B018 - any other attribute is left to boto3
+
+
+def by_name(name: str) -> object:
+    return publisher.client(name)  # error: any text

@@ -9,30 +9,36 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 from django.db import transaction
 from django.db.transaction import TransactionManagementError
 
-from ..._client import Client, _copied
+from ..._client import Client, _copied, _positional
 from ..._future import (
     CANCELLED,
     FINISHED,
     LOCK,
     Callback,
     PublishFuture,
+    R,
     finish_locked,
     is_live,
 )
 from ..._reentrance import entered
 from ...errors import PublisherClosed
 
+if TYPE_CHECKING:
+    from typing_extensions import ParamSpec
+
+    P = ParamSpec("P")
+
 logger = logging.getLogger("publisher")
 
 _CONNECTIONS = "django.db.backends.base.base"
 
 
-class CommitFuture(PublishFuture):
+class CommitFuture(PublishFuture[R]):
     """The future of a message that waits for a commit; cancelled where the transaction rolls back.
 
     Until the commit the message is not accepted: it is not in the account, holds no room in the
@@ -209,9 +215,21 @@ def _is_rolling_back() -> bool:
     return frame is not None
 
 
+@overload
 def publish_on_commit(
-    method: Callable[..., PublishFuture], /, *, using: str | None = None, **params: Any
-) -> CommitFuture:
+    method: Callable[P, PublishFuture[R]], /, *args: P.args, **params: P.kwargs
+) -> CommitFuture[R]: ...
+@overload
+def publish_on_commit(
+    method: Callable[..., PublishFuture[R]], /, *, using: str | None, **params: Any
+) -> CommitFuture[R]: ...
+def publish_on_commit(  # type: ignore[misc]  # any parameters, but no operation has "using"
+    method: Callable[..., PublishFuture[Any]],
+    /,
+    *args: Any,
+    using: str | None = None,
+    **params: Any,
+) -> CommitFuture[Any]:
     """Call ``method(**params)`` at the current transaction's commit; at once if there is none.
 
     ::
@@ -229,6 +247,7 @@ def publish_on_commit(
 
     Args:
         method: an operation of a client, such as ``client("sns").publish``.
+        *args: none; as with boto3 all arguments have names.
         using: the alias of the database; None: the default one.
         **params: the operation's own arguments.
 
@@ -239,7 +258,8 @@ def publish_on_commit(
     Raises:
         InvalidMessage: as ``method`` itself would.
         PublisherClosed: the publisher is closed.
-        TypeError: ``method`` is no operation of a publisher's client.
+        TypeError: ``method`` is no operation of a publisher's client, or its arguments are
+            positional.
     """
     owner = getattr(method, "__self__", None)
     if not isinstance(owner, Client):
@@ -252,6 +272,8 @@ def publish_on_commit(
         "_publish_one": owner._service.single,
         "_publish_many": owner._service.batch,
     }.get(operation, operation)
+    if args:
+        raise _positional(operation)
     owner._check(operation, params)
     future = CommitFuture(using)
     transaction.on_commit(_AtCommit(future, method, _copied(params)), using=using, robust=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -14,6 +14,11 @@ from ..._client import Client
 from ..._publisher import Publisher
 from .._settings import UNKNOWN, VALUE, Problem, Settings
 from ._hooks import ConnectionsHook, SignalsHook
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ...types import ClientArguments, KinesisClient, SNSClient
 
 SETTING = "AWS_PUBLISHER"
 DEFAULT = "default"
@@ -131,11 +136,30 @@ class Publishers(Mapping[str, Publisher]):
 publishers = Publishers()
 
 
-def client(service_name: str, *, using: str = DEFAULT, **kwargs: Any) -> Client:
+@overload
+def client(
+    service_name: Literal["sns"],
+    region_name: str | None = ...,
+    *,
+    using: str = ...,
+    **kwargs: Unpack[ClientArguments],
+) -> SNSClient: ...
+@overload
+def client(
+    service_name: Literal["kinesis"],
+    region_name: str | None = ...,
+    *,
+    using: str = ...,
+    **kwargs: Unpack[ClientArguments],
+) -> KinesisClient: ...
+def client(
+    service_name: Any, region_name: str | None = None, *, using: str = DEFAULT, **kwargs: Any
+) -> Client:
     """A client of the publisher ``using``; the same object for equal arguments, cheaply.
 
     Args:
         service_name: ``"sns"`` or ``"kinesis"``.
+        region_name: as in :func:`publisher.client`.
         using: an alias in ``AWS_PUBLISHER``.
         **kwargs: as in :func:`publisher.client`; they win over the alias's ``CLIENT``.
 
@@ -143,6 +167,9 @@ def client(service_name: str, *, using: str = DEFAULT, **kwargs: Any) -> Client:
         ImproperlyConfigured: there is no such alias, or its settings are wrong.
     """
     found = publishers[using]
+    if region_name is not None:
+        kwargs["region_name"] = region_name
     if "client" not in kwargs:  # a ready client is used as it is
         kwargs = {**publishers.settings()[using].client, **kwargs}
-    return found.client(service_name, **kwargs)
+    made: Client = found.client(service_name, **kwargs)
+    return made
