@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Callable, Mapping
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from ._batching import Lane
@@ -17,6 +18,7 @@ from ._process import HERE
 from .errors import InvalidMessage
 from .services import Service, check_str, utf8_size
 from .services._connection import Connection, check_params
+from .services._help import described
 from .services._targets import Call, call_size
 
 if TYPE_CHECKING:
@@ -57,8 +59,8 @@ class Client:
         self._routes = {}
         self._core: Core | None = None
         self._accept: Callable[[Mapping[str, Any]], Any] = service.accept
-        setattr(self, service.single, self._publish_one)
-        setattr(self, service.batch, self._publish_many)
+        for operation, call in ((service.single, _ONE), (service.batch, _MANY)):
+            setattr(self, operation, MethodType(described(service, operation, call), self))
 
     # -- the coalesced operations
 
@@ -271,6 +273,10 @@ class Client:
 
     def _delivery(self, core: Core) -> Delivery:
         return core.delivery(self._service.name, self._changes)
+
+
+_ONE: Any = Client._publish_one
+_MANY: Any = Client._publish_many
 
 
 def _positional(operation: str) -> TypeError:

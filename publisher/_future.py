@@ -272,7 +272,11 @@ class PublishFuture(Future[R]):
                 if isinstance(value, BaseException)
                 else "delivered"
             )
-        return f"<{type(self).__name__} at {id(self):#x} {state}>"
+        return f"<PublishFuture {self._addressed_to()} {state}>"
+
+    def _addressed_to(self) -> str:
+        """Where the message goes, as the account names it."""
+        return "without destination"
 
     # -- what the standard library's wait(), as_completed() and wrap_future() use
 

@@ -239,6 +239,9 @@ class Message(PublishFuture):
         """
         return 0 if self.entry is None else self.route.lane.measure(self.entry)
 
+    def _addressed_to(self) -> str:
+        return str(self.route.lane.target.key)
+
     def _is_foreign(self) -> bool:
         return self.route.lane.core.pid != os.getpid()
 
@@ -354,6 +357,10 @@ class BatchFuture(PublishFuture):
         """The tries of all entries, without repeats, oldest first."""
         seen = {attempt: None for entry in self.entries for attempt in entry.attempts}
         return tuple(sorted(seen, key=lambda attempt: attempt.started))
+
+    def _addressed_to(self) -> str:
+        # None where not even the first entry has been let in yet.
+        return f"{self.chunks[0]._addressed_to()} batch" if self.chunks else "batch"
 
     def _withdraw(self) -> bool:
         withdrawn = [entry.cancel() for entry in self.entries]

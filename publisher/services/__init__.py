@@ -126,6 +126,9 @@ class Service:
     single: ClassVar[str]
     batch: ClassVar[str]
     entries_parameter: ClassVar[str]
+    #: for ``help()``, of both: what it does, boto3's parameters, with type and words, and the
+    #: response
+    words: ClassVar[Mapping[str, tuple[str, Mapping[str, str], str]]]
     #: what a stored entry's answer has
     receipt: ClassVar[str]
     #: the permissions that the batch twin and the single operation need

@@ -59,6 +59,9 @@ class CommitFuture(PublishFuture[R]):
         """The tries so far, oldest first; none before the commit."""
         return self._inner.attempts if self._inner is not None else ()
 
+    def _addressed_to(self) -> str:
+        return self._inner._addressed_to() if self._inner is not None else "waits for the commit"
+
     def _is_foreign(self) -> bool:
         return self._pid != os.getpid()
 
@@ -268,10 +271,6 @@ def publish_on_commit(  # type: ignore[misc]  # any parameters, but no operation
             f" not {type(method).__name__}"
         )
     operation = method.__name__
-    operation = {
-        "_publish_one": owner._service.single,
-        "_publish_many": owner._service.batch,
-    }.get(operation, operation)
     if args:
         raise _positional(operation)
     owner._check(operation, params)
