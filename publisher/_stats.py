@@ -6,6 +6,7 @@ What was accepted and what became of it, per destination and in total.
 from __future__ import annotations
 
 import re
+import shutil
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
@@ -106,7 +107,8 @@ class Stats:
     destinations: Mapping[str, Ledger]
 
     def __str__(self) -> str:
-        return _tables.text(self._rows(), LATENCY_BOUNDS)
+        columns = shutil.get_terminal_size((80, 24)).columns  # 80 where there is no terminal
+        return _tables.text(self._rows(), LATENCY_BOUNDS, columns)
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html as _html
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,10 @@ _COUNTS = (
     "retries",
     "requests",
 )
+_TABLE = "border-collapse: collapse; font-variant-numeric: tabular-nums"
+_CELL = "padding: 0.25em 0.75em; white-space: nowrap"
+_TOTAL = "font-weight: bold; border-top: 1px solid currentColor"
+_LOST = "color: #d55e00"  # of a palette that the colour-blind can tell apart, on light and dark
 _COLUMNS = ("destination", *_COUNTS, "sent", "oldest", "p50", "p99")
 
 
@@ -38,9 +43,25 @@ def quantile(latency: Sequence[int], bounds: Sequence[float], share: float) -> f
     return float("inf")
 
 
-def text(rows: Sequence[tuple[str, Ledger]], bounds: Sequence[float]) -> str:
-    """A table with a line for each destination; below it, what went wrong, if anything did."""
+def text(rows: Sequence[tuple[str, Ledger]], bounds: Sequence[float], columns: int) -> str:
+    """A table with a line for each destination; below it, what went wrong, if anything did.
+
+    Where that is too wide for a terminal of so many columns, a table with a column for each; and
+    several of those, one below the other, where they are many.
+    """
     table = [_COLUMNS, *(_cells(name, ledger, bounds) for name, ledger in rows)]
+    lines = _laid_out(table)
+    if len(lines[0]) > columns:
+        lines = _transposed(table, columns)
+    for name, ledger in rows:
+        if name != "total" and (troubles := _troubles(ledger)):
+            lines += textwrap.wrap(
+                f"{name}: {troubles}", columns, subsequent_indent="  ", break_long_words=False
+            )
+    return "\n".join(lines)
+
+
+def _laid_out(table: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = []
     for cells in table:
@@ -48,31 +69,58 @@ def text(rows: Sequence[tuple[str, Ledger]], bounds: Sequence[float]) -> str:
         lines.append(
             "  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in rest)])
         )
-    for name, ledger in rows:
-        if name != "total" and (troubles := _troubles(ledger)):
-            lines.append(f"{name}: {troubles}")
-    return "\n".join(lines)
+    return lines
+
+
+def _transposed(table: Sequence[Sequence[str]], columns: int) -> list[str]:
+    head, *others = table
+    room = columns - max(map(len, head)) - 2
+    others = [(_cut(name, room), *cells) for name, *cells in others]
+    lines: list[str] = []
+    while others:
+        shown = len(others)
+        while True:
+            block = _laid_out([*zip(head, *others[:shown], strict=True)])
+            if shown == 1 or len(block[0]) <= columns:
+                break
+            shown -= 1
+        lines += [*([""] if lines else []), *block]
+        others = others[shown:]
+    return lines
 
 
 def html(rows: Sequence[tuple[str, Ledger]], bounds: Sequence[float]) -> str:
-    """The same as an HTML table; losses in bold."""
-    head = "".join(f"<th>{column}</th>" for column in _COLUMNS)
+    """The same as an HTML table for a notebook, light or dark; losses stand out."""
+    head = "".join(
+        f'<th style="{_CELL}; text-align: {"left" if column == "destination" else "right"};'
+        f' border-bottom: 1px solid currentColor">{column}</th>'
+        for column in _COLUMNS
+    )
     body = []
     for name, ledger in rows:
         first, *cells = _cells(name, ledger, bounds)
         marked = [
-            f"<b>{cell}</b>" if column in ("failed", "dropped") and cell != "0" else cell
+            f'<b style="{_LOST}">{cell}</b>'
+            if column in ("failed", "dropped") and cell != "0"
+            else cell
             for column, cell in zip(_COLUMNS[1:], cells, strict=True)
         ]
-        tds = "".join(f'<td style="text-align: right">{cell}</td>' for cell in marked)
-        body.append(f'<tr><td style="text-align: left">{_html.escape(first)}</td>{tds}</tr>')
+        tds = "".join(f'<td style="{_CELL}; text-align: right">{cell}</td>' for cell in marked)
+        named = f'<td style="{_CELL}; text-align: left">{_html.escape(first)}</td>'
+        body.append(f'<tr style="{_TOTAL if name == "total" else ""}">{named}{tds}</tr>')
     notes = [
         f"<p>{_html.escape(name)}: {_html.escape(troubles)}</p>"
         for name, ledger in rows
         if name != "total" and (troubles := _troubles(ledger))
     ]
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    head = f"<thead><tr>{head}</tr></thead>"
+    table = f'<table style="{_TABLE}">{head}<tbody>{"".join(body)}</tbody></table>'
     return table + "".join(notes)
+
+
+def _cut(name: str, room: int) -> str:
+    """The end of a name that is too long, which tells more than its beginning."""
+    return name if len(name) <= room else f"...{name[-max(room - 3, 1) :]}"
 
 
 def _cells(name: str, ledger: Ledger, bounds: Sequence[float]) -> tuple[str, ...]:

@@ -94,6 +94,7 @@ if TYPE_CHECKING:
         CLOSE_TIMEOUT: float
         HOOKS: Sequence[object]
         CLIENT: BotoArguments
+        BACKEND: Literal["aws", "console", "local"]
 
     class FlaskSettings(TypedDict, total=False):
         """The names that ``FlaskPublisher`` reads from an application's configuration."""
@@ -111,6 +112,7 @@ if TYPE_CHECKING:
         PUBLISHER_CLOSE_TIMEOUT: float
         PUBLISHER_HOOKS: Sequence[object]
         PUBLISHER_CLIENT: BotoArguments
+        PUBLISHER_BACKEND: Literal["aws", "console", "local"]
 
     class ResponseMetadata(TypedDict):
         """What boto3 says of every answer."""

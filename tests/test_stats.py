@@ -181,3 +181,26 @@ def test_people_can_read_it() -> None:
 def test_a_notebook_shows_names_as_text(html: str) -> None:
     shown = Stats(Ledger(), {html: Ledger()})._repr_html_()
     assert html not in shown
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120, 200])
+def test_it_fits_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    one = Ledger(accepted=1_234_567, failed=9, failed_by_code={f"Code{n}": n for n in range(1, 9)})
+    names = [f"kinesis:eu-west-1:clicks-of-{n}" for n in range(7)] + ["sns:eu-west-1:" + "x" * 200]
+    text = str(Stats(one, dict.fromkeys(names, one)))
+    table = text.split(f"{names[0]}: failed", maxsplit=1)[0].splitlines()
+    assert max(map(len, table)) <= columns or columns == 200
+    assert text.count("1,234,567") >= len(names) + 1  # each destination's, and the total
+    for name in names[:-1]:
+        assert name in text
+    assert all(len(line) <= columns or " " not in line.strip() for line in text.splitlines()[-3:])
+
+
+def test_a_wide_terminal_has_a_line_for_each_destination(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    lines = str(Stats(Ledger(), {"sns:here:topic": Ledger()})).splitlines()
+    assert [line.split()[0] for line in lines] == ["destination", "sns:here:topic", "total"]
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = str(Stats(Ledger(), {"sns:here:topic": Ledger()})).splitlines()
+    assert [line.split()[0] for line in narrow][:3] == ["destination", "accepted", "delivered"]

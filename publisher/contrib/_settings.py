@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from .. import _publisher
 from .._arguments import KNOWN
 from .._options import Options, check_options
+from .._publisher import Publisher
 
 #: The settings' names, and the options that they stand for.
 OPTIONS = {option.name.upper(): option.name for option in fields(Options)}
 CLIENT = "CLIENT"
-NAMES = (*OPTIONS, CLIENT)
+BACKEND = "BACKEND"
+BACKENDS = ("aws", "console", "local")
+NAMES = (*OPTIONS, CLIENT, BACKEND)
 
 UNKNOWN, VALUE, HOOK, CONNECTIONS = "unknown", "value", "hook", "connections"
 
@@ -40,6 +45,7 @@ class Settings:
     Attributes:
         options: keyword arguments of ``configure()``, those that are in order.
         client: keyword arguments of ``client()``.
+        backend: "aws"; "console" prints messages and sends nothing; "local" refuses other machines.
         problems: what is not in order.
 
     Args:
@@ -50,6 +56,7 @@ class Settings:
     def __init__(self, values: Mapping[str, Any], prefix: str) -> None:
         self.options: dict[str, Any] = {}
         self.client: dict[str, Any] = {}
+        self.backend = "aws"
         self.problems: list[Problem] = []
         for name, value in values.items():
             self.problems += self._read(name, value, prefix)
@@ -63,6 +70,12 @@ class Settings:
     def _read(self, name: Any, value: Any, prefix: str) -> Iterator[Problem]:
         if name == CLIENT:
             yield from self._read_client(value, prefix)
+        elif name == BACKEND:
+            if value in BACKENDS:
+                self.backend = value
+            else:
+                text = f"{prefix}{BACKEND} must be one of {', '.join(map(repr, BACKENDS))}."
+                yield Problem(VALUE, text, "Correct or remove the setting.")
         elif name not in OPTIONS:
             close = difflib.get_close_matches(str(name).upper(), NAMES, n=1)
             meant = f"Did you mean {prefix}{close[0]}? " if close else ""
@@ -119,6 +132,42 @@ class Settings:
                 "Set it to max_workers at least, or leave it out: bursts would open and drop"
                 " connections.",
             )
+
+
+class Backends:
+    """Where the messages of one framework's publishers go: to AWS, or where ``BACKEND`` says."""
+
+    def __init__(self) -> None:
+        self._printing: weakref.WeakSet[Publisher] = weakref.WeakSet()
+        self._guard: Any = None
+
+    def apply(self, publisher: Publisher, backend: str) -> None:
+        """Set up one publisher; what it had from here before is undone.
+
+        Nothing is done to one that a test captures.
+        """
+        if _publisher.core_factory is not _publisher.threaded_core:
+            return
+        if publisher in self._printing:
+            self._printing.discard(publisher)
+            publisher._make_core = _publisher.core_factory
+            publisher._core = None
+            publisher._cores = {}
+        if backend == "console":
+            from ..testing import console
+
+            console().put_on(publisher)
+            self._printing.add(publisher)
+        elif backend == "local" and self._guard is None:
+            from ..testing import local_only
+
+            self._guard = local_only().start()
+
+    def reset(self) -> None:
+        """Before the settings are read again: other machines may be reached."""
+        if self._guard is not None:
+            self._guard.stop()
+            self._guard = None
 
 
 def _loaded(hooks: Any) -> Any:

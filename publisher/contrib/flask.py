@@ -22,7 +22,7 @@ from flask.cli import AppGroup
 from .._client import Client
 from .._publisher import Publisher
 from . import _commands, _health
-from ._settings import Settings, server_problems
+from ._settings import Backends, Settings, server_problems
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -33,6 +33,7 @@ logger = logging.getLogger("publisher")
 
 _PREFIX = "PUBLISHER_"
 _EXTENSION = "publisher"
+_backends = Backends()
 
 
 class FlaskPublisher:
@@ -69,7 +70,9 @@ class FlaskPublisher:
             raise ValueError(" ".join(f"{each.text} {each.hint}" for each in settings.errors))
         for problem in [*settings.problems, *server_problems()]:
             logger.warning("%s %s", problem.text, problem.hint)
-        app.extensions[_EXTENSION] = (Publisher(**settings.options), settings.client)
+        made = Publisher(**settings.options)
+        _backends.apply(made, settings.backend)
+        app.extensions[_EXTENSION] = (made, settings.client)
         app.cli.add_command(_group)
 
     @property

@@ -101,6 +101,9 @@ class Connection:
         self._maker: Any = None  # the session that made it
         self._retrying: Any = None  # a client for paginators and waiters
         self._guard: Any = None
+        self._tests = "publisher.testing" in sys.modules  # it may refuse real endpoints
+        if self._tests and client is not None:
+            _refuse_real(client.meta.endpoint_url)
         if "moto" in sys.modules:  # what is accepted inside a mock must not reach the network later
             from ..testing import MockGuard
 
@@ -225,6 +228,10 @@ class Connection:
             locks.making.release()
         if self._guard is not None:
             self._guard.protect(client)
+        if self._tests:
+            client.meta.events.register_first(
+                "before-call", lambda params, **_: _refuse_real(params["url"])
+            )
         return client
 
     def _config(self, user: Any) -> Any:
@@ -239,6 +246,12 @@ class Connection:
         if user is not None:
             config = config.merge(user)
         return config.merge(botocore.config.Config(**overridden(config, self._max_workers)))
+
+
+def _refuse_real(url: str) -> None:
+    from ..testing import refuse_real
+
+    refuse_real(url)
 
 
 def _check_port(endpoint_url: Any) -> None:

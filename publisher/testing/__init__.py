@@ -15,7 +15,9 @@ pytest has the same as the fixture ``published``.
 from __future__ import annotations
 
 from ._capture import Capture, capture
+from ._console import Console, console
 from ._faults import ALWAYS, Faults
+from ._local import LocalOnly, RealEndpointRefused, local_only, refuse_real
 from ._matching import as_json, contains, matching
 from ._messages import Expected, Sent, call
 from ._moto import MockEnded, MockGuard
@@ -23,14 +25,20 @@ from ._moto import MockEnded, MockGuard
 __all__ = [
     "ALWAYS",
     "Capture",
+    "Console",
     "Expected",
     "Faults",
+    "LocalOnly",
     "MockEnded",
     "MockGuard",
+    "RealEndpointRefused",
     "Sent",
     "as_json",
     "call",
     "capture",
+    "console",
     "contains",
+    "local_only",
     "matching",
+    "refuse_real",
 ]

@@ -468,7 +468,10 @@ def test_codes_are_bounded() -> None:
     assert ledger.failed_by_code == {"other": 1_000}
 
 
-def test_stats_print_as_a_table_and_render_in_a_notebook(endpoint: Endpoint) -> None:
+def test_stats_print_as_a_table_and_render_in_a_notebook(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     with publishing() as made:
         work(made, endpoint)
         stats = made.stats()

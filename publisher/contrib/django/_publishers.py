@@ -12,7 +12,7 @@ import publisher
 
 from ..._client import Client
 from ..._publisher import Publisher
-from .._settings import UNKNOWN, VALUE, Problem, Settings
+from .._settings import UNKNOWN, VALUE, Backends, Problem, Settings
 from ._hooks import ConnectionsHook, SignalsHook
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Publishers(Mapping[str, Publisher]):
     def __init__(self) -> None:
         self._made: dict[str, Publisher] = {}
         self._read: dict[str, Settings] | None = None
+        self._backends = Backends()
 
     def settings(self) -> dict[str, Settings]:
         """What ``AWS_PUBLISHER`` says, with its problems, by alias; ``default`` is always there."""
@@ -83,6 +84,7 @@ class Publishers(Mapping[str, Publisher]):
             RuntimeError: it has accepted a message already.
         """
         publisher.configure(**self._options(DEFAULT))
+        self._backends.apply(publisher._default, self.settings()[DEFAULT].backend)
 
     def reset(self) -> None:
         """Forget the settings and the publishers made from them, as after ``override_settings``.
@@ -90,6 +92,7 @@ class Publishers(Mapping[str, Publisher]):
         They deliver what they have accepted, within ``close_timeout``.
         """
         self._read = None
+        self._backends.reset()
         made, self._made = self._made, {}
         for each in made.values():
             each.close(each._options.close_timeout)
@@ -120,7 +123,9 @@ class Publishers(Mapping[str, Publisher]):
             return publisher._default
         found = self._made.get(alias)
         if found is None:  # two threads at once: one of the two is used
-            found = self._made.setdefault(alias, Publisher(**self._options(alias)))
+            made = Publisher(**self._options(alias))
+            self._backends.apply(made, read.backend)
+            found = self._made.setdefault(alias, made)
         return found
 
     def __contains__(self, alias: object) -> bool:
