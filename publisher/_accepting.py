@@ -10,17 +10,20 @@ from functools import partial
 from typing import Any
 
 from ._batching import NEVER, Lane
-from ._ending import DROPPED, Ending, build_full
+from ._ending import DROPPED, Ending, build_full, build_line
 from ._flow import Ticket
 from ._future import FINISHED, PENDING, RUNNING
 from ._hosts import runs_event_loop
+from ._log_lines import LINES, is_line
 from ._losses import can_log
 from ._message import BatchEntry, BatchFuture, Chunk, Message, Route
 from ._options import Options
 from ._reentrance import ENTRIES, reentered
+from ._stats import LOG_LINE
 from .errors import BufferFull, InvalidMessage, PublisherClosed
 
 logger = logging.getLogger("publisher")
+_lines = LINES.get  # the name costs less than the attribute
 
 #: Messages accepted within so many seconds of each other have the same time of acceptance, where no
 #: order depends on it.
@@ -62,7 +65,7 @@ class Accepting(Ending):
         # them: no lock, and no state in which a signal handler or Ctrl-C could leave a permit
         # without its message.
         flow = self.flow
-        if flow.messages < flow.limit and flow.bytes + size <= flow.max_bytes:
+        if not _lines() and flow.messages < flow.limit and flow.bytes + size <= flow.max_bytes:
             counters = route.lane.counters
             flow.messages += 1
             flow.bytes += size
@@ -92,10 +95,16 @@ class Accepting(Ending):
 
         Entries for which there is no room within delivery_timeout end with BufferFull.
         """
-        if self.flow.closed or sys.is_finalizing():
+        refused = is_line(closed=self.flow.closed)
+        if (self.flow.closed and not refused) or sys.is_finalizing():
             raise self._closed_error()
         batch = BatchFuture(build)
         batch.remaining = len(entries)
+        if refused:
+            batch.chunks += [BatchEntry(route, entry, self.clock(), batch) for entry in entries]
+            for message, size in zip(batch.entries, sizes, strict=True):
+                self._turn_away(message, size, LOG_LINE)
+            return batch
         deadline = self.clock() + route.delivery.timeout
         limits = route.lane.limits
         at_once = limits.entries  # more would be long without a look at flow control
@@ -211,6 +220,9 @@ class Accepting(Ending):
         """Full, closed, or a hook wants to know: what ``on_full`` says."""
         if sys.is_finalizing():
             self._drop_at_finalization(message, size)
+            return
+        if is_line(closed=self.flow.closed):
+            self._turn_away(message, size, LOG_LINE)
             return
         self.check_size(size)
         ticket = Ticket(size)
@@ -340,14 +352,16 @@ class Accepting(Ending):
         with self.scheduler.lock:
             return any(request.lane.target.making for request in self.scheduler.in_flight)
 
-    def _turn_away(self, message: Message, size: int) -> None:
-        """End a message that never got a permit.
+    def _turn_away(self, message: Message, size: int, reason: str = "") -> None:
+        """End a message that never got a permit; why, if not for want of room.
 
         It counts as accepted all the same: its caller has a future.
         """
-        if self.flow.closed:  # while the entries of a batch waited for room
-            value: Any = self._closed_error()
-            reason = "closed"
+        value: Any
+        if reason == LOG_LINE:
+            value = (build_line, None, None)
+        elif self.flow.closed:  # while the entries of a batch waited for room
+            value, reason = self._closed_error(), "closed"
         else:
             value, reason = (build_full, self._full_text(), None), "buffer_full"
 
@@ -355,7 +369,7 @@ class Accepting(Ending):
             self.settle([message], [value], DROPPED, reason, permits=False, size=size)
 
         try:
-            if self.teller.watches:
+            if self.teller.watches and reason != LOG_LINE:
                 self.teller.accepted(message, size, entered=False)
             if reentered():  # what it interrupted may hold what another thread waits for under LOCK
                 message._phase = RUNNING  # not to be cancelled: it has no permit to give back

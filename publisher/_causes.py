@@ -136,6 +136,7 @@ _SIMPLE: tuple[tuple[frozenset[str], str], ...] = (
         "waited for its turn until delivery_timeout: too much for what is sent",
     ),
     (frozenset({"closed", "PublisherClosed"}), "closed before everything was delivered"),
+    (frozenset({"log_line"}), "a logging handler published what requests log: OutsideRequests()"),
 )
 
 

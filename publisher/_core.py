@@ -21,6 +21,7 @@ from ._accepting import Accepting
 from ._batching import NEVER, Lane
 from ._ending import DELIVERED, FAILED, expired, overdue
 from ._flow import FlowControl
+from ._log_lines import OPENERS, quiet
 from ._losses import Losses
 from ._options import Delivery, Options
 from ._reentrance import ENTRIES
@@ -95,10 +96,11 @@ class Core(Accepting):
         """
         outcome = Outcome()
         try:
-            if self.teller.brackets:
-                outcome = self.teller.bracket(request, partial(self._perform, request))
-            else:
-                outcome = self._perform(request)
+            with quiet():
+                if self.teller.brackets:
+                    outcome = self.teller.bracket(request, partial(self._perform, request))
+                else:
+                    outcome = self._perform(request)
             if outcome.answered:
                 self.answered = self.clock()
             self._count(request, outcome)
@@ -259,4 +261,5 @@ class Core(Accepting):
         )
 
 
+OPENERS.add(Core.work.__code__)
 ENTRIES.update(call.__code__ for call in (Core.step, Core.work, Core.flush, Core.close, Core.stats))

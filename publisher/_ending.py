@@ -16,9 +16,9 @@ from ._reentrance import entered
 from ._scheduling import Scheduler
 from ._sending import Target, timed_out
 from ._settling import Ended
-from ._stats import Account
+from ._stats import LOG_LINE, Account
 from ._telling import Teller
-from .errors import BufferFull, PublisherClosed
+from .errors import BufferFull, PublisherClosed, PublisherError
 
 DELIVERED, FAILED, DROPPED, WITHDRAWN = "delivered", "failed", "dropped", "cancelled"
 _HOOK_OF = {DELIVERED: "on_delivered", FAILED: "on_failed", DROPPED: "on_dropped"}
@@ -104,23 +104,29 @@ class Ending:
 
     def _commit(self, ended: Ended, end: str, reason: str | None, permits: bool, size: int) -> None:
         counters, now, count = ended.live[0].route.lane.counters, self.clock(), ended.count
-        ended.tell = partial(self._tell_ended, ended, self._told(ended, end), end, reason, now)
+        ended.tell = partial(
+            self._tell_ended, ended, self._told(ended, end, reason), end, reason, now
+        )
         with self.account.lock:
             if end == DROPPED:
                 reason = reason or "closed"
-                counts: dict[str, Any] = {
-                    "dropped": {**counters.dropped, reason: counters.dropped[reason] + count}
-                }
+                dropped = {**counters.dropped, reason: counters.dropped.get(reason, 0) + count}
+                counts: dict[str, Any] = {"dropped": dropped}
             else:
                 counts = {end: getattr(counters, end) + count}
             accepted = [message.accepted for message in ended.live]
             counts["latency"], counts["latency_sum"] = counters.with_latency(now, accepted, count)
             ended.commit(self.flow, counters, size, permits=permits, **counts)
 
-    def _told(self, ended: Ended, end: str) -> list[tuple[Message, Any, int]]:
-        """Each with its entry and size, where a hook wants to know."""
+    def _told(self, ended: Ended, end: str, reason: str | None) -> list[tuple[Message, Any, int]]:
+        """Each with its entry and size, where a hook wants to know.
+
+        Hooks are not told of a log line that was dropped: what they write of it would make others.
+        """
         lane = ended.live[0].route.lane
-        if not (lane.counters.of_messages and self.teller.wants(_HOOK_OF.get(end))):
+        if reason == LOG_LINE or not lane.counters.of_messages:
+            return []
+        if not self.teller.wants(_HOOK_OF.get(end)):
             return []
         measure = lane.measure
         return [(message, message.entry, measure(message.entry)) for message in ended.live]
@@ -247,6 +253,14 @@ def _taken_apart_locked(
 
 def build_full(text: str, _: None) -> BaseException:
     return BufferFull(text)
+
+
+def build_line(*_: None) -> BaseException:
+    return PublisherError(
+        "a logging handler published a line that a request of the publisher's caused, or a line of"
+        " the publisher's own: the message was dropped, for it would have caused others without"
+        " end; give the handler the filter publisher.contrib.log_filter.OutsideRequests()"
+    )
 
 
 def _history(message: Message) -> tuple[bool, str | None, BaseException | None]:

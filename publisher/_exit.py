@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from . import _clock
-from ._losses import lost_text
+from ._losses import lost, lost_text
 from ._process import on_fork
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def _abandon(cores: list[Core]) -> None:
                 abandoned,
                 core.options.close_timeout,
                 ", ".join(f"{count} to {name}" for name, count in left.items() if count),
-                f"; {lost_text(total)}" if total.failed + total.dropped > abandoned else "",
+                f"; {lost_text(total)}" if lost(total) > abandoned else "",
                 extra={"event": "publisher.abandoned", "messages": abandoned},
             )
         core.runtime.wait_for_calls(_LAST_CALLBACKS)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._causes import Scene, cause
 from ._message import Failure, Message, label_of
+from ._stats import LOG_LINE
 
 if TYPE_CHECKING:
     from ._sending import Target
@@ -93,36 +94,32 @@ class Losses:
         target, counters, end, codes = item
         if self._silent or getattr(self._logging, "now", False):
             return
-        destination = target.key
         for code, count in codes.items():
-            suppressed = self._limiter.suppressed((destination, end, code), count)
+            suppressed = self._limiter.suppressed((target.key, end, code), count)
             if suppressed is None:
                 continue
-            region = target.region
-            scene = Scene(target.permission, region, target.home, counters.shards, self._bounds)
+            shards = counters.shards
+            scene = Scene(target.permission, target.region, target.home, shards, self._bounds)
             why = cause(code, scene)
-            # Who calls another operation has the error on its future, and has lost nothing.
-            message = counters.of_messages
+            level, event, what = _kind(counters, end, code, count)
             self._logging.now = True
             try:
                 logger.log(
-                    logging.ERROR if message else logging.INFO,
-                    "%d %s%s %s %s %s: %s%s (suppressed %d)",
+                    level,
+                    "%d %s %s %s: %s%s (suppressed %d)",
                     count,
-                    "message" if message else "call",
-                    "" if count == 1 else "s",
-                    "to" if message else "of",
-                    destination,
+                    what,
+                    target.key,
                     end,
                     code,
                     f", {why}" if why else "",
                     suppressed,
                     extra={
-                        "event": f"publisher.{end}" if message else f"publisher.call_{end}",
-                        "destination": destination,
+                        "event": event,
+                        "destination": target.key,
                         "error_code": code,
                         "cause": why,
-                        "messages": count if message else 0,
+                        "messages": count if counters.of_messages else 0,
                         "suppressed": suppressed,
                     },
                 )
@@ -135,8 +132,17 @@ class Losses:
         if not text or self._said or self._silent:
             return
         self._said = True
-        lost = total.failed + total.dropped
-        logger.error("%s", text, extra={"event": "publisher.lost", "messages": lost})
+        logger.error("%s", text, extra={"event": "publisher.lost", "messages": lost(total)})
+
+
+def _kind(counters: Counters, end: str, code: str, count: int) -> tuple[int, str, str]:
+    """Of a line: its level and event, and what it is about."""
+    s = "" if count == 1 else "s"
+    if not counters.of_messages:  # who called has the error on the future, and has lost nothing
+        return logging.INFO, f"publisher.call_{end}", f"call{s} of"
+    if code == LOG_LINE:
+        return logging.WARNING, f"publisher.{LOG_LINE}", f"message{s} to"
+    return logging.ERROR, f"publisher.{end}", f"message{s} to"
 
 
 def can_log(to: logging.Logger) -> bool:
@@ -153,18 +159,25 @@ def can_log(to: logging.Logger) -> bool:
     return True
 
 
+def lost(total: Ledger) -> int:
+    """How many messages were lost; the lines of requests are none that anybody wanted."""
+    return total.failed + total.dropped - total.dropped_by_reason.get(LOG_LINE, 0)
+
+
 def lost_text(total: Ledger) -> str:
     """What was lost, in one line; empty if nothing was."""
-    lost = total.failed + total.dropped
-    if not lost:
+    if not lost(total):
         return ""
-    counts = {
-        **{f"failed with {code}": count for code, count in total.failed_by_code.items()},
-        **{f"dropped, {reason}": count for reason, count in total.dropped_by_reason.items()},
+    dropped = {
+        f"dropped, {reason}": count
+        for reason, count in total.dropped_by_reason.items()
+        if reason != LOG_LINE
     }
+    failed = {f"failed with {code}": count for code, count in total.failed_by_code.items()}
+    counts = {**failed, **dropped}
     parts = sorted(((count, text) for text, count in counts.items() if count), reverse=True)
     listed = ", ".join(f"{count:,} {text}" for count, text in parts[:5])
-    return f"{lost:,} of {total.accepted:,} messages were lost: {listed}"
+    return f"{lost(total):,} of {total.accepted:,} messages were lost: {listed}"
 
 
 def code_of(value: Any) -> str:

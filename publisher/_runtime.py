@@ -26,6 +26,7 @@ from ._flow import Ticket
 from ._future import acquire
 from ._handover import Handover, Seat
 from ._hosts import check_host
+from ._log_lines import ALL, LINES
 from ._process import importing
 from ._request import Request
 
@@ -292,6 +293,7 @@ class Threads:
 
     def _run_callbacks(self) -> None:
         self._local.own = True
+        LINES.set(ALL)  # a green thread has its starter's context
         while True:
             try:
                 self._call_until_the_end()

@@ -21,6 +21,8 @@ LATENCY_BOUNDS: tuple[float, ...] = tuple(0.001 * 2**power for power in range(18
 #: Beyond so many destinations the rest is counted together as ``other``.
 MAX_DESTINATIONS = 1_000
 REASONS = ("buffer_full", "expired", "closed")
+#: And one more, there once it was met: a logging handler published a line of a request of ours.
+LOG_LINE = "log_line"
 #: Beyond so many error codes that no table knows, or shards, of one destination the rest is counted
 #: as ``other``.
 MAX_CODES = 50
@@ -41,7 +43,8 @@ class Ledger:
         accepted: calls that returned a future (entries, for ``put_records`` and ``publish_batch``).
         delivered: stored by the service.
         failed: sent at least once and given up.
-        dropped: never sent; ``dropped_by_reason`` has ``buffer_full``, ``expired`` and ``closed``.
+        dropped: never sent; ``dropped_by_reason`` has ``buffer_full``, ``expired`` and ``closed``,
+            and ``log_line`` where a logging handler published a line of a request of ours.
         cancelled: withdrawn by ``future.cancel()``.
         outstanding: accepted and not resolved yet.
         retries: times a message was sent again.

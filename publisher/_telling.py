@@ -25,6 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
+from ._log_lines import ALL, LINES
 from ._message import Attempt, Event, Failure, Message, label_of
 from .hooks import HOOK_METHODS, hook_methods, wants_context
 
@@ -121,6 +122,8 @@ class Teller:
         context = None
         if self._contexts is not None:
             context = self._contexts[message] = contextvars.copy_context()
+            if LINES.get():  # published inside a request: hooks are told outside of it
+                context.run(LINES.set, ALL)
         if not entered or not self.on_accepted:
             return
         telling = Telling(functools.partial(_described, message, message.entry, size), context)

@@ -20,6 +20,7 @@ from typing import Any
 
 from . import _clock
 from ._callables import runs_nothing
+from ._log_lines import quiet
 from ._losses import INTERVAL, Limiter
 from ._message import Event
 
@@ -106,23 +107,24 @@ class LoggingHook(Hook):
         suppressed = self._limiter.suppressed((name, event.destination, code), 1)
         if suppressed is None:
             return
-        self._logger.log(
-            level,
-            "%s %s: %s after %d tries, %d bytes (suppressed %d)",
-            name,
-            event.destination,
-            code,
-            len(event.attempts),
-            event.size,
-            suppressed,
-            extra={
-                "event": f"publisher.{name}",
-                "destination": event.destination,
-                "error_code": code,
-                "attempts": len(event.attempts),
-                "suppressed": suppressed,
-            },
-        )
+        with quiet():
+            self._logger.log(
+                level,
+                "%s %s: %s after %d tries, %d bytes (suppressed %d)",
+                name,
+                event.destination,
+                code,
+                len(event.attempts),
+                event.size,
+                suppressed,
+                extra={
+                    "event": f"publisher.{name}",
+                    "destination": event.destination,
+                    "error_code": code,
+                    "attempts": len(event.attempts),
+                    "suppressed": suppressed,
+                },
+            )
 
 
 def wants_context(hook: Any) -> bool:

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from .. import _publisher
 from .._causes import SHARD, Scene, cause
-from .._stats import Ledger
+from .._stats import LOG_LINE, Ledger
 from ..doctor import ERROR, NOTE, OK, WARNING, Finding
 from ..services import load, names
 
@@ -24,6 +24,7 @@ _TODO = {
     "buffer_full": "raise max_messages and max_bytes, publish less, or see why so little leaves",
     "expired": "see what the destination's errors are; raise delivery_timeout or max_workers",
     "closed": "close() with more time, or raise close_timeout",
+    LOG_LINE: "handler.addFilter(publisher.contrib.log_filter.OutsideRequests())",
 }
 
 
@@ -145,7 +146,8 @@ def _losses(name: str, ledger: Ledger, scene: Scene) -> Iterator[Finding]:
     for reason, count in ledger.dropped_by_reason.items():
         if count:
             text = f"{count:,} messages were dropped: {reason}, {cause(reason, scene)}"
-            yield Finding(ERROR, name, text, _TODO.get(reason, ""))
+            level = WARNING if reason == LOG_LINE else ERROR
+            yield Finding(level, name, text, _TODO.get(reason, ""))
 
 
 def _troubles(name: str, ledger: Ledger, scene: Scene) -> Iterator[Finding]:

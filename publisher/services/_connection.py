@@ -22,6 +22,7 @@ import botocore.validate
 from botocore.exceptions import BotoCoreError
 
 from .. import _clock
+from .._log_lines import OPENERS, is_line, quiet
 from .._process import importing
 from ..errors import InvalidMessage
 from . import NoSuchPortError, _sessions
@@ -141,7 +142,8 @@ class Connection:
         """
         if self._client is not None and self._renew_at is None:
             return self._client
-        if not self._making.acquire(timeout=wait):
+        # A logging handler may ask for what its own thread is making.
+        if is_line() or not self._making.acquire(timeout=wait):
             raise StillFetching
         try:
             if self._renew_at is not None and _clock.now() >= self._renew_at:
@@ -175,7 +177,7 @@ class Connection:
             return self._client
         self.get()  # in a test: with what is mocked now
         if self._retrying is None:
-            with importing():
+            with importing(), quiet():
                 self._retrying = self._client_of(self._kwargs.get("config"), _CALLER_WAITS)
         return self._retrying
 
@@ -197,7 +199,7 @@ class Connection:
             return self._client
 
     def _make(self, wait: float) -> Any:
-        with importing():
+        with importing(), quiet():
             return self._make_now(wait)
 
     def _make_now(self, wait: float) -> Any:
@@ -246,6 +248,9 @@ class Connection:
         if user is not None:
             config = config.merge(user)
         return config.merge(botocore.config.Config(**overridden(config, self._max_workers)))
+
+
+OPENERS.update((Connection._make.__code__, Connection.get_retrying.__code__))
 
 
 def _refuse_real(url: str) -> None:

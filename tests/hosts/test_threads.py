@@ -100,3 +100,31 @@ except RuntimeError as error:
     )
     assert process.read_until("refused") == "refused True"
     assert process.end() == 0, process.log
+
+
+@linux
+def test_without_threads_a_line_that_is_published_makes_no_others(
+    endpoint: Endpoint, start: Start
+) -> None:
+    process = start(
+        NO_THREADS
+        + """
+configure()
+
+class Publishes(logging.Handler):
+    def emit(self, record):
+        publish(record.getMessage(), 1)
+
+logging.getLogger().addHandler(Publishes())
+logging.getLogger().setLevel(logging.DEBUG)
+logging.getLogger('application').info('line')
+assert publisher.flush(20) == 0
+total = publisher.stats().total
+assert total.delivered == 1, total
+assert total.dropped == total.dropped_by_reason['log_line'] == total.accepted - 1 > 0, total
+logging.getLogger().setLevel(logging.WARNING)
+""",
+        endpoint.url,
+    )
+    assert process.end() == 0, process.log
+    assert_stored(endpoint, expected(line=1))
