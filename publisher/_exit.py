@@ -22,6 +22,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from . import _clock
+from ._hosts import in_subinterpreter
 from ._losses import lost, lost_text
 from ._process import on_fork
 
@@ -217,3 +218,6 @@ def _at_exit() -> None:
         _abandon(cores)
         for core in cores:  # a finaliser that publishes later is told so
             core.flow.take_note_of_each()
+        if in_subinterpreter():  # otherwise threads that wait do no harm, and may be needed yet
+            for core in cores:
+                core.runtime.retire(core.options.grace)

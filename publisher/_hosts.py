@@ -1,8 +1,10 @@
-"""What the host is: one in which nothing could work as it is set up, or one with an event loop."""
+"""What the host is: whether threads can run here, an event loop does, or a subinterpreter."""
 
 from __future__ import annotations
 
+import _thread
 import contextlib
+import importlib
 import sys
 
 #: Who makes threads green: how it does, and how to ask whether it has.
@@ -45,6 +47,19 @@ def check_host() -> None:
             "uWSGI runs without threads, and messages are sent by threads: start it with"
             " --enable-threads"
         )
+
+
+def in_subinterpreter() -> bool:
+    """Whether this is not the process's main interpreter: its end may come before the process's.
+
+    Python aborts the whole process where a thread of such an interpreter outlives it.
+    """
+    if hasattr(_thread, "_is_main_interpreter"):  # from 3.12 on
+        return not _thread._is_main_interpreter()
+    with contextlib.suppress(ImportError):
+        interpreters = importlib.import_module("_xxsubinterpreters")
+        return bool(interpreters.get_current() != interpreters.get_main())
+    return False
 
 
 def runs_event_loop() -> bool:

@@ -88,6 +88,7 @@ class Threads:
         self._told = _locked()  # its last turn is over
         self._ending = False  # the callbacks' thread may end
         self._threadless = False  # no thread can be started: the callers do the work
+        self._retired = False  # and none may be, from here on
         self._starter = 0  # the system's id of the thread that started the dispatcher
         self._masks = False  # signals are blocked in idle threads of ours
 
@@ -115,6 +116,8 @@ class Threads:
         _ring(self._alarm)
 
     def _start(self, token: list[Callable[[], None]], name: str) -> None:
+        if self._retired:
+            return
         run = self._run_callbacks if name == CALLBACKS else self._dispatch
         thread = threading.Thread(target=run, name=name, daemon=True)
         try:
@@ -419,6 +422,29 @@ class Threads:
             if thread is not threading.current_thread():
                 _join(thread, max(deadline - _clock.now(), 0))
         _exit.forget(self)
+
+    def retire(self, timeout: float) -> None:
+        """End the threads, wait for each, and start none any more: the callers do their work.
+
+        A request that was given up holds its worker for as long as its own time-outs.
+
+        Args:
+            timeout: seconds to wait for all of them together.
+        """
+        deadline = _clock.now() + timeout
+        self._retired = True
+        self.stop(timeout)
+        for thread in self._threads:
+            _join(thread, max(deadline - _clock.now(), 0))
+        if any(thread.is_alive() for thread in self._threads):
+            logger.critical(
+                "a thread is still in a call %g s after this interpreter should have ended;"
+                " Python may abort the process over that",
+                timeout,
+            )
+        self._start_dispatcher[:] = [self._dispatch]
+        self._threadless = True
+        self._masks = False  # a caller's thread keeps its signals
 
     def __repr__(self) -> str:
         alive = sum(thread.is_alive() for thread in self._threads)

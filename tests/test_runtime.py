@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from tests.servers import Endpoint
+from tests.servers import Answer, Endpoint
 from tests.support import SOON, TOPIC, client, until
 
 
@@ -68,3 +68,29 @@ def test_a_logging_handler_that_raises_ends_no_thread(endpoint: Endpoint) -> Non
                 assert told.wait(SOON)
         finally:
             logger.removeHandler(broken)
+
+
+def test_a_retired_runtime_has_no_threads_and_the_callers_send(
+    endpoint: Endpoint, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = threading.Event()
+    with client("sns", endpoint.url, linger=0) as sns:
+        sns.publish(TopicArn=TOPIC, Message="first").result(SOON)
+        runtime = sns._publisher._core.runtime
+        endpoint.script(Answer(hold=gate))
+        held = sns.publish(TopicArn=TOPIC, Message="held")
+        endpoint.wait_for(lambda: endpoint.request_count == 2)
+        runtime.retire(0)
+        assert "still in a call" in caplog.text
+        gate.set()
+        assert held.result(SOON)
+        caplog.clear()
+        runtime.retire(SOON)
+        ours = [thread.name for thread in threading.enumerate() if "publisher-" in thread.name]
+        assert not ours
+        assert not caplog.text
+        called: list[object] = []
+        last = sns.publish(TopicArn=TOPIC, Message="last")
+        last.add_done_callback(called.append)
+        assert last.result(0)
+        assert called == [last]
