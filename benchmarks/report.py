@@ -33,6 +33,20 @@ PACKAGES = [
 ]
 
 
+SHOWN = {
+    "throughput": "Messages per second of this package, of boto3 by hand and of other libraries, "
+    "SNS and Kinesis",
+    "caller_latency": "p50, p99 and p99.9 of the time a call holds its caller, idle and with all "
+    "workers busy",
+    "view_slowdown": "How much longer a CPU-bound view takes beside this package, beside a shared "
+    "pool and beside nothing",
+    "memory_by_backlog": "Bytes above its payload of a waiting message, of this package and of a "
+    "pool, by the number that wait",
+    "cost_by_backlog": "CPU of a message of this package, SNS and Kinesis, by the number that wait",
+}
+"""The plots of a run, and what each shows: for people who cannot see it."""
+
+
 def number(value: float) -> str:
     """Return a number with as many digits as are worth reading."""
     if value == 0 or abs(value) >= 100:
@@ -175,19 +189,12 @@ def write(bench: Bench, goals: list[Goal], partial: bool) -> None:
     except ImportError as error:
         print(f"no plots: {error}", file=sys.stderr)
         return
-    plots.draw(data, folder, {name: each.color for name, each in all_peers().items()})
+    plots.draw(data, folder, {name: each.kind for name, each in all_peers().items()})
 
 
 def fill_readme(text: str) -> None:
     """Put the goals and the plots of a full run between the marks in the README."""
-    shown = [
-        "throughput",
-        "caller_latency",
-        "view_slowdown",
-        "memory_by_backlog",
-        "cost_by_backlog",
-    ]
-    pictures = "\n\n".join(f"![{name.replace('_', ' ')}](results/{name}.png)" for name in shown)
+    pictures = "\n\n".join(f"![{words}](results/{name}.png)" for name, words in SHOWN.items())
     before, _, rest = README.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
     README.write_text(f"{before}{BEGIN}\n\n{text}\n\n{pictures}\n\n{END}{after}")

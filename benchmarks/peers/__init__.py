@@ -23,7 +23,8 @@ class Peer:
     """One way to send.
 
     `messages` is the work of one measurement by service; a service that is not in it is not
-    supported. A peer that `aggregates` packs many messages in one record.
+    supported. A peer that `aggregates` packs many messages in one record. `kind` is one of
+    `benchmarks.style.KINDS`: how the plots show it.
     """
 
     name: str
@@ -31,7 +32,7 @@ class Peer:
     messages: dict[str, int]
     needs: tuple[str, ...] = ("boto3",)
     python: tuple[int, int] = (3, 10)
-    color: str = "#8c8c8c"
+    kind: str = "library"
     aggregates: bool = False
 
     def missing(self) -> str:

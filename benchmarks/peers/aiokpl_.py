@@ -95,9 +95,8 @@ def open_sync(service: str, endpoint: str) -> Iterator[Send]:
 
 
 NEEDS = ("aiokpl",)
-PURPLE = "#8c564b"
 PEERS = [
-    Peer("aiokpl", asynchronous(True), {"kinesis": 15_000}, NEEDS, color=PURPLE, aggregates=True),
-    Peer("aiokpl (no aggregation)", asynchronous(False), {"kinesis": 8_000}, NEEDS, color=PURPLE),
-    Peer("aiokpl (sync)", open_sync, {"kinesis": 6_000}, NEEDS, color=PURPLE, aggregates=True),
+    Peer("aiokpl", asynchronous(True), {"kinesis": 15_000}, NEEDS, aggregates=True),
+    Peer("aiokpl (no aggregation)", asynchronous(False), {"kinesis": 8_000}, NEEDS),
+    Peer("aiokpl (sync)", open_sync, {"kinesis": 6_000}, NEEDS, aggregates=True),
 ]

@@ -62,6 +62,6 @@ def open_lifted(service: str, endpoint: str) -> Iterator[Send]:
 
 NEEDS = ("kinesis", "aiobotocore")
 PEERS = [
-    Peer("async-kinesis", open_defaults, {"kinesis": 6_000}, NEEDS, (3, 11), "#9467bd"),
-    Peer("async-kinesis (lifted)", open_lifted, {"kinesis": 10_000}, NEEDS, (3, 11), "#9467bd"),
+    Peer("async-kinesis", open_defaults, {"kinesis": 6_000}, NEEDS, (3, 11)),
+    Peer("async-kinesis (lifted)", open_lifted, {"kinesis": 10_000}, NEEDS, (3, 11)),
 ]

@@ -76,7 +76,5 @@ def open_batches(service: str, endpoint: str) -> Iterator[Send]:
 NEEDS = ("aws_sdk_sns", "aiohttp")
 PEERS = [
     Peer("aws-sdk-sns", open_publish, {"sns": 800}, NEEDS, (3, 12)),
-    Peer(
-        "aws-sdk-sns (hand-made batches)", open_batches, {"sns": 8_000}, NEEDS, (3, 12), "#2ca02c"
-    ),
+    Peer("aws-sdk-sns (hand-made batches)", open_batches, {"sns": 8_000}, NEEDS, (3, 12)),
 ]

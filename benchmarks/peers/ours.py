@@ -13,7 +13,6 @@ from typing import Any
 from benchmarks.load import REGION, STREAM, TOPIC, WORKERS, chunks, entries, package
 from benchmarks.peers import Peer, Send
 
-OURS = "#d62728"
 BARE = "bare calls, our bodies"
 
 
@@ -96,9 +95,7 @@ def open_bare(service: str, endpoint: str) -> Iterator[Send]:
 
 NEEDS = ("boto3", "publisher")
 PEERS = [
-    Peer("publisher", open_single, {"sns": 10_000, "kinesis": 80_000}, NEEDS, color=OURS),
-    Peer(
-        "publisher (batch)", open_batch, {"sns": 10_000, "kinesis": 80_000}, NEEDS, color="#ff9896"
-    ),
-    Peer(BARE, open_bare, {"sns": 10_000, "kinesis": 80_000}, NEEDS, color="#c5b0d5"),
+    Peer("publisher", open_single, {"sns": 10_000, "kinesis": 80_000}, NEEDS, kind="ours"),
+    Peer("publisher (batch)", open_batch, {"sns": 10_000, "kinesis": 80_000}, NEEDS, kind="ours"),
+    Peer(BARE, open_bare, {"sns": 10_000, "kinesis": 80_000}, NEEDS, kind="bound"),
 ]

@@ -28,4 +28,4 @@ def open_to_thread(service: str, endpoint: str) -> Iterator[Send]:
     client.close()
 
 
-PEERS = [Peer("asyncio.to_thread", open_to_thread, {"sns": 800, "kinesis": 800})]
+PEERS = [Peer("asyncio.to_thread", open_to_thread, {"sns": 800, "kinesis": 800}, kind="boto3")]
