@@ -42,29 +42,83 @@ def test_every_panel_asks_for_what_is_exposed(exposed: set[str]) -> None:
     assert all(panel["description"] for panel in dashboard["panels"])
 
 
+PANELS = json.loads((OPS / "dashboard.json").read_text())["panels"]
+OKABE_ITO = {"#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#56b4e9", "#f0e442"}
+BOUND = "#7f7f7f"
+
+
+def test_colours_are_for_every_kind_of_eye_and_no_two_names_share_one() -> None:
+    for panel in PANELS:
+        field = panel["fieldConfig"]
+        steps = [each["color"] for each in field["defaults"].get("thresholds", {}).get("steps", ())]
+        assert set(steps) <= OKABE_ITO, panel["title"]
+        fixed = [
+            (override["matcher"]["options"], each["value"]["fixedColor"])
+            for override in field["overrides"]
+            for each in override["properties"]
+            if each["id"] == "color"
+        ]
+        colours = [colour for _, colour in fixed]
+        assert set(colours) <= OKABE_ITO | {BOUND}, panel["title"]
+        assert len(set(colours)) == len(colours), panel["title"]
+        if panel["type"] == "timeseries" and len(panel["targets"]) > 2:
+            names = {each["legendFormat"] for each in panel["targets"]}
+            assert names == {name for name, _ in fixed}, panel["title"]  # each has one of its own
+
+
+def test_a_number_is_a_total_of_the_range_or_of_now_and_says_which() -> None:
+    for panel in PANELS:
+        if panel["type"] == "stat":
+            assert panel["title"].endswith(("in this range", "now")), panel["title"]
+            (query,) = (each["expr"] for each in panel["targets"])
+            assert ("$__range" in query) == panel["title"].endswith("in this range")
+            assert "$__rate_interval" not in query
+
+
+def test_every_panel_has_its_unit() -> None:
+    for panel in PANELS:
+        unit = panel["fieldConfig"]["defaults"]["unit"]
+        rate = any("rate(" in each["expr"] for each in panel["targets"])
+        quantile = any("histogram_quantile" in each["expr"] for each in panel["targets"])
+        assert (unit in ("mps", "cps")) == (rate and not quantile), panel["title"]
+        assert ("per second" in panel["title"]) == (unit in ("mps", "cps")), panel["title"]
+
+
 def test_every_alert_asks_for_what_is_exposed(exposed: set[str]) -> None:
     rules = (OPS / "alerts.yml").read_text()
     assert rules.count("- alert:") == 4
     assert asked(rules) <= exposed
 
 
-def test_no_loss_is_missing_from_the_sum(tmp_path: Path) -> None:
-    """A series begins with its first loss, which increase() alone does not see."""
-    panels = json.loads((OPS / "dashboard.json").read_text())["panels"]
-    (query,) = (
-        panel["targets"][0]["expr"] for panel in panels if panel["title"] == "Lost in this range"
-    )
-    assert query.count("or vector(0)") == 2  # a process that lost nothing has no series of failures
+LOST = {
+    'publisher_failed_total{destination="orders",code="Throttling"}': "5x20 5+1x3 8x60",  # 3
+    'publisher_failed_total{destination="orders",code="NotFound"}': "_x30 7x60",  # 7: all
+    'publisher_failed_total{destination="orders",code="Old"}': "4x90",
+    'publisher_dropped_total{destination="orders",reason="expired"}': "0x25 2x60",  # 2
+}
+DELIVERED = {
+    'publisher_delivered_total{destination="orders"}': "50x20 50+10x3 80x60",  # 30 in the range
+    'publisher_delivered_total{destination="new"}': "_x30 70x60",  # 70: the first sample counts
+    'publisher_delivered_total{destination="old"}': "40x90",
+}
+
+
+@pytest.mark.parametrize(
+    ("title", "kinds", "series", "values"),
+    [
+        ("Lost in this range", 2, LOST, {"": 12, "NotFound": 7, "dropped": 2, "Old": 0}),
+        ("Delivered in this range", 1, DELIVERED, {"": 100, "new": 70, "old": 0}),
+    ],
+)
+def test_the_first_message_of_a_series_is_in_the_sum(
+    tmp_path: Path, title: str, kinds: int, series: dict[str, str], values: dict[str, int]
+) -> None:
+    """A series begins with its first message, which increase() alone does not see."""
+    (query,) = (panel["targets"][0]["expr"] for panel in PANELS if panel["title"] == title)
+    assert query.count("or vector(0)") == kinds  # a process that lost nothing has no such series
     for name in ("job", "service", "destination"):
         query = query.replace(f"${name}", ".*")
     query = query.replace("$__range", "10m")
-    failed = 'publisher_failed_total{destination="orders",code="%s"}'
-    series = {
-        failed % "Throttling": "5x20 5+1x3 8x60",  # 3 in the range
-        failed % "NotFound": "_x30 7x60",  # 7: its first sample is in the range
-        failed % "Old": "4x90",
-        'publisher_dropped_total{destination="orders",reason="expired"}': "0x25 2x60",  # 2
-    }
     cases = tmp_path / "cases.yml"
     cases.write_text(
         json.dumps(
@@ -74,8 +128,8 @@ def test_no_loss_is_missing_from_the_sum(tmp_path: Path) -> None:
                     {
                         "interval": "15s",
                         "input_series": [
-                            {"series": name, "values": values}
-                            for name, values in series.items()
+                            {"series": name, "values": samples}
+                            for name, samples in series.items()
                             if chosen in name
                         ],
                         "promql_expr_test": [
@@ -86,7 +140,7 @@ def test_no_loss_is_missing_from_the_sum(tmp_path: Path) -> None:
                             }
                         ],
                     }
-                    for chosen, value in (("", 12), ("NotFound", 7), ("dropped", 2), ("Old", 0))
+                    for chosen, value in values.items()
                 ],
             }
         )
