@@ -281,8 +281,8 @@ BAD: dict[str, tuple[Callable[[Clients], Any], list[str]]] = {
     ),
     "an empty topic": (to_topic(TopicArn=""), ["TopicArn", "0 characters", "arn:aws:", DOCS]),
     "a queue for a topic": (
-        to_topic(TopicArn=f"arn:aws:sqs:us-east-1:000000000000:{SECRET}"),
-        ["TopicArn", "arn:aws:sns:region", DOCS],
+        to_topic(TopicArn="arn:aws:sqs:us-east-1:000000000000:jobs"),
+        ["TopicArn", "arn:aws:sqs:us-east-1:000000000000:jobs", "arn:aws:sns:region", DOCS],
     ),
     "a topic with a line break": (to_topic(TopicArn=TOPIC + "\n"), ["TopicArn", "arn:aws:sns"]),
     "a malformed topic of a batch": (

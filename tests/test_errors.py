@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from typing import Any
 
 import botocore.exceptions
@@ -11,6 +12,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeou
 
 import publisher
 from publisher.errors import retries_exhausted
+from tests.support import publishing
 
 THROTTLED = ClientError(
     {
@@ -91,3 +93,36 @@ def test_a_time_out_of_the_network_is_kept_with_its_attributes() -> None:
     )
     assert isinstance(error, ReadTimeoutError)
     assert error.kwargs == {"endpoint_url": "https://x"}
+
+
+@pytest.mark.parametrize("address", ["arn:aws:sns:eu-west-1:orders", "arn:aws:sqs:eu-west-1:1:q"])
+def test_a_bad_address_is_shown_where_it_is_harmless(address: str) -> None:
+    with publishing() as made, pytest.raises(publisher.InvalidMessage, match=re.escape(address)):
+        made.client("sns", "eu-west-1").publish(TopicArn=address, Message="secret")
+    arn = address.replace("sns", "kinesis")
+    with publishing() as made, pytest.raises(publisher.InvalidMessage, match=re.escape(arn)):
+        made.client("kinesis", "eu-west-1").put_record(StreamARN=arn, Data=b"", PartitionKey="k")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "+4915112345678",
+        "arn:aws:sns:eu-west-1:123456789012:endpoint/APNS/shop/0f0f",
+        "arn:aws:sns:eu-west-1:\x1b[31m",
+        "arn:aws:sns:eu-west-1:ä",
+        "arn:aws:sns:" + "x" * 400,
+    ],
+)
+def test_another_bad_address_is_not(address: str) -> None:
+    with publishing() as made, pytest.raises(publisher.InvalidMessage) as caught:
+        made.client("sns", "eu-west-1").publish(TopicArn=address, Message="secret")
+    assert f"str of {len(address)} characters" in str(caught.value)
+    assert address[-8:] not in str(caught.value)
+
+
+def test_a_parameter_that_is_missing_is_named() -> None:
+    with publishing() as made, pytest.raises(publisher.InvalidMessage) as caught:
+        made.client("sns", "eu-west-1").get_topic_attributes()
+    text = "get_topic_attributes(): the parameter TopicArn is missing"
+    assert str(caught.value).endswith(text)

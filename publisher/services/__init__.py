@@ -24,6 +24,7 @@ _MODULES = {"sns": "SNS", "kinesis": "Kinesis"}
 DEFAULT_LINGER: Mapping[str, float] = {"sns": 0.01, "kinesis": 0.05}
 
 
+_SHOWN = 300  # characters of an address
 #: What answers, also those of single operations, say of an entry.
 ABOUT_ENTRIES = {
     *("Records", "FailedRecordCount", "Successful", "Failed"),
@@ -255,6 +256,17 @@ def load(name: str) -> Service:
 def missing(parameter: str, operation: str) -> InvalidMessage:
     """The error for a parameter that is not there."""
     return InvalidMessage(f"{operation}() needs the parameter {parameter}")
+
+
+def shown_address(address: str) -> str:
+    """A bad address for an error's text: itself where it is harmless, else its size.
+
+    Harmless is a printable ARN that is no mobile endpoint's.
+    """
+    harmless = address.startswith("arn:") and address.isascii() and address.isprintable()
+    if harmless and "endpoint/" not in address and len(address) <= _SHOWN:
+        return repr(address)
+    return f"str of {len(address)} characters"
 
 
 def wrong_type(parameter: str, value: Any, expected: str) -> InvalidMessage:

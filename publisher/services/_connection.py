@@ -362,7 +362,8 @@ def check_params(client: Any, operation: str, params: Mapping[str, Any]) -> None
     for reason, where, details in getattr(report, "_errors", []):
         place = where.lstrip(".") or "the parameters"
         if reason == "missing required field":
-            problems.append(f"{place} needs the parameter {details.get('required_name')}")
+            inside = f" in {place}" if where else ""
+            problems.append(f"the parameter {details.get('required_name')} is missing{inside}")
         elif reason == "unknown field":
             known = ", ".join(details.get("valid_names", ()))
             problems.append(

@@ -9,7 +9,17 @@ from typing import Any, ClassVar
 
 from .._request import Limits
 from ..errors import InvalidMessage
-from . import Accepted, EntryError, Service, Verdict, as_bytes, check_str, missing, wrong_type
+from . import (
+    Accepted,
+    EntryError,
+    Service,
+    Verdict,
+    as_bytes,
+    check_str,
+    missing,
+    shown_address,
+    wrong_type,
+)
 from ._keys import MAX_KEY, SOURCE, checked_hash_key, checked_key, needs_key
 
 _ADDRESS = ("StreamName", "StreamARN", "StreamId")
@@ -130,7 +140,7 @@ class Kinesis(Service):
 
     def check_address(self, address: Any) -> None:
         for parameter, value in self._pairs(address):
-            found = f"{parameter} (str of {len(value)} characters)"
+            found = f"{parameter} ({shown_address(value)})"
             if not value:  # boto3 does not send it
                 raise InvalidMessage(f"{found} is empty; 1 to 128 are allowed ({SOURCE})")
             if parameter == "StreamName" and not _STREAM_NAME.fullmatch(value):

@@ -18,6 +18,7 @@ from . import (
     Verdict,
     check_str,
     missing,
+    shown_address,
     utf8_size,
     wrong_type,
 )
@@ -187,7 +188,7 @@ class SNS(Service):
     def check_address(self, address: Any) -> None:
         if not _TOPIC_ARN.fullmatch(address):
             raise self.refused(
-                f"TopicArn (str of {len(address)} characters) is not of the form"
+                f"TopicArn ({shown_address(address)}) is not of the form"
                 f" arn:aws:sns:region:account:name ({_PUBLISH})"
             )
 
