@@ -372,7 +372,7 @@ def test_a_name_that_no_stream_can_have_is_refused(endpoint: Endpoint, name: str
             {"StreamARN": arn("111111111111", region="e" + name)},
             {"StreamId": name},
         ):
-            with pytest.raises(publisher.InvalidMessage, match="characters|not of") as raised:
+            with pytest.raises(publisher.InvalidMessage, match=r"characters|not of") as raised:
                 kinesis.put_record(**where, **record())
             if not (name.isascii() and name.isprintable()):  # a harmless ARN is shown
                 assert name not in str(raised.value)
