@@ -71,7 +71,8 @@ class CommandTests(Case, TestCase):
 
     def test_stats_of_this_process(self) -> None:
         client("sns").publish(TopicArn=TOPIC, Message="x").result(SOON)
-        self.assertRegex(command("stats"), r"default: [^$]*sns:us-east-1:orders +1 +1 +0")
+        shown = r"default: destination +sns:us-east-1:orders +total\naccepted +1 +1\n"
+        self.assertRegex(command("stats"), shown)
 
     def test_stats_of_what_is_no_health_view(self) -> None:
         with self.assertRaisesRegex(CommandError, "begins with http"):
