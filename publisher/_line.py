@@ -107,17 +107,8 @@ class Line:
         return self.lane((operation,), make)
 
     def _counters(self, target: Any) -> Any:
-        known = [str(target.key)]
-        weak = weakref.ref(target)
-
-        def key() -> str:
-            # The account outlives a client: it must not keep its connections. The region may be
-            # known later than this.
-            if (alive := weak()) is not None:
-                known[0] = str(alive.key)
-            return known[0]
-
-        return self.core.account.counters(f"{id(self.connection)}:{known[0]}", key)
+        key = str(target.key)  # the account outlives a client: it must not keep its connections
+        return self.core.account.counters(f"{id(self.connection)}:{key}", lambda: key)
 
 
 def _size_of_call(entry: Call) -> int:

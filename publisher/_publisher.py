@@ -102,6 +102,9 @@ class Publisher:
             ValueError: an unknown service, or ``client=`` together with other arguments or of
                 another service.
             TypeError: an unknown argument.
+            Exception: boto3's own (``NoRegionError``, ``InvalidRegionError``, ``ValueError`` ...)
+                for whatever ``boto3.client`` refuses without the network. No boto3 client is made
+                for it.
         """
         if region_name is not None:
             kwargs["region_name"] = region_name
@@ -128,9 +131,15 @@ class Publisher:
             from . import _core, _runtime  # noqa: F401 - or the first message would wait for it
             from ._client import Client
             from .services._connection import Connection, check_config
+            from .services._refusals import check
 
             check_arguments(service_name, session, client, kwargs)
             service = services.load(service_name)
+            if client is None:
+                sends = sends_to_aws(self._make_core)
+                region = check(service_name, session, kwargs, needs_region=sends)
+            else:
+                region = str(client.meta.region_name or "")
         if kwargs.get("config") is not None:
             check_config(kwargs["config"], self._options.max_workers)
         made_in = os.getpid()
@@ -144,7 +153,9 @@ class Publisher:
                 "read_timeout": current.read_timeout,
                 "max_pool_connections": max(current.max_workers, 10),
             }
-            return Connection(service_name, kwargs, session, client, defaults, current.max_workers)
+            return Connection(
+                service_name, region, kwargs, session, client, defaults, current.max_workers
+            )
 
         made = Client(self, service, connect, {})
         default = default_session()
@@ -321,6 +332,13 @@ def threaded_core(options: Options) -> Core:
 
 
 core_factory: Callable[[Options], Core] = threaded_core
+
+
+def sends_to_aws(make_core: Callable[[Options], Core]) -> bool:
+    """Whether messages leave the process, which a capture and the console keep them from."""
+    return make_core is threaded_core
+
+
 _publishers: weakref.WeakSet[Publisher] = weakref.WeakSet()
 
 

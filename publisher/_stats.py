@@ -160,7 +160,7 @@ class Counters:
     )
 
     def __init__(self, key: Callable[[], str], *, of_messages: bool = True) -> None:
-        self.key = key  # a function, because the region may not be known before the client is made
+        self.key = key
         self.of_messages = of_messages
         self.accepted = 0
         self.accepted_bytes = 0

@@ -763,12 +763,15 @@ def test_a_single_operation_whose_answer_says_nothing_is_tried_again(
 # Failing to make the boto3 client
 
 
-def test_failing_to_make_the_client_goes_on_the_futures(
-    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("AWS_DEFAULT_REGION")
+def test_failing_to_make_the_client_goes_on_the_futures(endpoint: Endpoint) -> None:
+    class Other:
+        """Makes clients by rules of its own, that nobody else can know."""
+
+        def client(self, *_: Any, **__: Any) -> Any:
+            raise botocore.exceptions.NoRegionError
+
     with publishing(retry=tries(1)) as made:
-        sns = made.client("sns", endpoint_url=endpoint.url)
+        sns = made.client("sns", endpoint_url=endpoint.url, session=Other())
         futures = [publish(sns, f"{i}") for i in range(30)]
         for future in futures:
             assert isinstance(future.exception(SOON), botocore.exceptions.NoRegionError)
@@ -875,7 +878,9 @@ def test_code_written_for_boto3(endpoint: Endpoint) -> None:
 
 def test_a_client_that_cannot_be_made_ends_its_messages() -> None:
     with publisher.Publisher(retry=tries(1)) as mine:
-        broken = mine.client("kinesis", region_name="us-east-1", endpoint_url="no url")
+        # A port that there is none of: boto3 looks no closer than this.
+        url = "http://localhost:99999"
+        broken = mine.client("kinesis", region_name="us-east-1", endpoint_url=url)
         future = broken.put_record(StreamName="clicks", Data=b"x", PartitionKey="k")
         assert isinstance(future.exception(SOON), ValueError)
         (attempt,) = future.attempts

@@ -92,6 +92,8 @@ def run(options: argparse.Namespace) -> int:
         raise InputError("--dry-run checks all input, which --follow does not wait for")
     check_endpoint(options.endpoint_url)
     destination = Destination(options.topic, options.stream, options.partition_key)
+    if not options.dry_run:
+        _check_way(options, destination)
     lines = Lines(
         options.files, destination.service.max_message, options.skip, follow=options.follow
     )
@@ -115,6 +117,33 @@ def run(options: argparse.Namespace) -> int:
             failed.close()
     finally:
         lines.close()
+
+
+def _client(publisher: Publisher, options: argparse.Namespace, destination: Destination) -> Client:
+    kwargs = {
+        "region_name": options.region or destination.region,
+        "endpoint_url": options.endpoint_url,
+    }
+    service: Any = destination.service.name
+    given: dict[str, Any] = {name: value for name, value in kwargs.items() if value}
+    client: Client = publisher.client(service, **given)
+    return client
+
+
+def _check_way(options: argparse.Namespace, destination: Destination) -> None:
+    """See that boto3 has what it needs, before any input is read. Raises InputError."""
+    from .._doctoring.live import ENDPOINT_RULE, parts_of
+    from ..services import _sessions
+
+    with Publisher() as trial:
+        try:
+            url = _client(trial, options, destination).meta.endpoint_url
+        except Exception as error:  # noqa: BLE001 - whatever boto3 says, nothing can be sent
+            raise InputError(told(error)) from None
+    if parts_of(url) is None:  # boto3 looks less closely
+        raise InputError(f"the endpoint URL that boto3 is set to: {ENDPOINT_RULE}")
+    if _sessions.current().get_credentials() is None:
+        raise InputError("no credentials were found; `aws configure`, or AWS_ACCESS_KEY_ID ...")
 
 
 def _show_plan(destination: Destination, count: int, size: int) -> None:
@@ -157,7 +186,6 @@ class _Sending:
         self._client: Client = self._publisher.client(service, **given)
 
     def run(self) -> int:
-        self._check_client()
         began = _clock.now()
         stats = self._publisher.stats
         permission = self._destination.service.permission
@@ -176,20 +204,6 @@ class _Sending:
         if signals.count:
             return signals.code
         return LOST if lost or rest or self._unreadable else 0
-
-    def _check_client(self) -> None:
-        import boto3
-
-        from .._doctoring.live import ENDPOINT_RULE, parts_of
-
-        try:
-            url = self._client.meta.endpoint_url
-        except Exception as error:  # noqa: BLE001 - whatever boto3 says, nothing can be sent
-            raise InputError(told(error)) from None
-        if parts_of(url) is None:  # boto3 looks less closely
-            raise InputError(f"the endpoint URL that boto3 is set to: {ENDPOINT_RULE}")
-        if boto3.Session().get_credentials() is None:
-            raise InputError("no credentials were found; `aws configure`, or AWS_ACCESS_KEY_ID ...")
 
     def _send_all(self, signals: Signals) -> None:
         try:

@@ -12,8 +12,9 @@ from urllib.parse import SplitResult
 
 from .._causes import ACCESS, CREDENTIALS, MISSING, Scene, cause
 from ..doctor import ERROR, OK, WARNING, Finding
-from ..services import load
+from ..services import load, names
 from ..services._connection import Connection
+from ..services._refusals import check
 from ..services._secrets import told
 from .live import ENDPOINT_RULE, endpoint, parts_of
 
@@ -37,6 +38,7 @@ def findings(
         yield Finding(ERROR, "settings", _short(error), "mend ~/.aws/config or AWS_PROFILE")
         return
     yield from _region(found, topic or stream)
+    yield from _refused(found, endpoint_url)
     yield from _credentials(session)
     for name in sorted(os.environ):
         # An empty one is none, to boto3.
@@ -45,6 +47,24 @@ def findings(
     for service, target in (("sns", topic), ("kinesis", stream)):
         if target is not None:
             yield from _destination(session, service, target, found, endpoint_url)
+
+
+def _refused(region: str | None, endpoint_url: str | None) -> Iterator[Finding]:
+    """What ``client()`` refuses here, without the network."""
+    kwargs = {"region_name": region, "endpoint_url": endpoint_url}
+    said: dict[str, list[str]] = {}
+    for service in names():
+        try:
+            check(service, None, kwargs, needs_region=False)
+        except Exception as error:  # noqa: BLE001 - whatever boto3 says is the finding
+            said.setdefault(f"{type(error).__name__}: {_short(error)}", []).append(service)
+    for text, services in said.items():
+        yield Finding(
+            ERROR,
+            f"client({', '.join(services)})",
+            text,
+            "boto3.client() refuses it too: correct it in the environment or ~/.aws/config",
+        )
 
 
 def _configured(name: str, url: str) -> Iterator[Finding]:
@@ -124,7 +144,7 @@ def _client(session: Any, service: str, region: str | None, endpoint_url: str | 
     kwargs = {"region_name": region, "endpoint_url": endpoint_url}
     given = {name: value for name, value in kwargs.items() if value is not None}
     timeouts = {"connect_timeout": _TIMEOUT, "read_timeout": _TIMEOUT}
-    return Connection(service, given, session, None, timeouts, 1).get()
+    return Connection(service, region, given, session, None, timeouts, 1).get()
 
 
 def _reach(about: str, parts: SplitResult) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from .._client import Client
 from .._future import PublishFuture
+from .._options import Options, check_options
 from .._text import escaped, masked_address
 from ..services._secrets import told
 
@@ -46,9 +47,9 @@ def check(
     ]
     for service, operation, params in asked:
         (name,) = params.values()
-        patient = _patient(client(service), timeout)
+        _check_timeout(timeout)
         try:
-            _outcome(patient, operation, params)
+            _outcome(_patient(client, service, timeout), operation, params)
         except CommandFailedError as error:
             if any(code in str(error) for code in _DENIED):
                 yield f"{escaped(name)}: not known, this role may not read it"
@@ -87,7 +88,7 @@ def send(
     if (topic is None) == (stream is None):
         raise CommandFailedError("give either a topic or a stream")
     service = "sns" if topic is not None else "kinesis"
-    patient = _patient(client(service), timeout, linger=0)
+    patient = _patient(client, service, timeout, linger=0)
     if topic is not None:
         response = _outcome(patient, "publish", {"TopicArn": topic, "Message": text})
         return f"delivered: MessageId {response['MessageId']}"
@@ -96,9 +97,20 @@ def send(
     return f"delivered: {response['ShardId']}, SequenceNumber {response['SequenceNumber']}"
 
 
-def _patient(client: Client, timeout: float, **options: Any) -> Client:
+def _patient(make: MakeClient, service: str, timeout: float, **options: Any) -> Client:
+    from ..services._refusals import KINDS
+
+    _check_timeout(timeout)
     try:
-        return client.with_options(delivery_timeout=timeout, **options)
+        client = make(service)
+    except KINDS as error:
+        raise CommandFailedError(f"{type(error).__name__}: {told(error)}") from error
+    return client.with_options(delivery_timeout=timeout, **options)
+
+
+def _check_timeout(timeout: float) -> None:
+    try:
+        check_options(Options(), {"delivery_timeout": timeout})
     except ValueError as error:
         raise CommandFailedError(f"--timeout: {error}") from error
 

@@ -12,7 +12,10 @@ from typing import Any
 from .. import _publisher
 from .._arguments import KNOWN
 from .._options import Options, check_options
+from .._process import importing
 from .._publisher import Publisher
+from ..services import names
+from ..services._secrets import told
 
 #: The settings' names, and the options that they stand for.
 OPTIONS = {option.name.upper(): option.name for option in fields(Options)}
@@ -22,6 +25,7 @@ BACKENDS = ("aws", "console", "local")
 NAMES = (*OPTIONS, CLIENT, BACKEND)
 
 UNKNOWN, VALUE, HOOK, CONNECTIONS = "unknown", "value", "hook", "connections"
+REFUSED, REGION = "refused", "region"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,8 @@ class Problem:
     """What is wrong with a setting, and how to put it right.
 
     Attributes:
-        kind: UNKNOWN, VALUE, HOOK or, a warning only, CONNECTIONS.
+        kind: UNKNOWN, VALUE, HOOK, REFUSED, REGION (there is none: calls may still name one) or, a
+            warning only, CONNECTIONS.
         text: names the setting and says the rule.
         hint: what to do.
     """
@@ -58,6 +63,7 @@ class Settings:
         self.client: dict[str, Any] = {}
         self.backend = "aws"
         self.problems: list[Problem] = []
+        self._prefix = prefix
         for name, value in values.items():
             self.problems += self._read(name, value, prefix)
         self.problems += self._compare(prefix)
@@ -66,6 +72,36 @@ class Settings:
     def errors(self) -> list[Problem]:
         """The problems that are no mere warnings."""
         return [problem for problem in self.problems if problem.kind != CONNECTIONS]
+
+    def refusals(self) -> list[Problem]:
+        """What ``client()`` would refuse now, of these and of boto3's own settings, as boto3 does.
+
+        Only what it refuses for every service: which ones will be asked for is not known here.
+        """
+        with importing():
+            from ..services._refusals import check
+
+        sends = self.backend != "console" and _publisher.sends_to_aws(_publisher.core_factory)
+        said: list[Problem] = []
+        for service in names():
+            try:
+                check(service, None, self.client, needs_region=sends)
+            except Exception as error:  # noqa: BLE001 - whatever boto3 says
+                said.append(self._refusal(error))
+            else:
+                return []
+        return said[:1]
+
+    def _refusal(self, error: Exception) -> Problem:
+        name, text = type(error).__name__, told(error).rstrip(".")
+        missing = name == "NoRegionError"
+        return Problem(
+            REGION if missing else REFUSED,
+            f"{self._prefix}{CLIENT}: {name}: {text}.",
+            f"Set region_name in {CLIENT}, AWS_DEFAULT_REGION, or region in ~/.aws/config."
+            if missing
+            else "boto3.client() refuses it too: correct the setting, or the environment.",
+        )
 
     def _read(self, name: Any, value: Any, prefix: str) -> Iterator[Problem]:
         if name == CLIENT:

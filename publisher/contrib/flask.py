@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import click
@@ -22,7 +23,7 @@ from flask.cli import AppGroup
 from .._client import Client
 from .._publisher import Publisher
 from . import _commands, _health
-from ._settings import Backends, Settings, server_problems
+from ._settings import NAMES, REGION, VALUE, Backends, Problem, Settings, server_problems
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -55,7 +56,8 @@ class FlaskPublisher:
         """Read the settings of ``app``, give it a publisher and the command ``flask publisher``.
 
         Raises:
-            ValueError: a setting is unknown or its value not allowed; the text has all of them.
+            ValueError: a setting is unknown, its value not allowed or refused by boto3; the text
+                has all of them.
             RuntimeError: it was called for this application before.
         """
         if _EXTENSION in app.extensions:
@@ -66,13 +68,17 @@ class FlaskPublisher:
             if name.startswith(_PREFIX)
         }
         settings = Settings(values, _PREFIX)
-        if settings.errors:
-            raise ValueError(" ".join(f"{each.text} {each.hint}" for each in settings.errors))
-        for problem in [*settings.problems, *server_problems()]:
+        refusals = settings.refusals()
+        # Without a region of its own an application may still do: its calls may name one.
+        wrong = [each for each in refusals if each.kind != REGION]
+        wrong = [*_misplaced(app.config), *settings.errors, *wrong]
+        if wrong:
+            raise ValueError(" ".join(f"{each.text} {each.hint}" for each in wrong))
+        for problem in [*settings.problems, *refusals, *server_problems()]:
             logger.warning("%s %s", problem.text, problem.hint)
         made = Publisher(**settings.options)
         _backends.apply(made, settings.backend)
-        app.extensions[_EXTENSION] = (made, settings.client)
+        app.extensions[_EXTENSION] = (made, settings)
         app.cli.add_command(_group)
 
     @property
@@ -115,18 +121,34 @@ class FlaskPublisher:
         return jsonify({"default": report}), 200 if report["healthy"] else 503
 
 
-def _current() -> tuple[Publisher, dict[str, Any]]:
+def _misplaced(config: Mapping[str, Any]) -> Iterator[Problem]:
+    """Options in a dict of their own, as Django has them: nobody would read it."""
+    for name in ("PUBLISHER", "AWS_PUBLISHER"):
+        given = config.get(name)
+        if not isinstance(given, Mapping):  # an application may mean something else by it
+            continue
+        within = [given, *(each for each in given.values() if isinstance(each, Mapping))]
+        found = [str(key) for each in within for key in each if str(key).upper() in NAMES]
+        if found:
+            yield Problem(
+                VALUE,
+                f"{name} is a dict with {found[0]}, which is not read.",
+                f"In Flask each option is a setting of its own: {_PREFIX}{found[0].upper()} = ...",
+            )
+
+
+def _current() -> tuple[Publisher, Settings]:
     try:
         found = current_app.extensions[_EXTENSION]
     except KeyError:
         raise RuntimeError("this application has no publisher: call init_app(app)") from None
-    return cast("tuple[Publisher, dict[str, Any]]", found)
+    return cast("tuple[Publisher, Settings]", found)
 
 
 def _client(service_name: Any, **kwargs: Any) -> Client:
-    publisher, defaults = _current()
+    publisher, settings = _current()
     if "client" not in kwargs:  # a ready client is used as it is
-        kwargs = {**defaults, **kwargs}
+        kwargs = {**settings.client, **kwargs}
     made: Client = publisher.client(service_name, **kwargs)
     return made
 
@@ -143,6 +165,8 @@ _timeout = click.option("--timeout", default=10.0, show_default=True, help="Seco
 @_timeout
 def _check(topics: tuple[str, ...], streams: tuple[str, ...], timeout: float) -> None:
     """Ask AWS for topics and streams, without sending anything."""
+    for problem in _current()[1].refusals():
+        raise click.ClickException(f"{problem.text} {problem.hint}")
     click.echo("settings: ok")  # or init_app had raised
     try:
         for line in _commands.check(_client, topics, streams, timeout):

@@ -71,6 +71,7 @@ class Connection:
 
     Args:
         service: ``"sns"``, ``"kinesis"``.
+        region: the client's, for life; None where it is not known.
         kwargs: of ``boto3.client``.
         session: a ``boto3.Session`` to make it with, or None.
         client: a ready boto3 client to use as it is, or None.
@@ -81,6 +82,7 @@ class Connection:
     def __init__(
         self,
         service: str,
+        region: str | None,
         kwargs: Mapping[str, Any],
         session: Any,
         client: Any,
@@ -88,7 +90,10 @@ class Connection:
         max_workers: int,
     ) -> None:
         self.service = service
-        self._kwargs = dict(kwargs)
+        #: The client's region, by one name for life; empty where it is not known.
+        self.region = _plain_region(region or "")
+        # It stays that, whatever the environment says when the client is made, or made anew.
+        self._kwargs = {**kwargs, **({} if region is None else {"region_name": region})}
         self._session = session
         self._client = client
         self._defaults = defaults
@@ -109,16 +114,6 @@ class Connection:
             from ..testing import MockGuard
 
             self._guard = MockGuard()
-
-    @property
-    def region(self) -> str:
-        """The client's region; empty while it is not known."""
-        if self._client is not None:
-            return str(self._client.meta.region_name or "")
-        region = self._kwargs.get("region_name") or (
-            self._session.region_name if self._session else ""
-        )
-        return str(region or "")
 
     @property
     def fast(self) -> bool:
@@ -214,7 +209,7 @@ class Connection:
             maker = _sessions.current()
         self._maker = maker
         locks = _sessions.locks_of(maker)
-        if "aws_access_key_id" not in self._kwargs and hasattr(maker, "get_credentials"):
+        if self._kwargs.get("aws_access_key_id") is None and hasattr(maker, "get_credentials"):
             # They may take long to fetch. Clients that have theirs are made meanwhile.
             if not locks.fetching.acquire(timeout=wait):
                 raise StillFetching
@@ -257,6 +252,11 @@ def _refuse_real(url: str) -> None:
     from ..testing import refuse_real
 
     refuse_real(url)
+
+
+def _plain_region(region: str) -> str:
+    """As botocore names the region of a client that was asked for a FIPS endpoint in it."""
+    return region.replace("fips-", "").replace("-fips", "")
 
 
 def _check_port(endpoint_url: Any) -> None:

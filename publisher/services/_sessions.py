@@ -7,11 +7,14 @@ once: the default session where the application has set one up, otherwise one th
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import weakref
+from contextlib import AbstractContextManager
 from typing import Any
 
 import botocore.handlers
+import botocore.session
 
 
 class Locks:
@@ -31,8 +34,11 @@ class _Process:
     def __init__(self) -> None:
         self.locks: weakref.WeakKeyDictionary[Any, Locks] = weakref.WeakKeyDictionary()
         self.common = Locks()  # of what has no hash, or takes no weak references
-        self.lock = threading.Lock()  # guards what stands below
-        self.session: Any = None
+        #: Guards what stands below, and the configuration of sessions while it is read. Held for
+        #: moments; re-entrant, for a signal handler may ask for a client.
+        self.lock = threading.RLock()
+        self.session: Any = None  # boto3's, around the next
+        self.inner: Any = None  # botocore's
         self.made_of: Any = None
 
 
@@ -52,6 +58,26 @@ def locks_of(session: Any) -> Locks:
         return process.common
 
 
+def reading() -> AbstractContextManager[object]:
+    """To be held while a session's configuration is read, which botocore loads at its first use."""
+    return _process().lock
+
+
+def inner(session: Any) -> Any:
+    """The botocore session within a boto3 session; within the one that all share for None.
+
+    None within something that only stands in for a session. boto3 is not imported for it.
+    """
+    if session is None:
+        session = getattr(sys.modules.get("boto3"), "DEFAULT_SESSION", None)
+    if session is None:
+        process = _process()
+        with process.lock:
+            return _ours_locked(process)
+    found = getattr(session, "_session", None)
+    return found if isinstance(found, botocore.session.Session) else None
+
+
 def current() -> Any:
     """The session for a client that was given none."""
     import boto3
@@ -60,9 +86,9 @@ def current() -> Any:
         return boto3.DEFAULT_SESSION
     process = _process()
     with process.lock:
-        made_of = _configured()
-        if process.session is None or process.made_of != made_of:
-            process.session, process.made_of = boto3.Session(), made_of
+        found = _ours_locked(process)
+        if process.session is None:
+            process.session = boto3.Session(botocore_session=found)
         return process.session
 
 
@@ -71,7 +97,15 @@ def forget(session: Any) -> None:
     process = _process()
     with process.lock:
         if process.session is session:
-            process.session = None
+            process.session = process.inner = None
+
+
+def _ours_locked(process: _Process) -> Any:
+    made_of = _configured()
+    if process.inner is None or process.made_of != made_of:
+        process.inner, process.made_of = botocore.session.get_session(), made_of
+        process.session = None
+    return process.inner
 
 
 def _configured() -> Any:

@@ -62,7 +62,7 @@ class _Target:
 
     @property
     def region(self) -> str:
-        """The client's region, which an ARN may contradict; empty while it is not known."""
+        """The client's region, which an ARN may contradict; empty where nobody says it."""
         return str(self.connection.region)
 
     @property

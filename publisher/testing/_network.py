@@ -60,6 +60,13 @@ class InlineConnection:
     ) -> None:
         self.core = core
         self.service = original.service
+        #: The client's region, or the one that the environment would give it.
+        self.region: str = (
+            original.region
+            or os.environ.get("AWS_REGION")
+            or os.environ.get("AWS_DEFAULT_REGION")
+            or DEFAULT_REGION
+        )
         self.fast = False
         self._original = original
         self._renew = renew
@@ -68,16 +75,6 @@ class InlineConnection:
         self._mocked: tuple[int, Any] | None = None
         self._inside: Any = None
         self._lock = threading.Lock()  # guards what stands above
-
-    @property
-    def region(self) -> str:
-        """The client's region, or the one that the environment would give it."""
-        return (
-            self._original.region
-            or os.environ.get("AWS_REGION")
-            or os.environ.get("AWS_DEFAULT_REGION")
-            or DEFAULT_REGION
-        )
 
     @property
     def made(self) -> Any:

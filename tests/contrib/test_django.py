@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,9 +123,50 @@ def test_bad_input_to_the_command_is_one_line(django: Callable[..., tuple[int, s
     assert "StreamName has length 0" in text  # what is wrong with that destination
 
 
+REFUSED = [
+    ({"region_name": "eu west"}, "E005", "InvalidRegionError: Provided region_name 'eu west'"),
+    ({"region_name": 123}, "E005", "TypeError: region_name must be str, not int."),
+    ({"endpoint_url": "localhost:4566"}, "E005", "ValueError: Invalid endpoint: localhost:4566."),
+    ({"aws_access_key_id": "AKIA"}, "E005", "PartialCredentialsError: Partial credentials found"),
+    ({"config": {}}, "E005", "AttributeError: config must be a botocore.config.Config, not dict"),
+    ({"api_version": "2000-01-01"}, "E005", "DataNotFoundError: Unable to load data for"),
+    ({"region_name": None}, "E006", "NoRegionError: You must specify a region."),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "said"), REFUSED)
+def test_what_boto3_refuses_fails_the_check(
+    django: Callable[..., tuple[int, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: dict[str, Any],
+    code: str,
+    said: str,
+) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    region = {} if code == "E006" else {"region_name": "eu-west-1"}
+    settings = json.dumps({"default": {"CLIENT": {**region, **arguments}}})
+    ended, text = django("-m", "django", "check", AWS_PUBLISHER=settings)
+    assert ended == 1
+    assert f"(aws_publisher.{code}) AWS_PUBLISHER['default'] CLIENT: {said}" in text
+    assert "Traceback" not in text
+    ended, text = django("-c", "import tests.contrib.site.wsgi", AWS_PUBLISHER=settings)
+    if code == "E006":  # a server may have clients that name their regions
+        assert ended == 0
+        assert "NoRegionError" in text
+    else:
+        assert ended == 1
+        assert f"ImproperlyConfigured: AWS_PUBLISHER['default'] CLIENT: {said}" in text
+
+
 def test_what_boto3_refuses_is_no_traceback(django: Callable[..., tuple[int, str]]) -> None:
     command = ("-m", "django", "publisher", "check", "--stream", STREAM)
     code, text = django(*command, ENDPOINT="localhost:4566")
     assert code == 1
-    assert f"{STREAM}: ValueError: Invalid endpoint: localhost:4566" in text
+    assert "CLIENT: ValueError: Invalid endpoint: localhost:4566." in text
+    assert "Traceback" not in text
+    # The settings are in order for SNS, whose version that is; for streams they are not.
+    settings = {"default": {"CLIENT": {"api_version": "2010-03-31"}}}
+    code, text = django(*command, AWS_PUBLISHER=json.dumps(settings))
+    assert code == 1
+    assert f"{STREAM}: DataNotFoundError: Unable to load data for: kinesis" in text
     assert "Traceback" not in text

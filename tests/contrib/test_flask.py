@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from botocore.config import Config
+from botocore.exceptions import NoRegionError
 
 import publisher
 from tests.servers import Endpoint
@@ -238,3 +239,69 @@ def test_the_account_as_json_is_whole(make: Callable[..., Any]) -> None:
     report = json.loads(app.test_client().get("/health").data)["default"]
     assert report["total"]["accepted"] == report["total"]["delivered"] == 1
     assert list(report["destinations"]) == ["sns:us-east-1:orders"]
+
+
+REFUSED = [
+    ({"region_name": "eu west"}, "InvalidRegionError: Provided region_name 'eu west'"),
+    (
+        {"endpoint_url": "http://me:hunter2@bad_host"},
+        "ValueError: Invalid endpoint: http://***@bad",
+    ),
+    ({"aws_secret_access_key": "hunter2"}, "PartialCredentialsError: Partial credentials found"),
+    ({"config": {}}, "AttributeError: config must be a botocore.config.Config, not dict"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), REFUSED)
+def test_what_boto3_refuses_is_refused(
+    make: Callable[..., Any], arguments: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ValueError, match="PUBLISHER_CLIENT: ") as caught:
+        make(PUBLISHER_CLIENT={"region_name": "eu-west-1", **arguments})
+    assert said in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_without_a_region_the_command_fails_and_the_application_is_warned(
+    make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    app = make(PUBLISHER_CLIENT={})
+    assert "PUBLISHER_CLIENT: NoRegionError" in caplog.text
+    result = app.test_cli_runner().invoke(args=["publisher", "check"])
+    assert result.exit_code == 1
+    assert "NoRegionError: You must specify a region. Set region_name in CLIENT" in result.output
+    with app.app_context(), pytest.raises(NoRegionError):
+        app.extensions["under test"].client("sns")
+    with app.app_context():
+        assert app.extensions["under test"].client("sns", region_name="eu-west-1")
+
+
+def test_what_boto3_refuses_of_one_service_is_no_traceback(
+    make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make(PUBLISHER_CLIENT={"region_name": "eu-west-1", "api_version": "2010-03-31"})  # SNS's
+    result = app.test_cli_runner().invoke(args=["publisher", "send", "m", "--stream", STREAM])
+    assert result.exit_code == 1
+    assert "Error: DataNotFoundError: Unable to load data for: kinesis" in result.output
+
+
+@pytest.mark.parametrize("name", ["PUBLISHER", "AWS_PUBLISHER"])
+@pytest.mark.parametrize(
+    "value",
+    [{"MAX_WORKERS": 3}, {"max_workers": 3}, {"default": {"CLIENT": {}}}, {"x": {}, "HOOKS": ()}],
+)
+def test_options_in_a_dict_of_their_own_are_refused(
+    make: Callable[..., Any], name: str, value: Any
+) -> None:
+    with pytest.raises(
+        ValueError, match=f"^{name} is a dict with .* which is not read. In Flask each"
+    ):
+        make(**{name: value})
+
+
+@pytest.mark.parametrize("value", ["Penguin Books", {"name": "Penguin"}, None, {}, {"a": {"b": 1}}])
+def test_what_an_application_means_by_that_name_is_its_own_affair(
+    make: Callable[..., Any], value: Any
+) -> None:
+    assert make(PUBLISHER=value)

@@ -82,6 +82,23 @@ def test_no_region_and_no_credentials(monkeypatch: pytest.MonkeyPatch, capsys: A
     assert "error    credentials: none were found" in out
 
 
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"AWS_DEFAULT_REGION": "eu west"}, "client(sns, kinesis): InvalidRegionError: "),
+        ({"AWS_SECRET_ACCESS_KEY": ""}, "client(sns, kinesis): PartialCredentialsError: "),
+        ({"AWS_RETRY_MODE": "often"}, "client(sns, kinesis): InvalidRetryModeError: "),
+    ],
+)
+def test_what_boto3_refuses_is_a_finding(
+    environment: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert run() == 3
+    assert f"error    {said}" in capsys.readouterr().out
+
+
 def test_nobody_listens(capsys: Any) -> None:
     with socket.socket() as taken:  # bound, so that nobody else gets the port
         taken.bind(("127.0.0.1", 0))

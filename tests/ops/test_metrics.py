@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -484,3 +485,83 @@ def test_stats_print_as_a_table_and_render_in_a_notebook(
     assert ">2</b>" in html
     odd = publisher.Stats(stats.total, {"<script>": stats.total})
     assert "<script>" not in odd._repr_html_()
+
+
+@pytest.fixture
+def slow_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """A region from a file, and credentials that come when this is called."""
+    pipe, config = tmp_path / "pipe", tmp_path / "config"
+    os.mkfifo(pipe)
+    config.write_text(f"[default]\nregion = eu-west-1\ncredential_process = cat {pipe}\n")
+    for name in ("AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+
+    def come() -> None:
+        pipe.write_text('{"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "s"}')
+
+    return come
+
+
+class Names(publisher.Hook):
+    """Keeps the names that events have for destinations."""
+
+    def __init__(self) -> None:
+        self.seen: set[str] = set()
+
+    def on_accepted(self, event: publisher.Event) -> None:
+        self.seen.add(event.destination)
+
+    on_sent = on_delivered = on_dropped = on_accepted
+
+
+def test_who_looks_before_the_client_is_made_sees_the_name_it_keeps(
+    endpoint: Endpoint, slow_credentials: Callable[[], None]
+) -> None:
+    registry, scraped, out, events = (
+        CollectorRegistry(),
+        CollectorRegistry(),
+        io.StringIO(),
+        Names(),
+    )
+    lines, reader = EmfHook(stream=out, interval=0), InMemoryMetricReader()
+    hooks = [PrometheusHook(registry), lines, events]
+    with publishing(hooks=hooks, max_messages=50, on_full="drop", delivery_timeout=120) as made:
+        observe(made, MeterProvider([reader]))
+        scraped.register(PublisherCollector(made))
+        kinesis = made.client("kinesis", endpoint_url=endpoint.url)
+        for n in range(80):  # 30 are dropped, for the others wait for credentials
+            kinesis.put_record(StreamName=STREAM, Data=b"m", PartitionKey=f"{n}")
+        until(lambda: b"buffer_full" in generate_latest(registry))
+        for target in (registry, scraped):
+            assert total(parsed(generate_latest(target).decode()), "publisher_accepted_total") == 80
+        lines.emit()
+        reader.get_metrics_data()
+        slow_credentials()
+        assert made.flush(SOON) == 0
+        made.close(SOON)
+        lines.emit()
+        data = json.loads(reader.get_metrics_data().to_json())
+        texts = [generate_latest(target).decode() for target in (registry, scraped)]
+        assert set(made.stats().destinations) == events.seen == {f"kinesis:eu-west-1:{STREAM}"}
+    clicks = {"service": "kinesis", "region": "eu-west-1", "destination": STREAM}
+    ends = {"accepted": 80, "delivered": 50, "dropped": 30}
+    for text in texts:
+        found = parsed(text)
+        assert total(found, "publisher_outstanding_messages") == 0
+        for name, count in ends.items():
+            metric = f"publisher_{name}_total"
+            assert total(found, metric) == total(found, metric, **clicks) == count
+        assert 'region=""' not in text
+    points = {
+        metric["name"]: metric["data"]["data_points"]
+        for scope in data["resource_metrics"][0]["scope_metrics"]
+        for metric in scope["metrics"]
+    }
+    written = [json.loads(line) for line in out.getvalue().splitlines()]
+    for name, count in ends.items():
+        observed = points[f"publisher.{name}"]
+        assert sum(each["value"] for each in observed) == count
+        assert {each["attributes"].get("cloud.region") for each in observed} == {"eu-west-1"}
+        assert sum(line.get(name.title(), 0) for line in written) == count
+    assert {line["Region"] for line in written} == {"eu-west-1"}

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from publisher._cli import _send, main
+from publisher._cli._lines import Lines
 from tests.servers import Answer, Endpoint, Error
 from tests.support import SOON, STREAM, TOPIC
 
@@ -73,13 +74,13 @@ def once_checked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], obje
     """Has something done to the files when they are checked and about to be sent."""
 
     def then(do: Callable[[], object]) -> None:
-        check = _send._Sending._check_client
+        run = _send._Sending.run
 
-        def once(sending: Any) -> None:
-            check(sending)
+        def once(sending: Any) -> int:
             do()
+            return run(sending)
 
-        monkeypatch.setattr(_send._Sending, "_check_client", once)
+        monkeypatch.setattr(_send._Sending, "run", once)
 
     return then
 
@@ -436,9 +437,12 @@ def test_where_nobody_reads_the_exit_code_counts(
 def test_no_region_and_no_credentials_are_said_before_anything_is_read(
     lines: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Lines, "check", lambda *_: pytest.fail("something was read"))
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     assert main(["send", "--stream", STREAM, str(lines)]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    captured = capsys.readouterr()
+    assert "You must specify a region" in captured.err
+    assert captured.err.count("\n") == 1
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")

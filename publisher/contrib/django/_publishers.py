@@ -77,6 +77,11 @@ class Publishers(Mapping[str, Publisher]):
             found.append(Problem(VALUE, text, f"For example {example}, beside the others."))
         return found
 
+    def refusals(self) -> list[Problem]:
+        """What ``client()`` would refuse, as boto3 does; each once."""
+        found = [each for read in self.settings().values() for each in read.refusals()]
+        return list(dict.fromkeys(found))
+
     def configure(self) -> None:
         """Hand the options of ``default`` to the process-wide publisher; starts nothing.
 

@@ -46,7 +46,12 @@ class AwsPublisherConfig(AppConfig):
         if _system_checks_follow():
             return
         messages = checks.check_settings()
-        wrong = [f"{each.msg} {each.hint}" for each in messages if isinstance(each, Error)]
+        # Without a region of its own a process may still do: its calls may name one.
+        wrong = [
+            f"{each.msg} {each.hint}"
+            for each in messages
+            if isinstance(each, Error) and each.id != checks.NO_REGION
+        ]
         if wrong:
             raise ImproperlyConfigured(" ".join(wrong))
         for message in messages:

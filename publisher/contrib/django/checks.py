@@ -6,7 +6,16 @@ from typing import Any
 
 from django.core import checks
 
-from .._settings import CONNECTIONS, HOOK, UNKNOWN, VALUE, Problem, server_problems
+from .._settings import (
+    CONNECTIONS,
+    HOOK,
+    REFUSED,
+    REGION,
+    UNKNOWN,
+    VALUE,
+    Problem,
+    server_problems,
+)
 from ._publishers import publishers
 
 TAG = "aws_publisher"
@@ -17,9 +26,12 @@ _IDS = {
     VALUE: "aws_publisher.E002",
     HOOK: "aws_publisher.E003",
     STARTED: "aws_publisher.E004",
+    REFUSED: "aws_publisher.E005",
+    REGION: "aws_publisher.E006",
     CONNECTIONS: "aws_publisher.W001",
     "server": "aws_publisher.W002",
 }
+NO_REGION = _IDS[REGION]
 #: What setting the process-wide publisher up met.
 at_ready: list[Problem] = []
 
@@ -27,7 +39,7 @@ at_ready: list[Problem] = []
 @checks.register(TAG)
 def check_settings(**_: Any) -> list[checks.CheckMessage]:
     """Every problem, each with a hint."""
-    found = [*publishers.problems(), *at_ready, *server_problems()]
+    found = [*publishers.problems(), *publishers.refusals(), *at_ready, *server_problems()]
     return [_message(problem) for problem in found]
 
 
