@@ -67,46 +67,91 @@ _FORK_WAITS = 10.0
 _IMPORT_WAITS = 1.0
 
 
+_LOOK_AGAIN = 0.01
+
+
+class Imports:
+    """A stretch of work that imports modules, on one thread; any number at once.
+
+    ::
+
+        imports = importing().stretch()
+        try:
+            imports.begin()
+            ...
+        finally:
+            imports.over = True  # no call, in which Ctrl-C could come between
+    """
+
+    __slots__ = ("_importing", "over", "thread")
+
+    def __init__(self, of: Importing) -> None:
+        self._importing = of
+        self.thread = threading.get_ident()
+        self.over = False
+
+    def begin(self) -> None:
+        """Wait for forks that are under way; after a while begin all the same."""
+        self._importing.enter(self)
+
+
 class Importing:
-    """``with importing():`` around what of ours imports modules, on any thread, any number at once.
+    """Who imports modules of ours in this process, and who forks.
 
     A module that another thread is importing at a fork can never be imported in the child, whose
-    imports of it wait for that thread: the fork has to wait instead.
+    imports of it wait for that thread: the fork has to wait instead. No lock, which Ctrl-C could
+    leave held: each notes itself first and then looks for the other.
     """
 
     def __init__(self) -> None:
-        # Guards what stands below it, and tells of each change.
-        self._changed = threading.Condition(threading.RLock())
-        self._threads: list[int] = []  # those inside
+        self._inside: list[Imports] = []  # some of them may be over
         self._forks = 0  # under way, or waiting for those
 
-    def __enter__(self) -> None:
-        me = threading.get_ident()
-        with self._changed:
-            self._changed.wait_for(lambda: not self._forks or self.has(me), _IMPORT_WAITS)
-            self._threads.append(me)
+    def stretch(self) -> Imports:
+        """To be begun."""
+        return Imports(self)
 
-    def __exit__(self, *_: object) -> None:
-        with self._changed:
-            self._threads.remove(threading.get_ident())
-            self._changed.notify_all()
+    def enter(self, imports: Imports) -> None:
+        """Note it, unless a fork is under way that does not wait for this thread already."""
+        nested = self.has(imports.thread)
+        left = _IMPORT_WAITS
+        while True:
+            self._inside.append(imports)
+            if nested or not self._forks or left <= 0:
+                return
+            self._inside.remove(imports)
+            _pause()
+            left -= _LOOK_AGAIN
 
     def has(self, thread: int) -> bool:
         """Whether that thread is inside."""
-        return thread in self._threads
+        return thread in self._threads()
 
     def before_fork(self) -> None:
         """Wait until no other thread is inside, and keep others out; both not for ever."""
         me = threading.get_ident()
-        with self._changed:
-            self._forks += 1
-            self._changed.wait_for(lambda: set(self._threads) <= {me}, _FORK_WAITS)
+        self._forks += 1
+        left = _FORK_WAITS
+        while not self._threads() <= {me} and left > 0:
+            _pause()
+            left -= _LOOK_AGAIN
 
     def after_fork(self) -> None:
         """Let others in again; in the parent."""
-        with self._changed:
-            self._forks -= 1
-            self._changed.notify_all()
+        self._forks -= 1
+
+    def _threads(self) -> set[int]:
+        for one in self._inside.copy():
+            if one.over:
+                with contextlib.suppress(ValueError):  # somebody else came before
+                    self._inside.remove(one)
+        return {one.thread for one in self._inside.copy()}
+
+
+def _pause() -> None:
+    gate = threading.Lock()
+    gate.acquire()
+    gate.acquire(timeout=_LOOK_AGAIN)
 
 
 #: By process: at a fork that did not wait somebody is inside who does not exist in the child.

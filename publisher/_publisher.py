@@ -127,7 +127,9 @@ class Publisher:
         kwargs = {name: _plain(value) for name, value in kwargs.items()}
         # Half of the package's modules wait for the first client: programs import what they may
         # not use.
-        with importing():
+        imports = importing().stretch()
+        try:
+            imports.begin()
             from . import _core, _runtime  # noqa: F401 - or the first message would wait for it
             from ._client import Client
             from .services._connection import Connection, check_config
@@ -140,6 +142,8 @@ class Publisher:
                 region = check(service_name, session, kwargs, needs_region=sends)
             else:
                 region = str(client.meta.region_name or "")
+        finally:
+            imports.over = True
         if kwargs.get("config") is not None:
             check_config(kwargs["config"], self._options.max_workers)
         made_in = os.getpid()

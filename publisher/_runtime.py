@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("publisher")
 
 CALLBACKS = "publisher-callbacks"
+DISPATCHER = "publisher-dispatcher"
 _SLOW_CALLBACK = 1.0  # seconds
 #: What a thread brings on itself: it has to meet it there (faulthandler does).
 _OF_THE_THREAD = {
@@ -71,21 +72,25 @@ class Threads:
         check_host()
         self.core = core
         # A lock used as an alarm clock: the dispatcher waits to acquire it, anybody may release it,
-        # from a signal handler or a finaliser too. One token each, popped by whoever starts the
-        # thread: list.pop is whole where a lock could block.
+        # from a signal handler or a finaliser too.
         self._alarm = _locked()
         self._handover = Handover()
         self._workers = 0  # that serve; where there are none the dispatcher sends
         self._calls: deque[tuple[Callable[[Any], object], Any]] = deque()
         self._calls_alarm = _locked()
         self.calls_run = 0  # of user code; written by the callbacks' thread alone
-        self._start_dispatcher = [self._dispatch]
-        self._start_callbacks = [self._run_callbacks]
-        self._threads: list[threading.Thread] = []
+        # Two tokens for each thread: list.pop is whole where a lock could block. One is popped by
+        # whoever starts it, and put back where Ctrl-C leaves it unknown whether it has started; the
+        # other one by the thread itself, so that one runs, however many were started.
+        self._start_dispatcher: list[None] = [None]
+        self._be_dispatcher: list[None] = [None]
+        self._start_callbacks: list[None] = [None]
+        self._be_callbacks: list[None] = [None]
+        self._threads: dict[threading.Thread, None] = {}
         self._local = threading.local()
         self._stopping = False
         self._tells = True  # the dispatcher does what callers leave to it
-        self._told = _locked()  # its last turn is over
+        self._told = _locked()  # released when it does so no more
         self._ending = False  # the callbacks' thread may end
         self._threadless = False  # no thread can be started: the callers do the work
         self._retired = False  # and none may be, from here on
@@ -100,14 +105,16 @@ class Threads:
         Never blocks, but where no thread can be started and at the very end of the process.
         """
         if self._start_dispatcher:
-            self._start(self._start_dispatcher, "publisher-dispatcher")
+            self._start(self._start_dispatcher, DISPATCHER)
         self._wake()
         if not self.is_own_thread():
             _exit.deliver_late(self.core)
 
     def wake_if_started(self) -> None:
-        """The same, but where nothing has started there is nothing to look at."""
-        if self._threadless or not self._start_dispatcher:
+        """The same, but where nothing was accepted there is nothing to look at."""
+        if self._start_dispatcher and self.core.flow.messages:  # Ctrl-C hit who was to start it
+            self._start(self._start_dispatcher, DISPATCHER)
+        if self._threadless or not (self._start_dispatcher and self._be_dispatcher):
             self._wake()
 
     def _wake(self) -> None:
@@ -115,39 +122,45 @@ class Threads:
             self._pump()
         _ring(self._alarm)
 
-    def _start(self, token: list[Callable[[], None]], name: str) -> None:
+    def _start(self, token: list[None], name: str) -> None:
         if self._retired:
             return
         run = self._run_callbacks if name == CALLBACKS else self._dispatch
         thread = threading.Thread(target=run, name=name, daemon=True)
+        none_left = False
         try:
-            try:
-                token.pop()
-            except IndexError:  # somebody else is at it; or who was interrupted by this handler
+            if not _pop(token):  # somebody else is at it; or who was interrupted by this handler
                 return
             if not self._ending:
                 _exit.register(self)
             self._starter = threading.get_native_id()
             thread.start()
-        except BaseException as error:
-            if thread in threading.enumerate():  # Ctrl-C hit when it was on its way
-                self._threads.append(thread)
-            else:
-                token.append(run)  # there may be one the next time
-            self._threadless = bool(self._start_dispatcher)
-            # The end of the interpreter, or the system has no threads left.
-            if not isinstance(error, RuntimeError):
-                raise
+        except RuntimeError:  # the end of the interpreter, or the system has no threads left
+            token.append(None)  # there may be one the next time
+            none_left = True
+        except BaseException:  # Ctrl-C: it may be on its way, or may never run
+            token.append(None)
+            raise
         else:
-            self._threads.append(thread)
-            self._threadless = bool(self._start_dispatcher)
+            self._threads[thread] = None
+        if name != CALLBACKS:
+            self._threadless = none_left
+
+    def _take_place(self, token: list[None]) -> bool:
+        """Whether this thread is the one that runs, of those that were started for the same."""
+        if not _pop(token):
+            return False
+        self._local.own = True
+        self._threads[threading.current_thread()] = None
+        return True
 
     def _dispatch(self) -> None:
+        if not self._take_place(self._be_dispatcher):
+            return
         # Whoever starts this thread rings when its message is in. To wait for that hands the GIL
         # straight back to a caller who is in a hurry; to start the workers first would keep it for
         # milliseconds.
         self._alarm.acquire(timeout=1)
-        self._local.own = True
         core = self.core
         executor: ThreadPoolExecutor | None = None
         try:
@@ -169,22 +182,29 @@ class Threads:
                     break
                 with contextlib.suppress(BaseException):
                     self._alarm.acquire(timeout=_PAUSE)
-        self._tells = False  # first: from here on whoever ends a message tells it
-        with contextlib.suppress(Exception):
-            core.finish_for_callers()
-        _ring(self._told)
+        self._stop_telling()
         self.release_workers()
         if executor is not None:
             executor.shutdown(wait=True)  # stop() does not wait for this longer than it may
+
+    def _stop_telling(self) -> None:
+        """From here on whoever ends a message tells it, and whoever waited for that is let go."""
+        self._tells = False
+        with contextlib.suppress(Exception):
+            self.core.finish_for_callers()
+        _ring(self._told)
 
     def _prepare(self) -> ThreadPoolExecutor:
         # Where threads are green this one is its starter's, perhaps the main thread itself.
         self._masks = threading.get_native_id() != self._starter
         if self._masks:
             _mask(_OTHERS)  # the workers inherit that
-        with contextlib.suppress(Exception), importing():  # what needs it says so
+        imports = importing().stretch()
+        with contextlib.suppress(Exception):  # what needs it says so
+            imports.begin()
             for name in _NEEDED:
                 importlib.import_module(name)
+        imports.over = True
         most = 2 * self.core.options.max_workers  # where all of them hang
         executor = ThreadPoolExecutor(most, thread_name_prefix=_exit.WORKERS)
         # All together and now: at interpreter exit Python 3.12 refuses new threads just when the
@@ -195,6 +215,8 @@ class Threads:
     def _take_turn(self, executor: ThreadPoolExecutor | None) -> None:
         core = self.core
         requests, alarm = core.step()
+        if self._calls and self._start_callbacks:  # Ctrl-C hit who was to start that thread
+            self._start(self._start_callbacks, CALLBACKS)
         if executor is not None:
             self._hire(executor, core.scheduler.busy)
         for request in requests:
@@ -295,7 +317,8 @@ class Threads:
         _ring(self._calls_alarm)
 
     def _run_callbacks(self) -> None:
-        self._local.own = True
+        if not self._take_place(self._be_callbacks):
+            return
         LINES.set(ALL)  # a green thread has its starter's context
         while True:
             try:
@@ -310,12 +333,10 @@ class Threads:
             if not self._ending:
                 self._calls_alarm.acquire()
                 continue
-            self._start_callbacks.append(self._run_callbacks)  # what comes later has another thread
-            if not self._calls:
-                return
-            try:
-                self._start_callbacks.pop()
-            except IndexError:  # that one is at it
+            self._be_callbacks.append(None)  # what comes later has another thread
+            self._start_callbacks.append(None)
+            # Where there is more already, and that one is not at it:
+            if not (self._calls and _pop(self._start_callbacks) and _pop(self._be_callbacks)):
                 return
 
     def _run_calls(self) -> None:
@@ -393,7 +414,7 @@ class Threads:
 
     def wait_for_end(self, timeout: float) -> None:
         """After :meth:`stop`: wait until the last of the user code has run."""
-        for thread in self._threads:
+        for thread in list(self._threads):
             if thread.name == CALLBACKS:
                 _join(thread, timeout)
 
@@ -409,16 +430,20 @@ class Threads:
         """
         self._stopping = True
         _ring(self._alarm)
-        if not (self._start_dispatcher or self.is_own_thread()):
-            acquire(self._told, None if timeout is None else max(timeout, _TURN))
-            _ring(self._told)  # it may be asked again
+        if self._tells and _pop(self._be_dispatcher):  # it was not needed, or it never ran
+            self._stop_telling()
+        until = NEVER if timeout is None else _clock.now() + max(timeout, _TURN)
+        # Who is rung and meets Ctrl-C then does not ring the next one who waits.
+        while self._tells and not self.is_own_thread() and (left := until - _clock.now()) > 0:
+            acquire(self._told, min(left, _LOOKS))
+            _ring(self._told)
         if not self._ending:  # otherwise that thread may have ended already: it is joined below
             self.wait_for_calls(timeout)
         self._ending = True
         _ring(self._calls_alarm)
         # Everything has ended: what a thread is still at is a request whose messages were given up.
         deadline = _clock.now() + (_STUCK if timeout is None else min(timeout, _STUCK))
-        for thread in self._threads:
+        for thread in list(self._threads):
             if thread is not threading.current_thread():
                 _join(thread, max(deadline - _clock.now(), 0))
         _exit.forget(self)
@@ -434,20 +459,20 @@ class Threads:
         deadline = _clock.now() + timeout
         self._retired = True
         self.stop(timeout)
-        for thread in self._threads:
+        for thread in list(self._threads):
             _join(thread, max(deadline - _clock.now(), 0))
-        if any(thread.is_alive() for thread in self._threads):
+        if any(thread.is_alive() for thread in list(self._threads)):
             logger.critical(
                 "a thread is still in a call %g s after this interpreter should have ended;"
                 " Python may abort the process over that",
                 timeout,
             )
-        self._start_dispatcher[:] = [self._dispatch]
+        self._start_dispatcher[:] = [None]
         self._threadless = True
         self._masks = False  # a caller's thread keeps its signals
 
     def __repr__(self) -> str:
-        alive = sum(thread.is_alive() for thread in self._threads)
+        alive = sum(thread.is_alive() for thread in list(self._threads))
         return f"<Threads alive={alive} calls={len(self._calls)} stopping={self._stopping}>"
 
 
@@ -476,6 +501,14 @@ def _locked() -> threading.Lock:
     lock = threading.Lock()
     lock.acquire()
     return lock
+
+
+def _pop(token: list[None]) -> bool:
+    try:
+        token.pop()
+    except IndexError:
+        return False
+    return True
 
 
 def _ring(lock: threading.Lock) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dis
 import functools
+import gc
 import os
 import sys
 from collections import Counter
@@ -122,6 +123,7 @@ def strike(call: Callable[[], Any], met: set[Point], spared: Collection[CodeType
     before = sys.gettrace()
     # Since 3.12 what settrace() finds set once decides whether there are such events at all.
     sys._getframe().f_trace_opcodes = True
+    gc.disable()  # what dies by itself is nobody's to strike
     sys.settrace(trace)
     try:
         call()
@@ -129,4 +131,5 @@ def strike(call: Callable[[], Any], met: set[Point], spared: Collection[CodeType
         pass
     finally:
         sys.settrace(before)
+        gc.enable()
     return struck

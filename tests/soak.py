@@ -1,5 +1,7 @@
 """A soak: faults come and go; memory, threads and sockets stay flat, and nothing is lost.
 
+After it, for a tenth of the time, exceptions rain on callers; see :mod:`tests.storm`.
+
 python -m tests.soak --seconds 600 --messages 1000000
 
 In a process of its own: what it counts is then nobody else's.
@@ -21,6 +23,7 @@ from typing import Any
 
 import publisher
 from tests.servers import HTML, Answer, Endpoint, Entry, Error, Request
+from tests.storm import storm
 
 ROOT = Path(__file__).parent.parent
 TOPIC = "arn:aws:sns:us-east-1:000000000000:soak"
@@ -102,6 +105,7 @@ class Report:
     readings: list[Reading]
     missing: int = 0
     twice: int = 0
+    strikes: int = 0  # exceptions raised in callers
     errors: list[str] = field(default_factory=list)
 
     def check(self) -> list[str]:
@@ -134,7 +138,7 @@ class Report:
             f"{self.published:,} messages, {self.ledger.retries:,} retries, {self.twice:,} arrived"
             f" more than once; after the first quarter and at the end: {first.rss:.0f} and"
             f" {last.rss:.0f} MiB, {first.threads} and {last.threads} threads, {first.sockets} and"
-            f" {last.sockets} sockets"
+            f" {last.sockets} sockets; {self.strikes:,} exceptions in callers"
         )
 
 
@@ -267,6 +271,9 @@ def run(seconds: float, messages: int) -> Report:
         report = soak(seconds, messages, url)
         server.stdin.close()
         report.missing, report.twice = map(int, server.stdout.readline().split())
+    with Endpoint(keep=False) as endpoint:  # last: what it does to the process is not measured
+        wrong, report.strikes = storm(seconds / 10, endpoint.url)
+    report.errors += wrong
     return report
 
 

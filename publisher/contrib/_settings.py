@@ -78,8 +78,12 @@ class Settings:
 
         Only what it refuses for every service: which ones will be asked for is not known here.
         """
-        with importing():
+        imports = importing().stretch()
+        try:
+            imports.begin()
             from ..services._refusals import check
+        finally:
+            imports.over = True
 
         sends = self.backend != "console" and _publisher.sends_to_aws(_publisher.core_factory)
         said: list[Problem] = []

@@ -137,10 +137,11 @@ class Connection:
         """
         if self._client is not None and self._renew_at is None:
             return self._client
-        # A logging handler may ask for what its own thread is making.
-        if is_line() or not self._making.acquire(timeout=wait):
+        if is_line():  # a logging handler may ask for what its own thread is making
             raise StillFetching
-        try:
+        try:  # first: Ctrl-C may come once it is held
+            if not self._making.acquire(timeout=wait):
+                raise StillFetching
             if self._renew_at is not None and _clock.now() >= self._renew_at:
                 self._client, self._renew_at = self._renewed(wait), None
             if self._client is None:
@@ -156,7 +157,10 @@ class Connection:
                     raise
             return self._client
         finally:
-            self._making.release()
+            try:  # noqa: SIM105 - no call before it is released
+                self._making.release()
+            except RuntimeError:  # somebody else holds it
+                pass
 
     def get_for_work(self) -> Any:
         """The same on a worker, which nothing may hold for long."""
@@ -172,8 +176,13 @@ class Connection:
             return self._client
         self.get()  # in a test: with what is mocked now
         if self._retrying is None:
-            with importing(), quiet():
-                self._retrying = self._client_of(self._kwargs.get("config"), _CALLER_WAITS)
+            imports = importing().stretch()
+            try:
+                imports.begin()
+                with quiet():
+                    self._retrying = self._client_of(self._kwargs.get("config"), _CALLER_WAITS)
+            finally:
+                imports.over = True
         return self._retrying
 
     def lacks_credentials(self) -> None:
@@ -194,8 +203,13 @@ class Connection:
             return self._client
 
     def _make(self, wait: float) -> Any:
-        with importing(), quiet():
-            return self._make_now(wait)
+        imports = importing().stretch()
+        try:
+            imports.begin()
+            with quiet():
+                return self._make_now(wait)
+        finally:
+            imports.over = True
 
     def _make_now(self, wait: float) -> Any:
         client = self._client_of(self._config(self._kwargs.get("config")), wait)
@@ -211,18 +225,24 @@ class Connection:
         locks = _sessions.locks_of(maker)
         if self._kwargs.get("aws_access_key_id") is None and hasattr(maker, "get_credentials"):
             # They may take long to fetch. Clients that have theirs are made meanwhile.
-            if not locks.fetching.acquire(timeout=wait):
-                raise StillFetching
             try:
+                if not locks.fetching.acquire(timeout=wait):
+                    raise StillFetching
                 maker.get_credentials()
             finally:
-                locks.fetching.release()
-        if not locks.making.acquire(timeout=wait):
-            raise StillFetching
+                try:  # noqa: SIM105 - as in get()
+                    locks.fetching.release()
+                except RuntimeError:
+                    pass
         try:
+            if not locks.making.acquire(timeout=wait):
+                raise StillFetching
             client = maker.client(self.service, **{**self._kwargs, "config": config})
         finally:
-            locks.making.release()
+            try:  # noqa: SIM105 - as in get()
+                locks.making.release()
+            except RuntimeError:
+                pass
         if self._guard is not None:
             self._guard.protect(client)
         if self._tests:
