@@ -244,6 +244,11 @@ class Core(Accepting):
             found = self._deliveries.setdefault(key, self.options.delivery(service, **changes))
         return found
 
+    def recent(self, seconds: float) -> list[tuple[int, int]]:
+        """How many messages were delivered and lost in each of the last seconds, latest first."""
+        with self.account.lock:
+            return list(self.account.recent.since(self.clock() - seconds))
+
     def stats(self) -> Stats:
         """The account, at this moment."""
         now = self.clock()

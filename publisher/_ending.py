@@ -153,9 +153,12 @@ class Ending:
         if told:
             calls += self.teller.ended(_HOOK_OF.get(end), told, codes, reason, now)
         counts = Counter(codes)
-        if counts:
-            with self.account.lock:
+        with self.account.lock:
+            if counts:
                 lane.counters.note_failed(counts)
+            if lane.counters.of_messages and end != WITHDRAWN and reason != LOG_LINE:
+                delivered = ended.count if end == DELIVERED else 0
+                self.account.recent.note(now, delivered, ended.count - delivered)
         if end == DROPPED:
             counts[reason or "closed"] = ended.count
         if counts:

@@ -15,6 +15,7 @@ from typing import Any
 
 from . import _tables
 from ._causes import KNOWN
+from ._recent import Recent
 
 #: Upper bounds of the latency buckets, seconds; a last bucket holds what took longer.
 LATENCY_BOUNDS: tuple[float, ...] = tuple(0.001 * 2**power for power in range(18))
@@ -260,10 +261,11 @@ def _add(counts: dict[str, int], name: str, count: int) -> None:
 
 
 class Account:
-    """All counters of one publisher; ``lock`` guards them and the table of destinations."""
+    """All counters of one publisher; ``lock`` guards them, and the table of destinations."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        self.recent = Recent()
         self._counters: dict[str, Counters] = {}
         self._other = Counters(lambda: OTHER)
         self._owners: dict[str, str] = {}  # whose destination each key is, by account id

@@ -78,6 +78,13 @@ if TYPE_CHECKING:
         aws_account_id: str | None
         config: Config | None
 
+    class HealthLimits(TypedDict, total=False):
+        """From what share of messages lost of late on the health view says 503."""
+
+        share: float | None
+        minimum: int
+        window: float
+
     class DjangoSettings(TypedDict, total=False):
         """One alias of Django's ``AWS_PUBLISHER``."""
 
@@ -95,6 +102,7 @@ if TYPE_CHECKING:
         HOOKS: Sequence[object]
         CLIENT: BotoArguments
         BACKEND: Literal["aws", "console", "local"]
+        HEALTH: HealthLimits
 
     class FlaskSettings(TypedDict, total=False):
         """The names that ``FlaskPublisher`` reads from an application's configuration."""
@@ -113,6 +121,7 @@ if TYPE_CHECKING:
         PUBLISHER_HOOKS: Sequence[object]
         PUBLISHER_CLIENT: BotoArguments
         PUBLISHER_BACKEND: Literal["aws", "console", "local"]
+        PUBLISHER_HEALTH: HealthLimits
 
     class ResponseMetadata(TypedDict):
         """What boto3 says of every answer."""
@@ -366,7 +375,7 @@ else:
     Answer = PublishFuture
     ServiceName = OnFull = str
     PublisherOptions = ClientArguments = BotoArguments = dict[str, Any]
-    DjangoSettings = FlaskSettings = dict[str, Any]
+    DjangoSettings = FlaskSettings = HealthLimits = dict[str, Any]
     PublishResponse = PublishBatchResponse = PutRecordResponse = PutRecordsResponse = dict[str, Any]
     PublishBatchRequestEntry = PutRecordsRequestEntry = MessageAttribute = dict[str, Any]
     PublishBatchResultEntry = PutRecordsResultEntry = BatchResultErrorEntry = dict[str, Any]

@@ -166,7 +166,7 @@ def test_frameworks_are_imported_only_in_contrib() -> None:
         ("_retrying", {"_callables"}),
         ("_future", {"errors", "_callables", "_process"}),
         ("_message", {"errors", "_process", "_future"}),
-        ("_stats", {"_causes", "_tables"}),
+        ("_stats", {"_causes", "_recent", "_tables"}),
         ("_request", {"_message"}),
         ("_batching", {"_future", "_message", "_request", "_stats"}),
         ("_ordering", {"_batching", "_future", "_message", "_request", "_stats"}),

@@ -2,44 +2,135 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 from .._publisher import Publisher
+from .._recent import LONGEST
 from .._stats import Ledger
 
 
-def problems(publisher: Publisher) -> list[str]:
-    """Why this publisher is not healthy; empty if it is.
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """From what share of lost messages on a publisher is not healthy.
 
-    It is not, when it is closed, when its buffer is full, or when the oldest message has waited
-    for more than half of its ``delivery_timeout``: then nothing gets through.
+    Attributes:
+        share: of the messages that ended of late, more than 0 and at most 1; None: whatever is
+            lost.
+        minimum: and so many of them at least are lost.
+        window: how many seconds "of late" is.
     """
+
+    share: float | None = 0.5
+    minimum: int = 5
+    window: float = 60
+
+
+def limits(given: Any) -> Limits:
+    """The limits that a setting describes, as a dict of some of their names.
+
+    Raises:
+        TypeError: it is no dict, has another name, or a value is not a number.
+        ValueError: a value is not allowed.
+    """
+    names = [item.name for item in fields(Limits)]
+    if not isinstance(given, Mapping) or not set(given) <= set(names):
+        kind = type(given).__name__
+        found = f"one with {', '.join(map(str, given))}" if isinstance(given, Mapping) else kind
+        raise TypeError(f"it must be a dict with some of {', '.join(names)}, not {found}")
+    for name, value in given.items():
+        if name == "share" and value is None:
+            continue
+        kinds = int if name == "minimum" else (int, float)
+        if isinstance(value, bool) or not isinstance(value, kinds):
+            what = "a whole number" if name == "minimum" else "a number"
+            raise TypeError(f"{name} must be {what}, not {type(value).__name__}")
+        highest = {"share": 1.0, "minimum": float("inf"), "window": LONGEST}[name]
+        lowest = 0 if name == "share" else 1
+        if not (lowest <= value <= highest and value):
+            rule = "more than 0 and at most 1" if name == "share" else "at least 1"
+            rule = f"from 1 to {LONGEST} seconds" if name == "window" else rule
+            raise ValueError(f"{name} must be {rule}, not {value!r}")
+    return Limits(**given)
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """What became of messages of late.
+
+    Attributes:
+        seconds: back from now.
+        ended: how many were delivered or lost.
+        lost: how many of them were lost.
+        alarming: those are too many: of all, and still of the latest.
+    """
+
+    seconds: float
+    ended: int = 0
+    lost: int = 0
+    alarming: bool = False
+
+
+def recent(seconds: Sequence[tuple[int, int]], at: Limits) -> Recent:
+    """Sum up how many messages were delivered and lost in each second, the latest first.
+
+    They are too many no longer as soon as messages are delivered again.
+    """
+    ended = lost = 0
+    still = None  # whether the latest are lost, once there are enough of them to tell
+    share = 2 if at.share is None else at.share
+    for delivered, missing in seconds:
+        ended += delivered + missing
+        lost += missing
+        if still is None and ended >= at.minimum:
+            still = lost >= share * ended
+    alarming = bool(still) and lost >= max(at.minimum, share * ended)
+    return Recent(at.window, ended, lost, alarming)
+
+
+def _look(publisher: Publisher, at: Limits) -> tuple[list[str], Recent]:
+    """The problems, and what became of messages of late."""
+    core = publisher._mine()
+    late = recent([] if core is None else core.recent(at.window), at)
     if publisher._closed_in is not None:
-        return ["the publisher is closed"]
+        return ["the publisher is closed"], late
     options = publisher._options
-    total = publisher.stats().total
     found = []
-    if total.outstanding >= options.max_messages or total.outstanding_bytes >= options.max_bytes:
+    if core is not None:
+        flow = core.flow  # other operations take room too
+        if flow.messages >= options.max_messages or flow.bytes >= options.max_bytes:
+            found.append(f"the buffer is full: {flow.messages:,} messages, {flow.bytes:,} bytes")
+    age = publisher.stats().total.oldest_age
+    if age > options.delivery_timeout / 2:
         found.append(
-            f"the buffer is full: {total.outstanding:,} messages, {total.outstanding_bytes:,} bytes"
-        )
-    if total.oldest_age > options.delivery_timeout / 2:
-        found.append(
-            f"the oldest message has waited for {total.oldest_age:.1f} s of"
+            f"the oldest message has waited for {age:.1f} s of"
             f" delivery_timeout={options.delivery_timeout:g} s"
         )
-    return found
+    if late.alarming:
+        found.append(
+            f"{late.lost:,} of the {late.ended:,} messages of the last {at.window:g} s were lost"
+        )
+    return found, late
 
 
-def report(publisher: Publisher) -> dict[str, Any]:
+def problems(publisher: Publisher, at: Limits) -> list[str]:
+    """Why this publisher is not healthy; empty if it is.
+
+    It is not, when it is closed, when its buffer is full, when the oldest message has waited for
+    more than half of its ``delivery_timeout``, or when too many messages were lost of late.
+    """
+    return _look(publisher, at)[0]
+
+
+def report(publisher: Publisher, at: Limits) -> dict[str, Any]:
     """The problems and the account of one publisher, for JSON."""
+    found, late = _look(publisher, at)
     stats = publisher.stats()
-    found = problems(publisher)
     return {
         "healthy": not found,
         "problems": found,
+        "recent": {"seconds": late.seconds, "ended": late.ended, "lost": late.lost},
         "total": as_dict(stats.total),
         "destinations": {name: as_dict(ledger) for name, ledger in stats.destinations.items()},
     }

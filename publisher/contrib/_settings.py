@@ -16,13 +16,15 @@ from .._process import importing
 from .._publisher import Publisher
 from ..services import names
 from ..services._secrets import told
+from ._health import Limits, limits
 
 #: The settings' names, and the options that they stand for.
 OPTIONS = {option.name.upper(): option.name for option in fields(Options)}
 CLIENT = "CLIENT"
 BACKEND = "BACKEND"
 BACKENDS = ("aws", "console", "local")
-NAMES = (*OPTIONS, CLIENT, BACKEND)
+HEALTH = "HEALTH"
+NAMES = (*OPTIONS, CLIENT, BACKEND, HEALTH)
 
 UNKNOWN, VALUE, HOOK, CONNECTIONS = "unknown", "value", "hook", "connections"
 REFUSED, REGION = "refused", "region"
@@ -50,6 +52,7 @@ class Settings:
     Attributes:
         options: keyword arguments of ``configure()``, those that are in order.
         client: keyword arguments of ``client()``.
+        health: from what share of lost messages on the health view says 503.
         backend: "aws"; "console" prints messages and sends nothing; "local" refuses other machines.
         problems: what is not in order.
 
@@ -62,6 +65,7 @@ class Settings:
         self.options: dict[str, Any] = {}
         self.client: dict[str, Any] = {}
         self.backend = "aws"
+        self.health = Limits()
         self.problems: list[Problem] = []
         self._prefix = prefix
         for name, value in values.items():
@@ -116,6 +120,8 @@ class Settings:
             else:
                 text = f"{prefix}{BACKEND} must be one of {', '.join(map(repr, BACKENDS))}."
                 yield Problem(VALUE, text, "Correct or remove the setting.")
+        elif name == HEALTH:
+            yield from self._read_health(value, prefix)
         elif name not in OPTIONS:
             close = difflib.get_close_matches(str(name).upper(), NAMES, n=1)
             meant = f"Did you mean {prefix}{close[0]}? " if close else ""
@@ -126,20 +132,30 @@ class Settings:
                 f"{meant}The names are {known}, each after {prefix!r}." if prefix else meant,
             )
         else:
-            try:
-                if name == "HOOKS":
-                    value = _loaded(value)
-                check_options(Options(), {OPTIONS[name]: value})
-            except (TypeError, ValueError) as error:
-                yield Problem(VALUE, f"{prefix}{name}: {error}.", "Correct or remove the setting.")
-            except ImportError as error:
-                yield Problem(
-                    HOOK,
-                    f"{prefix}{name}: {error}.",
-                    "Each hook is an object, or the dotted path of one or of its class.",
-                )
-            else:
-                self.options[OPTIONS[name]] = value
+            yield from self._read_option(name, value, prefix)
+
+    def _read_option(self, name: str, value: Any, prefix: str) -> Iterator[Problem]:
+        try:
+            if name == "HOOKS":
+                value = _loaded(value)
+            check_options(Options(), {OPTIONS[name]: value})
+        except (TypeError, ValueError) as error:
+            yield Problem(VALUE, f"{prefix}{name}: {error}.", "Correct or remove the setting.")
+        except ImportError as error:
+            yield Problem(
+                HOOK,
+                f"{prefix}{name}: {error}.",
+                "Each hook is an object, or the dotted path of one or of its class.",
+            )
+        else:
+            self.options[OPTIONS[name]] = value
+
+    def _read_health(self, value: Any, prefix: str) -> Iterator[Problem]:
+        try:
+            self.health = limits(value)
+        except (TypeError, ValueError) as error:
+            text = f"{prefix}{HEALTH}: {error}."
+            yield Problem(VALUE, text, 'For example {"share": 0.5, "minimum": 5, "window": 60}.')
 
     def _read_client(self, value: Any, prefix: str) -> Iterator[Problem]:
         if not isinstance(value, Mapping):

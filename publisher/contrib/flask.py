@@ -117,7 +117,8 @@ class FlaskPublisher:
 
     def health(self) -> tuple[Response, int]:
         """A view: the account as JSON, and 503 where messages do not get through."""
-        report = _health.report(self.publisher)
+        found, settings = _current()
+        report = _health.report(found, settings.health)
         return jsonify({"default": report}), 200 if report["healthy"] else 503
 
 

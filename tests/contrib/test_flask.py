@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,7 @@ def test_settings_from_the_environment(
         ({"PUBLISHER_MAX_WORKERS": 0}, "PUBLISHER_MAX_WORKERS: .*at least 1, not 0"),
         ({"PUBLISHER_HOOKS": ["nowhere.Hook"]}, "PUBLISHER_HOOKS: .*nowhere"),
         ({"PUBLISHER_CLIENT": {"region": "x"}}, "unknown argument 'region'"),
+        ({"PUBLISHER_HEALTH": {"share": 0}}, "share must be more than 0 and at most 1, not 0"),
         ({"PUBLISHER_LINGER": -1, "PUBLISHER_ON_FULL": "?"}, "LINGER.*ON_FULL"),
     ],
 )
@@ -169,6 +171,54 @@ def test_the_health_view(make: Callable[..., Any]) -> None:
     assert full.status_code == 503
     assert full.json["default"]["problems"] == ["the buffer is full: 1 messages, 7 bytes"]
     assert "private" not in full.text
+
+
+def test_the_health_view_while_messages_are_lost(
+    make: Callable[..., Any], endpoint: Endpoint
+) -> None:
+    app = make()
+    client = app.test_client()
+    own = app.extensions["under test"]
+    sns = endpoint.client("sns")
+    sns.create_topic(Name="orders")
+
+    def send(count: int) -> Any:
+        for number in range(count):
+            client.post("/send", data={"text": str(number)})
+        with app.app_context():
+            own.publisher.flush(SOON)
+        return client.get("/health")
+
+    assert send(5).status_code == 200
+    sns.delete_topic(TopicArn=TOPIC)
+    assert send(4).status_code == 200  # below the minimum
+    lost = send(5)
+    assert lost.status_code == 503
+    problem = "9 of the 14 messages of the last 60 s were lost"
+    assert lost.json["default"]["problems"] == [problem]
+    assert lost.json["default"]["recent"] == {"seconds": 60, "ended": 14, "lost": 9}
+    sns.create_topic(Name="orders")
+    until = time.monotonic() + SOON  # a second or so: those that are lost are no longer the latest
+    while send(5).status_code != 200:
+        assert time.monotonic() < until
+
+
+def test_from_what_share_on_it_is_not_healthy_is_a_setting(
+    make: Callable[..., Any], endpoint: Endpoint
+) -> None:
+    endpoint.client("sns").delete_topic(TopicArn=TOPIC)
+    for limits, expected in (
+        ({"minimum": 1}, 503),
+        ({"minimum": 3}, 200),
+        ({"minimum": 1, "share": None}, 200),
+    ):
+        app = make(PUBLISHER_HEALTH=limits)
+        client = app.test_client()
+        client.post("/send", data={"text": "x"})
+        client.post("/send", data={"text": "y"})
+        with app.app_context():
+            app.extensions["under test"].publisher.flush(SOON)
+        assert client.get("/health").status_code == expected
 
 
 def test_the_command_sends(make: Callable[..., Any], endpoint: Endpoint) -> None:

@@ -13,7 +13,7 @@ from ._publishers import DEFAULT, publishers
 
 @dataclasses.dataclass
 class AwsPublisher(HealthCheck):  # type: ignore[misc]
-    """Messages get through: the buffer has room, and none has waited too long.
+    """Messages get through: there is room, none has waited too long, few were lost of late.
 
     Args:
         using: an alias in ``AWS_PUBLISHER``.
@@ -27,5 +27,6 @@ class AwsPublisher(HealthCheck):  # type: ignore[misc]
         Raises:
             ServiceUnavailable: with what is wrong.
         """
-        if problems := _health.problems(publishers[self.using]):
+        found, read = publishers[self.using], publishers.settings()[self.using]
+        if problems := _health.problems(found, read.health):
             raise ServiceUnavailable("; ".join(problems))

@@ -17,6 +17,9 @@ def health(request: HttpRequest) -> JsonResponse:  # noqa: ARG001  # Django pass
 
     It names topics and streams, never a message's content: decide who may read it.
     """
-    reports = {alias: _health.report(publishers[alias]) for alias in publishers}
+    reports = {
+        alias: _health.report(publishers[alias], read.health)
+        for alias, read in publishers.settings().items()
+    }
     healthy = all(report["healthy"] for report in reports.values())
     return JsonResponse(reports, status=200 if healthy else 503)

@@ -6,6 +6,7 @@ import concurrent.futures
 import io
 import json
 import threading
+import time
 from typing import Any
 
 from django.core.management import CommandError, call_command
@@ -121,6 +122,42 @@ class HealthTests(Case, TestCase):
             full = self.client.get("/health/all?format=json")
         self.assertEqual(full.status_code, 500)
         self.assertIn("the buffer is full", json.dumps(full.json()))
+
+
+class LostTests(Case, TestCase):
+    def publish(self, count: int) -> None:
+        for number in range(count):
+            client("sns").publish(TopicArn=TOPIC, Message=str(number))
+        publisher.flush(SOON)
+
+    def test_messages_that_are_lost_are_not_healthy(self) -> None:
+        sns = self.endpoint.client("sns")
+        sns.delete_topic(TopicArn=TOPIC)
+        self.publish(20)
+        answer = self.client.get("/health/publisher")
+        self.assertEqual(answer.status_code, 503)
+        lost = "20 of the 20 messages of the last 60 s were lost"
+        self.assertEqual(answer.json()["default"]["problems"], [lost])
+        with self.assertLogs("health_check", "WARNING"):
+            failing = self.client.get("/health/all?format=json")
+        self.assertEqual(failing.status_code, 500)
+        sns.create_topic(Name="orders")
+        until = time.monotonic() + SOON
+        while self.client.get("/health/publisher").status_code != 200:
+            self.assertLess(time.monotonic(), until)
+            self.publish(5)
+        self.assertEqual(self.client.get("/health/all?format=json").status_code, 200)
+
+
+class LimitsTests(Case, TestCase):
+    settings_of = {"HEALTH": {"share": None}}
+
+    def test_it_need_not_look_at_what_is_lost(self) -> None:
+        self.endpoint.client("sns").delete_topic(TopicArn=TOPIC)
+        for number in range(20):
+            client("sns").publish(TopicArn=TOPIC, Message=str(number))
+        publisher.flush(SOON)
+        self.assertEqual(self.client.get("/health/publisher").status_code, 200)
 
 
 class OldTests(Case, TestCase):
