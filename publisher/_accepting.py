@@ -19,6 +19,7 @@ from ._losses import can_log
 from ._message import BatchEntry, BatchFuture, Chunk, Message, Route
 from ._options import Options
 from ._reentrance import ENTRIES, reentered
+from ._standing import Standing
 from ._stats import LOG_LINE
 from .errors import BufferFull, InvalidMessage, PublisherClosed
 
@@ -36,6 +37,7 @@ class Accepting(Ending):
     """What a core needs to accept messages; see :class:`Core`."""
 
     options: Options
+    standing: Standing
     started: bool  # a message was accepted
     moment = -NEVER  # the last time of acceptance
     finalization_told = False  # the one line about messages of finalisers was written
@@ -105,7 +107,7 @@ class Accepting(Ending):
             for message, size in zip(batch.entries, sizes, strict=True):
                 self._turn_away(message, size, LOG_LINE)
             return batch
-        deadline = self.clock() + route.delivery.timeout
+        left = self._left(route.delivery.timeout)
         limits = route.lane.limits
         at_once = limits.entries  # more would be long without a look at flow control
         chunks = self.takes_chunks and at_once > 1
@@ -122,7 +124,7 @@ class Accepting(Ending):
                 batch.chunks.append(chunk)  # first: it may end before this call goes on
                 if self._enter(route, route.chunks, (chunk,), len(some), total):
                     continue
-                if self._enter_chunk_slowly(route, chunk, deadline):
+                if self._enter_chunk_slowly(route, chunk, left):
                     continue
                 batch.chunks.pop()
                 now = self.clock()
@@ -130,10 +132,10 @@ class Accepting(Ending):
             batch.chunks += made
             if not self._enter(route, route.inbox, made, len(made), total):
                 for message, size in zip(made, made_sizes, strict=True):
-                    self._accept_entry(message, size, deadline)
+                    self._accept_entry(message, size, left)
         return batch
 
-    def _accept_entry(self, message: Message, size: int, deadline: float) -> None:
+    def _accept_entry(self, message: Message, size: int, left: Callable[[], float]) -> None:
         """One entry where not all of them got in together."""
         route = message.route
         if self._enter(route, route.inbox, (message,), 1, size):
@@ -142,7 +144,7 @@ class Accepting(Ending):
 
         def ask() -> None:
             if not self.flow.take(size, 1, ticket):
-                self._wait_for_room(ticket, lambda: deadline - self.clock())
+                self._wait_for_room(ticket, left)
 
         if not self._come_in(route.inbox, message, ticket, ask):
             self._turn_away(message, size)
@@ -198,7 +200,7 @@ class Accepting(Ending):
             return True
         return False
 
-    def _enter_chunk_slowly(self, route: Route, chunk: Chunk, deadline: float) -> bool:
+    def _enter_chunk_slowly(self, route: Route, chunk: Chunk, left: Callable[[], float]) -> bool:
         """Wait a moment for room for all of it; False leaves it to its entries, one by one.
 
         Whole requests come back one after the other, so that is mostly enough; and for longer
@@ -209,7 +211,7 @@ class Accepting(Ending):
         if count * 2 > flow.max_messages or size * 2 > flow.max_bytes:
             return False
         ticket = Ticket(size, count)
-        until = min(self.clock() + _CHUNK_WAITS, deadline)
+        until = self.clock() + min(_CHUNK_WAITS, left())
 
         def ask() -> None:
             self._wait_for_room(ticket, lambda: until - self.clock())
@@ -311,6 +313,21 @@ class Accepting(Ending):
                     raise
         return ticket.granted
 
+    def look(self) -> float:
+        """The time, where deadlines are judged by it."""
+        now = self.clock()
+        self.standing.look(now)
+        return now
+
+    def stood_since(self, began: float) -> float:
+        """For how many seconds after ``began`` the process stood still."""
+        return self.standing.since(began)
+
+    def _left(self, timeout: float) -> Callable[[], float]:
+        """How many of ``timeout`` seconds are left, asked again and again."""
+        began = self.clock()
+        return lambda: began + timeout - self.look() + self.standing.since(began)
+
     def _wait_for_room(self, ticket: Ticket, left: Callable[[], float]) -> None:
         if not _may_block() or left() <= 0:
             return
@@ -325,26 +342,26 @@ class Accepting(Ending):
         any service, or after the first caller was held, all are sent away, and whoever comes then
         at once, until a service speaks again. While a boto3 client is made nobody could have.
         """
-        began = self.clock()
-        deadline = began + route.delivery.timeout
+        until = self._left(route.delivery.timeout)
         max_block = self.options.max_block
         if not self.flow.waiting:
-            self.quiet_since = began
+            self.quiet_since = self.clock()
 
         def left() -> float:
-            now = self.clock()
             if max_block is None:
-                return deadline - now
+                return until()
+            now = self.look()
             if self.gave_up > self.answered:
                 return 0.0
             if max_block and self._is_making():
                 self.quiet_since = now
-                return min(deadline - now, max_block, _LOOK_AGAIN)
-            quiet = now - max(self.quiet_since, self.answered)
+                return min(until(), max_block, _LOOK_AGAIN)
+            since = max(self.quiet_since, self.answered)
+            quiet = now - since - self.standing.since(since)
             if quiet >= max_block:
                 self.gave_up = now
                 return 0.0
-            return min(deadline - now, max_block - quiet)
+            return min(until(), max_block - quiet)
 
         return left
 

@@ -39,6 +39,9 @@ class Owner(Protocol):
     def hurry_one(self, message: Message) -> None:
         """Somebody waits for a message that no request has carried yet."""
 
+    def stood_since(self, began: float) -> float:
+        """For how many seconds after ``began`` the process stood still."""
+
     def acquire(self, gate: threading.Lock, timeout: float | None) -> bool:
         """Wait for ``gate`` to be released, which the end of a message does."""
 

@@ -61,6 +61,7 @@ THROTTLED = frozenset(
     }
 )
 SHARD = "ProvisionedThroughputExceededException"
+LATE = frozenset({"expired", "DeliveryTimeout"})
 SILENT = frozenset({"ReadTimeoutError", "DeliveryTimeout"})
 UNREACHABLE = frozenset(
     {
@@ -113,6 +114,7 @@ class Scene:
         home: the region that the destination's ARN names; empty where there is none.
         shards: failed tries by shard.
         bounds: of the buffer, as text.
+        stood: for how many seconds the process stood still lately.
     """
 
     permission: str = ""
@@ -120,6 +122,7 @@ class Scene:
     home: str = ""
     shards: Mapping[str, int] = field(default_factory=dict)
     bounds: str = ""
+    stood: float = 0.0
 
 
 _CLOCK = "the clock of this machine is wrong"
@@ -163,7 +166,10 @@ def cause(code: str, scene: Scene) -> str:
     operation, _, rest = code.rpartition(":")
     if operation:
         return _cause_of_another(operation, rest)
-    return _cause_in(code, scene) or _cause_of(code)
+    found = _cause_in(code, scene) or _cause_of(code)
+    if scene.stood and code in LATE:
+        return f"{found}; the process stood still for {scene.stood:.0f} s, which does not count"
+    return found
 
 
 def _cause_in(code: str, scene: Scene) -> str:

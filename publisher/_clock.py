@@ -16,6 +16,13 @@ now: Callable[[], float] = (
     else functools.partial(time.monotonic)
 )
 
+#: Seconds of CPU that this process has used, on all its threads.
+cpu: Callable[[], float] = (
+    functools.partial(time.clock_gettime, time.CLOCK_PROCESS_CPUTIME_ID)
+    if hasattr(time, "CLOCK_PROCESS_CPUTIME_ID")
+    else functools.partial(time.process_time)
+)
+
 
 def wall() -> float:
     """Seconds since the epoch, for people: what a frozen test expects to see."""

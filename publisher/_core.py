@@ -28,6 +28,7 @@ from ._reentrance import ENTRIES
 from ._request import Request
 from ._scheduling import Scheduler, Turn
 from ._sending import Outcome, perform
+from ._standing import Standing
 from ._stats import Account, Stats
 from ._telling import Teller, errors_of
 from .errors import PublisherClosed
@@ -65,7 +66,8 @@ class Core(Accepting):
         )
         self.account = Account()
         self.scheduler = Scheduler(options.max_workers, options.grace)
-        self.losses = Losses(clock, self._bounds_text())
+        self.standing = Standing()
+        self.losses = Losses(clock, self._bounds_text(), self._stood_lately)
         #: The clients' lanes, by client. Weak: our threads keep the core alive, and a client that
         #: nobody holds any more must not be kept by that, nor its publisher.
         self.lines: MutableMapping[Any, Any] = weakref.WeakKeyDictionary()
@@ -85,7 +87,7 @@ class Core(Accepting):
             the requests to hand to workers, and when to look again, on the core's clock.
         """
         self.finish_for_callers()
-        turn = self.scheduler.step(self.clock())
+        turn = self.scheduler.step(self.look())
         self._end_late(turn)
         return turn.requests, self.scheduler.alarm
 
@@ -139,7 +141,12 @@ class Core(Accepting):
         logger.info("%s: %d messages were delivered after they had been given up", *item)
 
     def _perform(self, request: Request) -> Outcome:
-        return perform(request, self.clock, self.wall)
+        return perform(request, self.look, self.wall)
+
+    def _stood_lately(self) -> float:
+        """Seconds in which the process stood still, as far as what ends now can have met them."""
+        longest = self.options.delivery_timeout + self.options.grace
+        return self.standing.last(self.clock() - longest - 1)
 
     def _count(self, request: Request, outcome: Outcome) -> None:
         if not outcome.sent_as:  # everything in it was given up before it went out

@@ -74,11 +74,18 @@ class Losses:
     Args:
         clock: seconds, never going back.
         bounds: of the buffer, for people.
+        stood: for how many seconds the process stood still lately.
     """
 
-    def __init__(self, clock: Callable[[], float], bounds: str) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        bounds: str,
+        stood: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self._limiter = Limiter(clock)
         self._bounds = bounds
+        self._stood = stood
         # A logging handler may publish, and that message may be lost in turn: it is counted, not
         # logged, or there would be no end to it.
         self._logging = threading.local()
@@ -99,7 +106,9 @@ class Losses:
             if suppressed is None:
                 continue
             shards = counters.shards
-            scene = Scene(target.permission, target.region, target.home, shards, self._bounds)
+            scene = Scene(
+                target.permission, target.region, target.home, shards, self._bounds, self._stood()
+            )
             why = cause(code, scene)
             level, event, what = _kind(counters, end, code, count)
             self._logging.now = True

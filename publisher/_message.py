@@ -210,8 +210,13 @@ class Message(PublishFuture):
 
     @property
     def deadline(self) -> float:
-        """When it must have ended, on the scheduler's clock."""
-        return self.accepted + self.route.delivery.timeout
+        """When it must have ended, on the scheduler's clock; a stand-still puts it off."""
+        stood = self.route.lane.core.stood_since(self.accepted)
+        return self.accepted + self.route.delivery.timeout + stood
+
+    def age(self, now: float) -> float:
+        """Seconds since it was accepted, but for those in which the process stood still."""
+        return now - self.accepted - self.route.lane.core.stood_since(self.accepted)
 
     @property
     def failures(self) -> list[Failure]:

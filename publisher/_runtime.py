@@ -160,7 +160,8 @@ class Threads:
         # Whoever starts this thread rings when its message is in. To wait for that hands the GIL
         # straight back to a caller who is in a hurry; to start the workers first would keep it for
         # milliseconds.
-        self._alarm.acquire(timeout=1)
+        self.core.standing.expect(self.core.clock(), _LOOKS)
+        self._alarm.acquire(timeout=_LOOKS)
         core = self.core
         executor: ThreadPoolExecutor | None = None
         try:
@@ -221,11 +222,13 @@ class Threads:
             self._hire(executor, core.scheduler.busy)
         for request in requests:
             if not (self._workers and self._handover.put(request)):
+                core.standing.expect(core.clock(), NEVER)  # that may take long
                 self._work(request)
         wait = alarm - core.clock()
         if core.flow.messages:  # whoever was to ring may have met Ctrl-C just then
             wait = min(wait, _LOOKS)
         if wait > 0:
+            core.standing.expect(core.clock(), wait if core.flow.messages else NEVER)
             self._alarm.acquire(timeout=min(wait, threading.TIMEOUT_MAX))
 
     def _give_up(self) -> None:

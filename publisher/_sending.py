@@ -472,7 +472,7 @@ def _wait_before_next(message: Message, delay: float) -> None:
 
 def _ask(message: Message, tries: int, error: BaseException, now: float) -> float | None:
     try:
-        return message.route.delivery.policy.delay(tries, error, now - message.accepted)
+        return message.route.delivery.policy.delay(tries, error, message.age(now))
     except BaseException:  # SystemExit too: the neighbours may have been delivered
         logger.exception("the retry policy raised; the messages fail")
         return None
