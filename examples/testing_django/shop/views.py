@@ -13,8 +13,8 @@ import publisher
 
 from .models import Order
 
-sns = publisher.client("sns")
-kinesis = publisher.client("kinesis")
+sns = publisher.client("sns", region_name="us-east-1")
+kinesis = publisher.client("kinesis", region_name="us-east-1")
 
 
 @require_POST
