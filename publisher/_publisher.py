@@ -17,6 +17,7 @@ from . import (
     services,
 )
 from ._arguments import check_arguments, default_session, key_of
+from ._log_lines import is_line, quiet
 from ._options import Options, check_options, same
 from ._process import importing, on_fork, take_note
 from ._stats import Ledger, Stats
@@ -125,6 +126,7 @@ class Publisher:
         # Text is text: an Enum member's name would be written into labels and endpoints.
         service_name = _plain(service_name)
         kwargs = {name: _plain(value) for name, value in kwargs.items()}
+        line = is_line()  # it may be the making of this very client that is logged
         # Half of the package's modules wait for the first client: programs import what they may
         # not use.
         imports = importing().stretch()
@@ -137,9 +139,12 @@ class Publisher:
 
             check_arguments(service_name, session, client, kwargs)
             service = services.load(service_name)
-            if client is None:
+            if client is None and line:
+                region = kwargs.get("region_name") or os.environ.get("AWS_DEFAULT_REGION")
+            elif client is None:
                 sends = sends_to_aws(self._make_core)
-                region = check(service_name, session, kwargs, needs_region=sends)
+                with quiet():
+                    region = check(service_name, session, kwargs, needs_region=sends)
             else:
                 region = str(client.meta.region_name or "")
         finally:
@@ -167,6 +172,8 @@ class Publisher:
         # What the key identifies by id() must live as long as the key does.
         made.__dict__["_identities"] = (session, client, default, kwargs)
         made.__dict__["_maker"] = "ours" if session is None and client is None else "callers"
+        if line:  # unchecked, for a message that is dropped: it is not kept
+            return made
         self._make_room(made.__dict__["_maker"])
         return self._clients.setdefault(key, made)
 

@@ -68,6 +68,7 @@ def test_hooks_are_told_of_their_requests_alone(endpoint: Endpoint) -> None:
         sns = client_of(made, "sns", endpoint.url)
         with pytest.raises(ClientError):
             sns.get_topic_attributes(TopicArn=TOPIC).result(SOON)
+        made._core.runtime.wait_for_calls(SOON)  # type: ignore[union-attr]  # it is in use
         publish(sns, "m").result(SOON)
     *others, accepted, sent, delivered = recorder.events
     assert [name for name, _ in others] == ["on_sent", "on_sent"]
