@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from . import _clock
-from ._hosts import in_subinterpreter
+from ._hosts import end_undisturbed, in_subinterpreter
 from ._losses import lost, lost_text
 from ._process import on_fork
 
@@ -195,6 +195,7 @@ def _abandon(cores: list[Core]) -> None:
 
 
 def _before_threads_are_joined() -> None:
+    end_undisturbed()
     try:
         _drain(_cores)
     finally:
@@ -210,6 +211,7 @@ def _before_threads_are_joined() -> None:
 
 
 def _at_exit() -> None:
+    end_undisturbed()
     _process.late = True
     try:
         _drain(_cores)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import contextlib
 import importlib
+import signal
 import sys
 
 #: Who makes threads green: how it does, and how to ask whether it has.
@@ -60,6 +61,23 @@ def in_subinterpreter() -> bool:
         interpreters = importlib.import_module("_xxsubinterpreters")
         return bool(interpreters.get_current() != interpreters.get_main())
     return False
+
+
+def end_undisturbed() -> None:
+    """Have a further signal not end a process that ends already; for uWSGI's workers.
+
+    The handlers of uWSGI call ``exit()`` of C, on whatever thread the system chose. A second time
+    that skips the rest of the first, which is where everything is delivered.
+    """
+    if "uwsgi" in sys.modules:
+        for name in ("SIGHUP", "SIGTERM"):
+            # Not SIG_IGN: what is started from here on would inherit that.
+            with contextlib.suppress(ValueError):  # not the main thread: it is theirs to set
+                signal.signal(getattr(signal, name), _heed_not)
+
+
+def _heed_not(_signum: int, _frame: object) -> None:
+    """The process ends already."""
 
 
 def runs_event_loop() -> bool:

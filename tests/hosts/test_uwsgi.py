@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 
 import pytest
 
-from tests.hosts.load import Load, assert_nothing_lost_or_doubled, listening
-from tests.hosts.process import Process
-from tests.servers import Endpoint
+from tests.hosts.load import Load, assert_nothing_lost_or_doubled, get, listening
+from tests.hosts.process import Process, assert_stored, expected
+from tests.servers import Answer, Endpoint
 
 Start = Callable[..., Process]
 UWSGI = "import pyuwsgi; pyuwsgi.run()"
@@ -52,3 +55,26 @@ def test_works(endpoint: Endpoint, start: Start, options: list[str]) -> None:
     assert not load.broken, process.log
     assert_nothing_lost_or_doubled(endpoint, load, process.log)
     assert "abandoned" not in process.log
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_second_signal_does_not_cut_the_drain(
+    endpoint: Endpoint, start: Start, number: signal.Signals
+) -> None:
+    hold = threading.Event()
+    endpoint.script(Answer(hold=hold))
+    with listening() as listener:
+        options = ["--enable-threads", "--lazy-apps", "--processes", "1"]
+        process = start(command(listener.fileno(), *options), endpoint.url, fd=listener)
+        port = listener.getsockname()[1]
+        for n in range(25):
+            assert get(port, f"/r-{n}?linger") == 200, process.log
+        (worker,) = re.findall(r"spawned uWSGI worker 1 \(pid: (\d+)", process.log)
+        os.kill(int(worker), signal.SIGHUP)  # as the master does for a reload
+        endpoint.wait_for(lambda: endpoint.request_count)  # it drains
+        os.kill(int(worker), number)
+        hold.set()
+        endpoint.wait_for(lambda: endpoint.count("sns") == 25)
+        process.signal(signal.SIGTERM)
+        assert process.end() == 0, process.log
+    assert_stored(endpoint, expected(r=25))

@@ -17,7 +17,8 @@ if os.environ.get("PUBLISH_AT_IMPORT"):
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    future = SNS.publish(TopicArn=app.TOPIC, Message=environ["PATH_INFO"].lstrip("/"))
+    sns = SNS.with_options(linger=60) if environ["QUERY_STRING"] == "linger" else SNS
+    future = sns.publish(TopicArn=app.TOPIC, Message=environ["PATH_INFO"].lstrip("/"))
     if environ["QUERY_STRING"] == "wait":
         future.result(20)
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
