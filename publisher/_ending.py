@@ -152,16 +152,15 @@ class Ending:
         codes = [named(code_of(value)) for value in ended.values] if end == FAILED else []
         if told:
             calls += self.teller.ended(_HOOK_OF.get(end), told, codes, reason, now)
-        counts = Counter(codes)
-        with self.account.lock:
-            if counts:
-                lane.counters.note_failed(counts)
-            if lane.counters.of_messages and end != WITHDRAWN and reason != LOG_LINE:
-                delivered = ended.count if end == DELIVERED else 0
+        if lane.counters.of_messages and end != WITHDRAWN and reason != LOG_LINE:
+            delivered = ended.count if end == DELIVERED else 0
+            with self.account.lock:
                 self.account.recent.note(now, delivered, ended.count - delivered)
-        if end == DROPPED:
-            counts[reason or "closed"] = ended.count
-        if counts:
+        if end in (FAILED, DROPPED):
+            counts = Counter(codes) if codes else {reason or "closed": ended.count}
+            if codes:
+                with self.account.lock:
+                    lane.counters.note_failed(counts)
             calls.append((self.losses.note, (lane.target, lane.counters, end, counts)))
         if calls:
             self.runtime.call(calls)

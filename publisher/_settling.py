@@ -24,6 +24,8 @@ from ._stats import Counters
 #: Has an iterator of assignments carried out, without a look at signals in between.
 _carry_out: Callable[[Iterator[None]], None] = deque[None](maxlen=0).extend
 _OF_BATCHES = (BatchEntry, Chunk)
+_NOT_OF_BATCHES = frozenset({Message})
+_NO_LOCK = contextlib.nullcontext()
 
 
 class Ended:
@@ -39,6 +41,7 @@ class Ended:
     __slots__ = (
         "_batches",
         "_failed",
+        "_of_batches",
         "_watchers",
         "count",
         "done",
@@ -59,7 +62,9 @@ class Ended:
         self.count = live[0].count if len(live) == 1 else len(live)
         self.done = False  # carried out: what remains is to tell
         self.tell: Callable[[], None]  # hooks and the log, in their turn
-        self._batches = list(self._batches_of(live))
+        #: Mostly none: then nothing below looks for them.
+        self._of_batches = not _NOT_OF_BATCHES.issuperset(map(type, live))
+        self._batches = list(self._batches_of(live)) if self._of_batches else []
         #: Who was watching at the end. Who looks later sees that it has come.
         self._watchers: list[tuple[PublishFuture, list[Any]]] = []
 
@@ -75,8 +80,9 @@ class Ended:
             permits: False for messages that never got one; they are counted as accepted here.
             **counts: what the counters are from now on.
         """
-        ending = [batch for batch, _, end in self._batches if end]
-        futures: list[PublishFuture] = [*self.live, *ending]
+        futures: Sequence[PublishFuture] = self.live
+        if self._batches:
+            futures = [*futures, *(batch for batch, _, end in self._batches if end)]
         counts["resolved_bytes"] = counters.resolved_bytes + size
         given, given_size = (self.count, size) if permits else (0, 0)
         taken, taken_size = (0, 0) if permits else (self.count, size)
@@ -129,21 +135,22 @@ class Ended:
     def _stores(self, counters: Counters, counts: dict[str, Any]) -> Iterator[None]:
         """The assignments that end them, each made as the iterator comes to it."""
         live, batches = self.live, self._batches
-        ended = [batch for batch, _, end in batches if end]
-        values = [
-            (build_batch, batch, None) if end == FINISHED else None
-            for batch, _, end in batches
-            if end
-        ]
-        parts = [message for message in live if isinstance(message, _OF_BATCHES)]
         stores = [
             map(setattr, repeat(counters), counts, counts.values()),
             map(setattr, live, repeat("_value"), self.values),
             map(setattr, live, repeat("_phase"), repeat(self.phase)),
-            # No reference cycle: thousands of them would cost the garbage collector.
-            map(setattr, parts, repeat("batch"), repeat(None)),
         ]
+        if self._of_batches:
+            parts = [message for message in live if isinstance(message, _OF_BATCHES)]
+            # No reference cycle: thousands of them would cost the garbage collector.
+            stores.append(map(setattr, parts, repeat("batch"), repeat(None)))
         if batches:
+            ended = [batch for batch, _, end in batches if end]
+            values = [
+                (build_batch, batch, None) if end == FINISHED else None
+                for batch, _, end in batches
+                if end
+            ]
             left = [remaining for _, remaining, _ in batches]
             ends = [end for _, _, end in batches if end]
             stores += [
@@ -179,7 +186,7 @@ def build_batch(batch: BatchFuture, _: None) -> Any:
 
 
 def _lock(watched: Sequence[PublishFuture]) -> Any:
-    return watched[0]._watching().lock if watched else contextlib.nullcontext()
+    return watched[0]._watching().lock if watched else _NO_LOCK
 
 
 class _Locks(contextlib.ExitStack):
