@@ -8,19 +8,19 @@ from collections.abc import Callable, Mapping
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
-from ._batching import Lane
-from ._core import Core
-from ._future import PublishFuture
-from ._line import MAX_ROUTES, Line, batch_response
+from ._aws.connection import Connection, check_params
+from ._aws.targets import Call, call_size
+from ._engine.core import Core
+from ._engine.future import PublishFuture
+from ._engine.lane import Lane
+from ._engine.message import BatchFuture, Message, Route
+from ._fork import HERE
+from ._lanes import MAX_ROUTES, Line, batch_response
 from ._log_lines import is_line
-from ._message import BatchFuture, Message, Route
 from ._options import Delivery
-from ._process import HERE
 from .errors import InvalidMessage
 from .services import Service, check_str, utf8_size
-from .services._connection import Connection, check_params
 from .services._help import described
-from .services._targets import Call, call_size
 
 if TYPE_CHECKING:
     from ._publisher import Publisher

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from types import MethodType
 from typing import Any
 
-from ._retrying import Policy, check_policy
+from ._engine.retry import Policy, check_policy
 from .hooks import check_hook
 from .services import DEFAULT_LINGER
 

@@ -12,23 +12,21 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from . import (
-    _hosts,  # noqa: F401 - it notes who had patched the threads by now
-    services,
-)
+from . import services
+from ._account.ledger import Ledger, Stats
 from ._arguments import check_arguments, default_session, key_of
+from ._fork import importing, on_fork, take_note
 from ._log_lines import is_line, quiet
 from ._options import Options, check_options, same
-from ._process import importing, on_fork, take_note
-from ._stats import Ledger, Stats
+from ._threads import hosts as _hosts  # noqa: F401 - it notes who had patched the threads by now
 from .errors import PublisherClosed
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from ._aws.connection import Connection
     from ._client import Client
-    from ._core import Core
-    from .services._connection import Connection
+    from ._engine.core import Core
     from .types import ClientArguments, KinesisClient, PublisherOptions, SNSClient
 
 #: Clients that are kept, by whose session they are made with: each holds connections, and a session
@@ -132,10 +130,10 @@ class Publisher:
         imports = importing().stretch()
         try:
             imports.begin()
-            from . import _core, _runtime  # noqa: F401 - or the first message would wait for it
+            from ._aws.connection import Connection, check_config
+            from ._aws.refusals import check
             from ._client import Client
-            from .services._connection import Connection, check_config
-            from .services._refusals import check
+            from ._threads import runtime as _runtime  # noqa: F401 - or the first message would wait for it
 
             check_arguments(service_name, session, client, kwargs)
             service = services.load(service_name)
@@ -308,7 +306,7 @@ class Publisher:
         self._cores = {pid: core for pid, core in self._cores.items() if pid == os.getpid()}
         self._core = None
         if self._clients:
-            from .services._connection import free_credentials
+            from ._aws.connection import free_credentials
 
             passed_in = [made.__dict__["_identities"][:2] for made in self._clients.values()]
             free_credentials(itertools.chain.from_iterable(passed_in))
@@ -336,8 +334,8 @@ class Publisher:
 
 def threaded_core(options: Options) -> Core:
     """What a publisher runs on, outside of tests."""
-    from ._core import Core
-    from ._runtime import Threads
+    from ._engine.core import Core
+    from ._threads.runtime import Threads
 
     return Core(options, Threads)
 

@@ -12,17 +12,17 @@ from concurrent import futures
 from typing import Any, NamedTuple
 
 from publisher import services
-from publisher._batching import NEVER, Lane
-from publisher._core import Core
-from publisher._flow import Ticket
-from publisher._future import acquire
-from publisher._message import Attempt, BatchFuture, Failure, Message, Route
+from publisher._aws.errors import exception_for
+from publisher._aws.targets import api_name
+from publisher._engine.core import Core
+from publisher._engine.flow import Ticket
+from publisher._engine.future import acquire
+from publisher._engine.lane import NEVER, Lane
+from publisher._engine.message import Attempt, BatchFuture, Failure, Message, Route
+from publisher._engine.ordered import OrderedLane
+from publisher._engine.request import Limits, Request
 from publisher._options import Options, check_options
-from publisher._ordering import OrderedLane
-from publisher._request import Limits, Request
-from publisher._translation import exception_for
 from publisher.services import EntryError
-from publisher.services._targets import api_name
 
 
 def on_another_thread(function: Callable[[], object]) -> None:

@@ -117,11 +117,11 @@ def ours(name: str, *, inner: bool = True) -> set[str]:
 
 
 def test_the_source_is_read() -> None:
-    assert {"publisher._core", "publisher.services.sns", "publisher.contrib.flask"} <= set(
+    assert {"publisher._engine.core", "publisher.services.sns", "publisher.contrib.flask"} <= set(
         modules()
     )
-    assert "publisher._sending" in ours("publisher._core")
-    assert Import("boto3", inner=True) in imports("publisher.services._connection")
+    assert "publisher._engine.send" in ours("publisher._engine.core")
+    assert Import("boto3", inner=True) in imports("publisher._aws.connection")
 
 
 def test_threads_start_only_in_the_runtime() -> None:
@@ -132,16 +132,16 @@ def test_threads_start_only_in_the_runtime() -> None:
         if isinstance(node, ast.Call)
         and (getattr(node.func, "attr", None) or getattr(node.func, "id", None)) in STARTERS
     }
-    assert outside(starting, *PROGRAMS) == {"publisher._runtime"}
+    assert outside(starting, *PROGRAMS) == {"publisher._threads.runtime"}
 
 
 def test_botocore_is_imported_only_where_aws_is_spoken_to() -> None:
     allowed = (
         "publisher.services",
         "publisher._client",
-        "publisher._lightening",
-        "publisher._reached",
-        "publisher._translation",
+        "publisher._aws.lightening",
+        "publisher._aws.reached",
+        "publisher._aws.errors",
         "publisher.errors",
         "publisher.testing",  # which answers in AWS's place
     )
@@ -149,8 +149,10 @@ def test_botocore_is_imported_only_where_aws_is_spoken_to() -> None:
 
 
 def test_tenacity_is_imported_only_by_the_policy_and_only_when_it_is_needed() -> None:
-    assert importers("tenacity") == {"publisher._retrying"}
-    assert all(found.inner for found in imports("publisher._retrying") if found.name == "tenacity")
+    assert importers("tenacity") == {"publisher._engine.retry"}
+    assert all(
+        found.inner for found in imports("publisher._engine.retry") if found.name == "tenacity"
+    )
 
 
 def test_frameworks_are_imported_only_in_contrib() -> None:
@@ -161,23 +163,45 @@ def test_frameworks_are_imported_only_in_contrib() -> None:
     ("name", "below"),
     [
         ("errors", set()),
-        ("_flow", set()),
+        ("_engine.flow", set()),
         ("_callables", set()),
-        ("_retrying", {"_callables"}),
-        ("_future", {"errors", "_callables", "_process"}),
-        ("_message", {"errors", "_process", "_future"}),
-        ("_stats", {"_causes", "_recent", "_tables"}),
-        ("_request", {"_message"}),
-        ("_batching", {"_future", "_message", "_request", "_stats"}),
-        ("_ordering", {"_batching", "_future", "_message", "_request", "_stats"}),
-        ("_scheduling", {"_batching", "_future", "_message", "_ordering", "_request", "_stats"}),
-        ("_handover", {"_request"}),
-        ("_causes", set()),
-        ("_reached", set()),
-        ("_lightening", set()),
-        ("services", {"_causes", "_request", "errors"}),
-        ("services.sns", {"_request", "errors", "services", "services._attributes"}),
-        ("services.kinesis", {"_request", "errors", "services", "services._keys"}),
+        ("_engine.retry", {"_callables"}),
+        ("_engine.future", {"errors", "_callables", "_fork"}),
+        ("_engine.message", {"errors", "_fork", "_engine.future"}),
+        ("_account.ledger", {"_account.causes", "_account.recent", "_account.tables"}),
+        ("_engine.request", {"_engine.message"}),
+        (
+            "_engine.lane",
+            {"_engine.future", "_engine.message", "_engine.request", "_account.ledger"},
+        ),
+        (
+            "_engine.ordered",
+            {
+                "_engine.lane",
+                "_engine.future",
+                "_engine.message",
+                "_engine.request",
+                "_account.ledger",
+            },
+        ),
+        (
+            "_engine.scheduler",
+            {
+                "_engine.lane",
+                "_engine.future",
+                "_engine.message",
+                "_engine.ordered",
+                "_engine.request",
+                "_account.ledger",
+            },
+        ),
+        ("_threads.handover", {"_engine.request"}),
+        ("_account.causes", set()),
+        ("_aws.reached", set()),
+        ("_aws.lightening", set()),
+        ("services", {"_account.causes", "_engine.request", "errors"}),
+        ("services.sns", {"_engine.request", "errors", "services", "services._attributes"}),
+        ("services.kinesis", {"_engine.request", "errors", "services", "services._keys"}),
     ],
 )
 def test_a_lower_layer_knows_only_what_is_below_it(name: str, below: set[str]) -> None:

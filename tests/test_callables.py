@@ -13,7 +13,7 @@ import tenacity
 
 import publisher
 from publisher._callables import runs_nothing
-from publisher._future import PublishFuture
+from publisher._engine.future import PublishFuture
 from publisher.contrib.aws_lambda import flush_on_return
 
 

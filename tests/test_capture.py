@@ -12,7 +12,7 @@ from moto import mock_aws
 from moto.sns.models import sns_backends
 
 import publisher
-from publisher.services._connection import Connection
+from publisher._aws.connection import Connection
 from publisher.testing import ALWAYS, Faults, MockEnded, capture
 from tests.servers import Endpoint
 

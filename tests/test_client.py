@@ -22,8 +22,8 @@ import tenacity
 from botocore.config import Config
 
 import publisher
-from publisher._request import Limits
-from publisher.services import _targets
+from publisher._aws import targets as _targets
+from publisher._engine.request import Limits
 from publisher.testing import capture
 from tests.hand import Bench, Entry, Wire, delivered
 from tests.servers import Answer, Endpoint, Error, Moto, Request
@@ -236,7 +236,7 @@ def test_each_message_gets_an_exception_of_its_own_without_our_frames(endpoint: 
     with pytest.raises(botocore.exceptions.ClientError) as raised:
         first.result()
     files = {entry.path.name for entry in raised.traceback}
-    assert files == {"test_client.py", "_future.py"}
+    assert files == {"test_client.py", "_engine/future.py"}
 
 
 @pytest.mark.parametrize("service", SERVICES)

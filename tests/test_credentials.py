@@ -17,8 +17,9 @@ import tenacity
 from botocore.config import Config
 
 import publisher
-from publisher import _publisher, _sending
-from publisher.services import _connection
+from publisher import _publisher
+from publisher._aws import connection as _connection
+from publisher._engine import send as _sending
 from tests.servers import Answer, Endpoint, Error
 from tests.support import SOON, STREAM, TOPIC, publishing, tries
 

@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import publisher
-from publisher.services import Service, _fast, load
+from publisher._aws import fast as _fast
+from publisher.services import Service, load
 from publisher.services._keys import needs_key
 from tests.servers import Answer, Endpoint
 from tests.support import SESSION, tries

@@ -308,7 +308,7 @@ def test_views_share_a_topic_s_lane_however_many_topics_there_are(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beyond so many topics the idle ones are forgotten: by the views of the client, too."""
-    monkeypatch.setattr("publisher._line.MAX_ROUTES", 50)
+    monkeypatch.setattr("publisher._lanes.MAX_ROUTES", 50)
     gate = threading.Event()
     with publishing(linger=0) as made:
         sns = client_of(made, "sns", endpoint.url)

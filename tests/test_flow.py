@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import publisher._flow as flow_module
-from publisher._flow import FlowControl, Ticket
+import publisher._engine.flow as flow_module
+from publisher._engine.flow import FlowControl, Ticket
 
 SOON = 20  # seconds by which a thread on a busy machine has done what it can do at once
 

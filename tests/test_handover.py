@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from typing import Any
 
-from publisher._handover import Handover, Seat
+from publisher._threads.handover import Handover, Seat
 
 from .support import SOON
 

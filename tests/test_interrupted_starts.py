@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import publisher
-from publisher._future import is_live
-from publisher._process import importing
-from publisher._runtime import Threads
+from publisher._engine.future import is_live
+from publisher._fork import importing
+from publisher._threads.runtime import Threads
 from tests.interrupts import Point, strike
 from tests.servers import Endpoint
 from tests.support import FAST, SESSION, SOON, STREAM, TOPIC, Watch, assert_at_rest

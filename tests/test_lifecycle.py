@@ -19,7 +19,8 @@ import pytest
 import tenacity
 
 import publisher
-from publisher import _exit, _runtime
+from publisher._threads import exit as _exit
+from publisher._threads import runtime as _runtime
 from tests.servers import Answer, Endpoint, Error
 from tests.support import (
     FAST,

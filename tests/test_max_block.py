@@ -13,7 +13,7 @@ import tenacity
 from botocore.exceptions import ConnectTimeoutError
 
 import publisher
-from publisher._request import Limits
+from publisher._engine.request import Limits
 from publisher.services import EntryError
 from tests.gate import Gate
 from tests.hand import Bench, Entry, Wire, delivered

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from publisher import Attempt, Event
-from publisher._message import Message
+from publisher._engine.message import Message
 from publisher.services import load
 
 from .hand import Bench, Wire

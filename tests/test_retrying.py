@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import publisher
-from publisher._retrying import MIN_DELAY, Policy, check_policy
+from publisher._engine.retry import MIN_DELAY, Policy, check_policy
 
 ERROR = ConnectionError("no")
 

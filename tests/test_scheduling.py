@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import publisher
-from publisher._batching import NEVER
-from publisher._request import Limits
-from publisher._sending import Target
+from publisher._engine.lane import NEVER
+from publisher._engine.request import Limits
+from publisher._engine.send import Target
 from publisher.services import EntryError
 
 from .hand import Bench, Wire

@@ -10,7 +10,7 @@ import tenacity
 from botocore.exceptions import ClientError
 
 import publisher
-from publisher._causes import Scene, cause, is_out_of_time, is_stale
+from publisher._account.causes import Scene, cause, is_out_of_time, is_stale
 from tests.servers import Answer, Endpoint, Error, Request
 from tests.support import (
     FIFO_TOPIC,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import publisher
-from publisher._request import Limits
-from publisher._standing import LEAST, Standing
+from publisher._engine.request import Limits
+from publisher._engine.standing import LEAST, Standing
 from publisher.errors import DeliveryTimeout
 from publisher.services import EntryError
 from tests.hand import Bench, Entry, Wire, delivered

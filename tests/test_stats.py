@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from publisher import LATENCY_BOUNDS, Ledger, Stats
-from publisher._stats import MAX_CODES, MAX_DESTINATIONS, REASONS, Account, Counters
+from publisher._account.ledger import MAX_CODES, MAX_DESTINATIONS, REASONS, Account, Counters
 
 counts = st.integers(0, 10_000)
 

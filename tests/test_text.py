@@ -16,8 +16,8 @@ from botocore import exceptions as boto
 from hypothesis import given
 from hypothesis import strategies as st
 
+from publisher._aws.secrets import told, without_secrets
 from publisher._text import escaped, masked, masked_address, printable
-from publisher.services._secrets import told, without_secrets
 from tests.support import client_of, publish, publishing, tries
 
 SECRET = "hunter2"

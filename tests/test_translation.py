@@ -11,7 +11,7 @@ from botocore.parsers import ResponseParserError
 from botocore.retries import standard
 
 from publisher import InvalidMessage
-from publisher._causes import (
+from publisher._account.causes import (
     ACCESS,
     CLOCK,
     CREDENTIALS,
@@ -22,15 +22,15 @@ from publisher._causes import (
     cause,
     is_throttled,
 )
-from publisher._message import Failure
-from publisher._translation import (
+from publisher._aws.errors import (
     entry_failure,
     exception_for,
     malformed,
     whole_failure,
 )
+from publisher._aws.secrets import told
+from publisher._engine.message import Failure
 from publisher.services import EntryError, Verdict, load
-from publisher.services._secrets import told
 
 SNS, KINESIS = load("sns"), load("kinesis")
 CLIENT = boto3.Session().client("sns", region_name="us-east-1")

@@ -69,9 +69,9 @@ def open_bare(service: str, endpoint: str) -> Iterator[Send]:
 
     No future, no account, no retry: what boto3's part of a request leaves to be had.
     """
+    from publisher._aws.connection import Connection
+    from publisher._aws.fast import encode
     from publisher.services import load
-    from publisher.services._connection import Connection
-    from publisher.services._fast import encode
 
     kwargs = {"endpoint_url": endpoint, "region_name": REGION}
     client = Connection(service, kwargs, None, None, {}, WORKERS).get()

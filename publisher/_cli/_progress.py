@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .. import _clock
-from .._causes import Scene, cause
-from .._losses import Limiter
-from .._stats import Ledger
+from .._account.causes import Scene, cause
+from .._account.ledger import Ledger
+from .._account.losses import Limiter
 from . import say
 
 if TYPE_CHECKING:

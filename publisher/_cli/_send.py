@@ -7,12 +7,12 @@ import math
 from typing import Any
 
 from .. import _clock
+from .._account.ledger import Ledger
+from .._account.losses import lost_text
+from .._aws.secrets import told
 from .._client import Client
-from .._losses import lost_text
 from .._publisher import Publisher
-from .._stats import Ledger
 from ..errors import InvalidMessage
-from ..services._secrets import told
 from . import InputError, check_endpoint, say
 from ._destination import Destination, reason
 from ._failed import Failed
@@ -132,8 +132,8 @@ def _client(publisher: Publisher, options: argparse.Namespace, destination: Dest
 
 def _check_way(options: argparse.Namespace, destination: Destination) -> None:
     """See that boto3 has what it needs, before any input is read. Raises InputError."""
+    from .._aws import sessions as _sessions
     from .._doctoring.live import ENDPOINT_RULE, parts_of
-    from ..services import _sessions
 
     with Publisher() as trial:
         try:

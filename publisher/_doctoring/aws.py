@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import SplitResult
 
-from .._causes import ACCESS, CREDENTIALS, MISSING, Scene, cause
+from .._account.causes import ACCESS, CREDENTIALS, MISSING, Scene, cause
+from .._aws.connection import Connection
+from .._aws.refusals import check
+from .._aws.secrets import told
 from ..doctor import ERROR, OK, WARNING, Finding
 from ..services import load, names
-from ..services._connection import Connection
-from ..services._refusals import check
-from ..services._secrets import told
 from .live import ENDPOINT_RULE, endpoint, parts_of
 
 _TIMEOUT = 5  # seconds

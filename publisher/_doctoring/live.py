@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from .. import _publisher
-from .._causes import SHARD, Scene, cause
-from .._stats import LOG_LINE, Ledger
+from .._account.causes import SHARD, Scene, cause
+from .._account.ledger import LOG_LINE, Ledger
 from ..doctor import ERROR, NOTE, OK, WARNING, Finding
 from ..services import load, names
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .._stats import REASONS, Ledger
+from .._account.ledger import REASONS, Ledger
 from .._text import masked, masked_address
 from ..doctor import WARNING, Finding
 from .live import accounts

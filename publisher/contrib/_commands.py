@@ -9,11 +9,11 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from .._aws.secrets import told
 from .._client import Client
-from .._future import PublishFuture
+from .._engine.future import PublishFuture
 from .._options import Options, check_options
 from .._text import escaped, masked_address
-from ..services._secrets import told
 
 #: Answers that say nothing of a destination but that this role may not read it.
 _DENIED = ("AccessDenied", "AccessDeniedException", "AuthorizationError")
@@ -98,7 +98,7 @@ def send(
 
 
 def _patient(make: MakeClient, service: str, timeout: float, **options: Any) -> Client:
-    from ..services._refusals import KINDS
+    from .._aws.refusals import KINDS
 
     _check_timeout(timeout)
     try:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import _clock
-from .._exit import drain
 from .._publisher import Publisher, _publishers
+from .._threads.exit import drain
 
 if TYPE_CHECKING:
-    from .._core import Core
+    from .._engine.core import Core
 
 
 def publishers() -> list[Publisher]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from .._account.ledger import Ledger
+from .._account.recent import LONGEST
 from .._publisher import Publisher
-from .._recent import LONGEST
-from .._stats import Ledger
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from typing import Any
 
 from .. import _publisher
 from .._arguments import KNOWN
+from .._aws.secrets import told
+from .._fork import importing
 from .._options import Options, check_options
-from .._process import importing
 from .._publisher import Publisher
 from ..services import names
-from ..services._secrets import told
 from ._health import Limits, limits
 
 #: The settings' names, and the options that they stand for.
@@ -85,7 +85,7 @@ class Settings:
         imports = importing().stretch()
         try:
             imports.begin()
-            from ..services._refusals import check
+            from .._aws.refusals import check
         finally:
             imports.over = True
 

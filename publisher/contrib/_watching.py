@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import publisher
 
+from .._account.ledger import Ledger, Stats
 from .._publisher import Publisher
-from .._stats import Ledger, Stats
 from ._everywhere import publishers
 
 if TYPE_CHECKING:
-    from .._core import Core
+    from .._engine.core import Core
 
 
 def named(of: Publisher | Collection[Publisher] | None) -> list[Publisher]:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
-from .._signals import install_signal_handlers
+from .._threads.signals import install_signal_handlers
 from . import _everywhere
 
 Message: TypeAlias = MutableMapping[str, Any]

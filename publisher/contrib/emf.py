@@ -30,14 +30,14 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 from .. import _clock
-from .._message import Event
+from .._account.ledger import Ledger
+from .._engine.message import Event
 from .._publisher import Publisher
-from .._stats import Ledger
 from ..hooks import Hook
 from ._watching import watched
 
 if TYPE_CHECKING:
-    from .._core import Core
+    from .._engine.core import Core
 
 _COUNTS = {
     "Accepted": "accepted",

@@ -26,9 +26,9 @@ from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
 
 import publisher
 
-from .._message import Event
+from .._account.ledger import Ledger
+from .._engine.message import Event
 from .._publisher import Publisher
-from .._stats import Ledger
 from ..hooks import Hook
 from ._watching import named, together
 

@@ -35,15 +35,15 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from .. import _clock
-from .._message import Event
+from .._account.ledger import LATENCY_BOUNDS, Ledger
+from .._engine.message import Event
 from .._options import Options
 from .._publisher import Publisher
-from .._stats import LATENCY_BOUNDS, Ledger
 from ..hooks import Hook
 from ._watching import named, together, watched
 
 if TYPE_CHECKING:
-    from .._core import Core
+    from .._engine.core import Core
 
 _LABELS = ("service", "region", "destination")
 #: (name, what it counts, further label, its counts in a ledger: a number, or by that label)

@@ -14,8 +14,8 @@ import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
-from .._causes import ACCESS, CREDENTIALS, MISSING, REFUSED_ARGUMENT, is_throttled
-from .._request import Limits
+from .._account.causes import ACCESS, CREDENTIALS, MISSING, REFUSED_ARGUMENT, is_throttled
+from .._engine.request import Limits
 from ..errors import InvalidMessage, RefusedMessage
 
 _MODULES = {"sns": "SNS", "kinesis": "Kinesis"}

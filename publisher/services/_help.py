@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from .._future import PublishFuture
+from .._engine.future import PublishFuture
 
 if TYPE_CHECKING:
     from . import Service

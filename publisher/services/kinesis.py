@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from .._request import Limits
+from .._engine.request import Limits
 from ..errors import InvalidMessage
 from . import (
     Accepted,

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
-from .._request import Limits
+from .._engine.request import Limits
 from ..errors import InvalidMessage, RefusedMessage
 from . import (
     Accepted,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import publisher as _package
 
 from .. import _publisher
-from .._core import Core
+from .._engine.core import Core
 from .._options import Options
 from ._core import InlineCore
 from ._faults import Faults

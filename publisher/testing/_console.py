@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
 
-from .._core import Core
-from .._future import PublishFuture
+from .._engine.core import Core
+from .._engine.future import PublishFuture
 from .._options import Options
 from .._text import escaped
 from ._capture import Capture

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
-from .._core import Core
-from .._future import PublishFuture, is_live
-from .._message import BatchFuture, Message, Route
+from .._engine.core import Core
+from .._engine.future import PublishFuture, is_live
+from .._engine.message import BatchFuture, Message, Route
 from .._options import Options
 from ._inline import Clock, Inline
 

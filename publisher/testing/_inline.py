@@ -14,14 +14,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .._batching import NEVER
-from .._flow import Ticket
-from .._future import acquire
-from .._reentrance import OUTSIDE
-from .._request import Request
+from .._engine.flow import Ticket
+from .._engine.future import acquire
+from .._engine.lane import NEVER
+from .._engine.reentrance import OUTSIDE
+from .._engine.request import Request
 
 if TYPE_CHECKING:
-    from .._core import Core
+    from .._engine.core import Core
 
 logger = logging.getLogger("publisher")
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .._future import PublishFuture
+from .._engine.future import PublishFuture
 from ._network import service_parameters
 
 _MAX_SHOWN = 20  # messages in the text of a failure

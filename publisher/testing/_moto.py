@@ -17,7 +17,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError
 
 from .. import _publisher
-from .._core import Core
+from .._engine.core import Core
 
 _WATCHED = "_publisher_testing_watched"
 _lock = threading.Lock()  # guards the wrapping of moto's class

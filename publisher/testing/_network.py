@@ -24,7 +24,7 @@ from botocore.compat import HTTPHeaders
 from botocore.exceptions import NoRegionError
 
 from .. import services
-from ..services._connection import Connection
+from .._aws.connection import Connection
 from . import _moto
 
 if TYPE_CHECKING:

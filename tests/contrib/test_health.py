@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from publisher._recent import LONGEST, Recent
+from publisher._account.recent import LONGEST, Recent
 from publisher.contrib._health import Limits, limits, recent
 from tests.hand import Bench, Wire
 

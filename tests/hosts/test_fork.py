@@ -365,7 +365,7 @@ def test_a_fork_while_credentials_are_refreshed(endpoint: Endpoint, start: Start
 
 
 IMPORTS = """
-from publisher._process import importing
+from publisher._fork import importing
 class Finder:
     held, bare = set(), set()
     def find_spec(self, name, path=None, target=None):

@@ -17,9 +17,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 
 import publisher
-from publisher._causes import KNOWN
-from publisher._losses import INTERVAL, Limiter
-from publisher._stats import MAX_CODES, OTHER
+from publisher._account.causes import KNOWN
+from publisher._account.ledger import MAX_CODES, OTHER
+from publisher._account.losses import INTERVAL, Limiter
 from publisher.contrib.emf import EmfHook
 from publisher.contrib.opentelemetry import MetricsHook, TracingHook, observe
 from publisher.contrib.prometheus import PrometheusHook, PublisherCollector

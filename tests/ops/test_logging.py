@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import publisher
-from publisher._losses import Limiter
+from publisher._account.losses import Limiter
 from tests.servers import Answer, Endpoint, Error
 from tests.support import SOON, STREAM, TOPIC, client_of, publishing, tries
 

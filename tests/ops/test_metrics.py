@@ -456,7 +456,7 @@ def test_emf_lines_hold_what_has_changed(endpoint: Endpoint) -> None:
 
 
 def test_codes_are_bounded() -> None:
-    from publisher._stats import MAX_CODES, MAX_SHARDS, Counters
+    from publisher._account.ledger import MAX_CODES, MAX_SHARDS, Counters
 
     counters = Counters(lambda: "k")
     for number in range(1_000):

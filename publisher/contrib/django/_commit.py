@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.transaction import TransactionManagementError
 
 from ..._client import Client, _copied, _positional
-from ..._future import (
+from ..._engine.future import (
     CANCELLED,
     FINISHED,
     LOCK,
@@ -25,7 +25,7 @@ from ..._future import (
     finish_locked,
     is_live,
 )
-from ..._reentrance import entered
+from ..._engine.reentrance import entered
 from ...errors import PublisherClosed
 
 if TYPE_CHECKING:

@@ -1,0 +1,309 @@
+"""The account of every message.
+
+What was accepted and what became of it, per destination and in total.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import threading
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from . import tables as _tables
+from .causes import KNOWN
+from .recent import Recent
+
+#: Upper bounds of the latency buckets, seconds; a last bucket holds what took longer.
+LATENCY_BOUNDS: tuple[float, ...] = tuple(0.001 * 2**power for power in range(18))
+#: Beyond so many destinations the rest is counted together as ``other``.
+MAX_DESTINATIONS = 1_000
+REASONS = ("buffer_full", "expired", "closed")
+#: And one more, there once it was met: a logging handler published a line of a request of ours.
+LOG_LINE = "log_line"
+#: Beyond so many error codes that no table knows, or shards, of one destination the rest is counted
+#: as ``other``.
+MAX_CODES = 50
+MAX_SHARDS = 200
+OTHER = "other"
+_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
+_MAPPINGS = ("dropped_by_reason", "failed_by_code", "errors_by_code", "errors_by_shard")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """Counts of messages since the publisher was made.
+
+    ``accepted`` is always the sum of the five ends below it. Other operations (``ListTopics``) are
+    no messages and stand in no ledger.
+
+    Attributes:
+        accepted: calls that returned a future (entries, for ``put_records`` and ``publish_batch``).
+        delivered: stored by the service.
+        failed: sent at least once and given up.
+        dropped: never sent; ``dropped_by_reason`` has ``buffer_full``, ``expired`` and ``closed``,
+            and ``log_line`` where a logging handler published a line of a request of ours.
+        cancelled: withdrawn by ``future.cancel()``.
+        outstanding: accepted and not resolved yet.
+        retries: times a message was sent again.
+        requests: requests that went out.
+        bytes_sent: bytes of the messages in those requests, as the service counts them.
+        outstanding_bytes: bytes of the outstanding messages.
+        oldest_age: seconds since the oldest outstanding message was accepted; 0.0 if there is none.
+        latency: counts of resolved messages by seconds from acceptance to outcome; bucket i holds
+            those up to ``LATENCY_BOUNDS[i]``, the last one the rest.
+        latency_sum: what those latencies add up to, seconds.
+        failed_by_code: the failed messages, by the error code of their last try.
+        errors_by_code: tries that failed, retried or not, by error code; a request of ten messages
+            that meets an error counts ten.
+        errors_by_shard: those of them whose error names a shard of the stream, by shard.
+    """
+
+    accepted: int = 0
+    delivered: int = 0
+    failed: int = 0
+    dropped: int = 0
+    cancelled: int = 0
+    outstanding: int = 0
+    dropped_by_reason: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(REASONS, 0))
+    retries: int = 0
+    requests: int = 0
+    bytes_sent: int = 0
+    outstanding_bytes: int = 0
+    oldest_age: float = 0.0
+    latency: tuple[int, ...] = (0,) * (len(LATENCY_BOUNDS) + 1)
+    latency_sum: float = 0.0
+    failed_by_code: Mapping[str, int] = field(default_factory=dict)
+    errors_by_code: Mapping[str, int] = field(default_factory=dict)
+    errors_by_shard: Mapping[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: Ledger) -> Ledger:
+        sums: dict[str, Any] = {
+            item.name: getattr(self, item.name) + getattr(other, item.name)
+            for item in fields(self)
+            if item.name not in (*_MAPPINGS, "oldest_age", "latency")
+        }
+        for name in _MAPPINGS:
+            sums[name] = _added(getattr(self, name), getattr(other, name))
+        return Ledger(
+            **sums,
+            oldest_age=max(self.oldest_age, other.oldest_age),
+            latency=tuple(map(sum, zip(self.latency, other.latency, strict=True))),
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"accepted {self.accepted:,} = delivered {self.delivered:,} + failed {self.failed:,}"
+            f" + dropped {self.dropped:,} + cancelled {self.cancelled:,} + outstanding"
+            f" {self.outstanding:,}"
+            f" ({self.requests:,} requests, {self.retries:,} retries)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """One look at the account: ``total`` and, per ``"service:region:name"``, ``destinations``."""
+
+    total: Ledger
+    destinations: Mapping[str, Ledger]
+
+    def __str__(self) -> str:
+        columns = shutil.get_terminal_size((80, 24)).columns  # 80 where there is no terminal
+        return _tables.text(self._rows(), LATENCY_BOUNDS, columns)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return _tables.html(self._rows(), LATENCY_BOUNDS)
+
+    def _rows(self) -> list[tuple[str, Ledger]]:
+        return [*self.destinations.items(), ("total", self.total)]
+
+
+def _added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    if not other:
+        return dict(one)
+    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
+
+
+class Counters:
+    """The running counts of one destination.
+
+    ``accepted`` and ``accepted_bytes`` are raised by callers without a lock, each in one statement
+    that the GIL makes whole; the rest is changed under the account's lock.
+
+    Attributes:
+        of_messages: False for an operation that is no message (``ListTopics``). Nobody sums these
+            up or shows them, and what ends there is no loss.
+    """
+
+    __slots__ = (
+        "accepted",
+        "accepted_bytes",
+        "bytes_sent",
+        "cancelled",
+        "delivered",
+        "dropped",
+        "errors",
+        "failed",
+        "failed_by_code",
+        "key",
+        "latency",
+        "latency_sum",
+        "names",
+        "of_messages",
+        "requests",
+        "resolved_bytes",
+        "retries",
+        "shards",
+    )
+
+    def __init__(self, key: Callable[[], str], *, of_messages: bool = True) -> None:
+        self.key = key
+        self.of_messages = of_messages
+        self.accepted = 0
+        self.accepted_bytes = 0
+        self.resolved_bytes = 0
+        self.delivered = 0
+        self.failed = 0
+        self.cancelled = 0
+        self.dropped = dict.fromkeys(REASONS, 0)
+        self.retries = 0
+        self.requests = 0
+        self.bytes_sent = 0
+        self.latency = [0] * (len(LATENCY_BOUNDS) + 1)
+        self.latency_sum = 0.0
+        self.failed_by_code: dict[str, int] = {}
+        self.errors: dict[str, int] = {}
+        self.shards: dict[str, int] = {}
+        self.names: set[str] = set()  # of codes that no table knows
+
+    def named(self, code: str) -> str:
+        """The name under which an error code is counted, logged and shown: itself, or ``other``.
+
+        A service may answer anything, and names become keys and labels: they are short, plain and
+        few.
+        """
+        if code in KNOWN or code in self.names or code == OTHER:
+            return code
+        if len(self.names) >= MAX_CODES or not _NAME.fullmatch(code):
+            return OTHER
+        self.names.add(code)  # threads that come at once may each add one more
+        return code
+
+    def note_failed(self, codes: Mapping[str, int]) -> None:
+        """Messages failed, so many with each error code."""
+        for code, count in codes.items():
+            _add(self.failed_by_code, self.named(code), count)
+
+    def note_errors(self, codes: Mapping[str, int], shards: Mapping[str, int]) -> None:
+        """Tries failed, so many with each error code, and of so many the error names a shard."""
+        for code, count in codes.items():
+            _add(self.errors, self.named(code), count)
+        for shard, count in shards.items():
+            known = shard in self.shards or len(self.shards) < MAX_SHARDS
+            _add(self.shards, shard if known and _NAME.fullmatch(shard) else OTHER, count)
+
+    def with_latency(
+        self, now: float, accepted: list[float], count: int
+    ) -> tuple[list[int], float]:
+        """What ``latency`` and ``latency_sum`` are with ``count`` messages more.
+
+        They have one time of acceptance, or one each. One look-up where they all fall into one
+        bucket, as those of a batch mostly do.
+        """
+        each = count // len(accepted)
+        latency = self.latency.copy()
+        low = bisect_left(LATENCY_BOUNDS, now - max(accepted))
+        high = bisect_left(LATENCY_BOUNDS, now - min(accepted))
+        if low == high:
+            latency[low] += count
+        else:
+            for since in accepted:
+                latency[bisect_left(LATENCY_BOUNDS, now - since)] += 1
+        return latency, self.latency_sum + count * now - each * sum(accepted)
+
+    def ledger(self, oldest_age: float) -> Ledger:
+        # resolved first and accepted last: a message accepted in between is outstanding, never a
+        # negative number
+        delivered, failed, cancelled = self.delivered, self.failed, self.cancelled
+        by_reason = dict(self.dropped)
+        dropped = sum(by_reason.values())
+        resolved_bytes = self.resolved_bytes
+        latency = tuple(self.latency)
+        accepted_bytes = self.accepted_bytes
+        accepted = self.accepted
+        return Ledger(
+            accepted=accepted,
+            delivered=delivered,
+            failed=failed,
+            dropped=dropped,
+            cancelled=cancelled,
+            outstanding=accepted - delivered - failed - dropped - cancelled,
+            dropped_by_reason=by_reason,
+            retries=self.retries,
+            requests=self.requests,
+            bytes_sent=self.bytes_sent,
+            outstanding_bytes=accepted_bytes - resolved_bytes,
+            oldest_age=oldest_age,
+            latency=latency,
+            latency_sum=self.latency_sum,
+            failed_by_code=dict(self.failed_by_code),
+            errors_by_code=dict(self.errors),
+            errors_by_shard=dict(self.shards),
+        )
+
+
+def _add(counts: dict[str, int], name: str, count: int) -> None:
+    counts[name] = counts.get(name, 0) + count
+
+
+class Account:
+    """All counters of one publisher; ``lock`` guards them, and the table of destinations."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.recent = Recent()
+        self._counters: dict[str, Counters] = {}
+        self._other = Counters(lambda: OTHER)
+        self._owners: dict[str, str] = {}  # whose destination each key is, by account id
+
+    def is_owner(self, key: str, owner: str) -> bool:
+        """Whether ``key`` is the destination of this AWS account, the first that asks for it."""
+        with self.lock:
+            if key not in self._owners and len(self._owners) >= MAX_DESTINATIONS:
+                return True  # counted as "other" anyway
+            return self._owners.setdefault(key, owner) == owner
+
+    def counters(self, identity: str, key: Callable[[], str]) -> Counters:
+        """The counters of the destination that ``identity`` stands for.
+
+        Beyond 1,000 of them those of ``other``.
+        """
+        with self.lock:
+            found = self._counters.get(identity)
+            if found is None:
+                if len(self._counters) >= MAX_DESTINATIONS:
+                    return self._other
+                found = self._counters[identity] = Counters(key)
+            return found
+
+    def stats(self, oldest: Mapping[Counters, float]) -> Stats:
+        """One balanced look.
+
+        ``oldest`` has the age in seconds of the oldest message of those that have one.
+        """
+        with self.lock:
+            destinations: dict[str, Ledger] = {}
+            counters = [*self._counters.values()]
+            if self._other.accepted:
+                counters.append(self._other)
+            for each in counters:
+                key, ledger = each.key(), each.ledger(oldest.get(each, 0.0))
+                destinations[key] = destinations[key] + ledger if key in destinations else ledger
+        total = Ledger()
+        for ledger in destinations.values():
+            total += ledger
+        return Stats(total, destinations)

@@ -1,0 +1,168 @@
+"""How ``stats()`` looks in a terminal and in a notebook."""
+
+from __future__ import annotations
+
+import html as _html
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .ledger import Ledger
+
+_COUNTS = (
+    "accepted",
+    "delivered",
+    "failed",
+    "dropped",
+    "cancelled",
+    "outstanding",
+    "retries",
+    "requests",
+)
+_TABLE = "border-collapse: collapse; font-variant-numeric: tabular-nums"
+_CELL = "padding: 0.25em 0.75em; white-space: nowrap"
+_TOTAL = "font-weight: bold; border-top: 1px solid currentColor"
+_LOST = "color: #d55e00"  # of a palette that the colour-blind can tell apart, on light and dark
+_COLUMNS = ("destination", *_COUNTS, "sent", "oldest", "p50", "p99")
+
+
+def quantile(latency: Sequence[int], bounds: Sequence[float], share: float) -> float | None:
+    """The upper bound, in seconds, of the bucket that ``share`` of the messages fall into.
+
+    None where there are none; infinity for the last bucket, which has no bound.
+    """
+    total = sum(latency)
+    if not total:
+        return None
+    passed = 0
+    for count, bound in zip(latency, (*bounds, float("inf")), strict=True):
+        passed += count
+        if passed >= share * total:
+            return bound
+    return float("inf")
+
+
+def text(rows: Sequence[tuple[str, Ledger]], bounds: Sequence[float], columns: int) -> str:
+    """A table with a line for each destination; below it, what went wrong, if anything did.
+
+    Where that is too wide for a terminal of so many columns, a table with a column for each; and
+    several of those, one below the other, where they are many.
+    """
+    table = [_COLUMNS, *(_cells(name, ledger, bounds) for name, ledger in rows)]
+    lines = _laid_out(table)
+    if len(lines[0]) > columns:
+        lines = _transposed(table, columns)
+    for name, ledger in rows:
+        if name != "total" and (troubles := _troubles(ledger)):
+            lines += textwrap.wrap(
+                f"{name}: {troubles}", columns, subsequent_indent="  ", break_long_words=False
+            )
+    return "\n".join(lines)
+
+
+def _laid_out(table: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = []
+    for cells in table:
+        first, *rest = zip(cells, widths, strict=True)
+        lines.append(
+            "  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in rest)])
+        )
+    return lines
+
+
+def _transposed(table: Sequence[Sequence[str]], columns: int) -> list[str]:
+    head, *others = table
+    room = columns - max(map(len, head)) - 2
+    others = [(_cut(name, room), *cells) for name, *cells in others]
+    lines: list[str] = []
+    while others:
+        shown = len(others)
+        while True:
+            block = _laid_out([*zip(head, *others[:shown], strict=True)])
+            if shown == 1 or len(block[0]) <= columns:
+                break
+            shown -= 1
+        lines += [*([""] if lines else []), *block]
+        others = others[shown:]
+    return lines
+
+
+def html(rows: Sequence[tuple[str, Ledger]], bounds: Sequence[float]) -> str:
+    """The same as an HTML table for a notebook, light or dark; losses stand out."""
+    head = "".join(
+        f'<th style="{_CELL}; text-align: {"left" if column == "destination" else "right"};'
+        f' border-bottom: 1px solid currentColor">{column}</th>'
+        for column in _COLUMNS
+    )
+    body = []
+    for name, ledger in rows:
+        first, *cells = _cells(name, ledger, bounds)
+        marked = [
+            f'<b style="{_LOST}">{cell}</b>'
+            if column in ("failed", "dropped") and cell != "0"
+            else cell
+            for column, cell in zip(_COLUMNS[1:], cells, strict=True)
+        ]
+        tds = "".join(f'<td style="{_CELL}; text-align: right">{cell}</td>' for cell in marked)
+        named = f'<td style="{_CELL}; text-align: left">{_html.escape(first)}</td>'
+        body.append(f'<tr style="{_TOTAL if name == "total" else ""}">{named}{tds}</tr>')
+    notes = [
+        f"<p>{_html.escape(name)}: {_html.escape(troubles)}</p>"
+        for name, ledger in rows
+        if name != "total" and (troubles := _troubles(ledger))
+    ]
+    head = f"<thead><tr>{head}</tr></thead>"
+    table = f'<table style="{_TABLE}">{head}<tbody>{"".join(body)}</tbody></table>'
+    return table + "".join(notes)
+
+
+def _cut(name: str, room: int) -> str:
+    """The end of a name that is too long, which tells more than its beginning."""
+    return name if len(name) <= room else f"...{name[-max(room - 3, 1) :]}"
+
+
+def _cells(name: str, ledger: Ledger, bounds: Sequence[float]) -> tuple[str, ...]:
+    return (
+        name,
+        *(f"{getattr(ledger, count):,}" for count in _COUNTS),
+        _size(ledger.bytes_sent),
+        _seconds(ledger.oldest_age or None),
+        *(_seconds(quantile(ledger.latency, bounds, share)) for share in (0.5, 0.99)),
+    )
+
+
+def _size(size: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024 or unit == "GiB":
+            break
+        size /= 1024
+    return f"{size:,.0f} {unit}" if unit == "B" else f"{size:,.1f} {unit}"
+
+
+def _seconds(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    if seconds == float("inf"):
+        return "longer"
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def _troubles(ledger: Ledger) -> str:
+    dropped = {reason: count for reason, count in ledger.dropped_by_reason.items() if count}
+    parts = (
+        ("failed", ledger.failed_by_code),
+        ("dropped", dropped),
+        ("tries that failed", ledger.errors_by_code),
+        ("of shards", ledger.errors_by_shard),
+    )
+    return "; ".join(f"{title}: {_listed(counts)}" for title, counts in parts if counts)
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    shown = [f"{name} {count:,}" for name, count in ranked[:5]]
+    if len(ranked) > len(shown):
+        shown.append(f"{len(ranked) - len(shown)} more")
+    return ", ".join(shown)

@@ -1,0 +1,1 @@
+"""The boto3 client behind ours, and how a request reaches it."""

@@ -1,0 +1,406 @@
+"""The boto3 client behind a client of ours.
+
+Made lazily, once per process, off the caller's thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import re
+import sys
+import threading
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import botocore
+import botocore.config
+import botocore.validate
+from botocore.exceptions import BotoCoreError
+
+from .. import _clock
+from .._fork import importing
+from .._log_lines import OPENERS, is_line, quiet
+from ..errors import InvalidMessage
+from ..services import NoSuchPortError
+from . import sessions as _sessions
+from .fast import install
+from .listeners import Listeners
+
+#: Failing to make a client is remembered for so long, and a client is made anew at most that
+#: often, seconds.
+_RETRY_AFTER = 1.0
+#: A worker waits at most so long for another thread that makes the client it needs, or fetches its
+#: credentials; then the messages back off and the worker goes on with others, seconds.
+_ANOTHER_TAKES = 5.0
+#: A caller waits at most so long, for what only a boto3 client can tell, seconds.
+_CALLER_WAITS = 120.0
+
+
+#: What a part of a user agent may not hold; as botocore replaces it.
+_NO_TOKEN = re.compile(r"[^!#$%&'*+\-.^_`|~0-9A-Za-z]")
+
+
+class StillFetching(BotoCoreError):
+    """Another thread is fetching the credentials, or making the boto3 client, at this moment."""
+
+    fmt = "the boto3 client is not made yet: its credentials are still being fetched"
+
+
+def free_credentials(owners: Iterable[Any]) -> None:
+    """In the child of a fork: give credentials that it shares with the parent another lock.
+
+    A thread of the parent may have been refreshing them: the one they have is held for ever.
+
+    Args:
+        owners: the sessions and clients that users passed in, or None; boto3's default session is
+            looked at too.
+    """
+    for owner in (getattr(sys.modules.get("boto3"), "DEFAULT_SESSION", None), *owners):
+        with contextlib.suppress(Exception):  # whatever a user passed in
+            keeper = getattr(owner, "_session", None) or getattr(owner, "_request_signer", None)
+            credentials: Any = getattr(keeper, "_credentials", None)
+            if hasattr(credentials, "_refresh_lock"):
+                credentials._refresh_lock = threading.Lock()
+
+
+class Connection:
+    """Makes and keeps one boto3 client.
+
+    Args:
+        service: ``"sns"``, ``"kinesis"``.
+        region: the client's, for life; None where it is not known.
+        kwargs: of ``boto3.client``.
+        session: a ``boto3.Session`` to make it with, or None.
+        client: a ready boto3 client to use as it is, or None.
+        defaults: botocore ``Config`` options that the user's own config may override.
+        max_workers: threads that will use it at once.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        region: str | None,
+        kwargs: Mapping[str, Any],
+        session: Any,
+        client: Any,
+        defaults: Mapping[str, Any],
+        max_workers: int,
+    ) -> None:
+        self.service = service
+        #: The client's region, by one name for life; empty where it is not known.
+        self.region = _plain_region(region or "")
+        # It stays that, whatever the environment says when the client is made, or made anew.
+        self._kwargs = {**kwargs, **({} if region is None else {"region_name": region})}
+        self._session = session
+        self._client = client
+        self._defaults = defaults
+        self._max_workers = max_workers
+        self._listeners: Listeners | None = None  # where batches may be encoded by hand
+        self._failure: BaseException | None = None
+        self._retry_at = 0.0
+        self._given = client is not None
+        self._renew_at: float | None = None  # when to make another client, on the monotonic clock
+        self._making = threading.RLock()  # held by who makes the client
+        self._maker: Any = None  # the session that made it
+        self._retrying: Any = None  # a client for paginators and waiters
+        self._guard: Any = None
+        self._tests = "publisher.testing" in sys.modules  # it may refuse real endpoints
+        if self._tests and client is not None:
+            _refuse_real(client.meta.endpoint_url)
+        if "moto" in sys.modules:  # what is accepted inside a mock must not reach the network later
+            from ..testing import MockGuard
+
+            self._guard = MockGuard()
+
+    @property
+    def fast(self) -> bool:
+        """Whether the next batch may be encoded by hand; see _aws/fast.py."""
+        return self._listeners is not None and self._listeners.nobody()
+
+    @property
+    def made(self) -> Any:
+        """The boto3 client, or None while it is not made."""
+        return self._client
+
+    def get(self, wait: float = _CALLER_WAITS) -> Any:
+        """The boto3 client, made now if need be.
+
+        Args:
+            wait: how many seconds another thread may take that is making it.
+
+        Raises:
+            StillFetching: it took longer.
+            Exception: whatever boto3 raises (no such profile); the same for a second afterwards.
+        """
+        if self._client is not None and self._renew_at is None:
+            return self._client
+        if is_line():  # a logging handler may ask for what its own thread is making
+            raise StillFetching
+        try:  # first: Ctrl-C may come once it is held
+            if not self._making.acquire(timeout=wait):
+                raise StillFetching
+            if self._renew_at is not None and _clock.now() >= self._renew_at:
+                self._client, self._renew_at = self._renewed(wait), None
+            if self._client is None:
+                if self._failure is not None and _clock.now() < self._retry_at:
+                    raise copy.copy(self._failure).with_traceback(None)
+                try:
+                    self._client = self._make(wait)
+                except StillFetching:
+                    raise
+                except Exception as error:
+                    self._failure = error
+                    self._retry_at = _clock.now() + _RETRY_AFTER
+                    raise
+            return self._client
+        finally:
+            try:  # noqa: SIM105 - no call before it is released
+                self._making.release()
+            except RuntimeError:  # somebody else holds it
+                pass
+
+    def get_for_work(self) -> Any:
+        """The same on a worker, which nothing may hold for long."""
+        return self.get(_ANOTHER_TAKES)
+
+    def get_retrying(self) -> Any:
+        """A boto3 client with botocore's own retries, for what we hand through and do not retry.
+
+        Raises:
+            Exception: whatever boto3 raises.
+        """
+        if self._given:
+            return self._client
+        self.get()  # in a test: with what is mocked now
+        if self._retrying is None:
+            imports = importing().stretch()
+            try:
+                imports.begin()
+                with quiet():
+                    self._retrying = self._client_of(self._kwargs.get("config"), _CALLER_WAITS)
+            finally:
+                imports.over = True
+        return self._retrying
+
+    def lacks_credentials(self) -> None:
+        """Its credentials are none, have run out, or are unknown: make another client in a second.
+
+        From what is configured then. Until then it stays, for its exceptions and its model are
+        needed.
+        """
+        if not self._given and self._renew_at is None:
+            self._renew_at = _clock.now() + _RETRY_AFTER
+
+    def _renewed(self, wait: float) -> Any:
+        _sessions.forget(self._maker)
+        self._retrying = None
+        try:
+            return self._make(wait)
+        except Exception:  # noqa: BLE001 - the old one still says what is wrong
+            return self._client
+
+    def _make(self, wait: float) -> Any:
+        imports = importing().stretch()
+        try:
+            imports.begin()
+            with quiet():
+                return self._make_now(wait)
+        finally:
+            imports.over = True
+
+    def _make_now(self, wait: float) -> Any:
+        client = self._client_of(self._config(self._kwargs.get("config")), wait)
+        self._listeners = install(client, self.service)
+        return client
+
+    def _client_of(self, config: Any, wait: float) -> Any:
+        _check_port(self._kwargs.get("endpoint_url"))
+        maker = self._session
+        if maker is None:
+            maker = _sessions.current()
+        self._maker = maker
+        locks = _sessions.locks_of(maker)
+        if self._kwargs.get("aws_access_key_id") is None and hasattr(maker, "get_credentials"):
+            # They may take long to fetch. Clients that have theirs are made meanwhile.
+            try:
+                if not locks.fetching.acquire(timeout=wait):
+                    raise StillFetching
+                maker.get_credentials()
+            finally:
+                try:  # noqa: SIM105 - as in get()
+                    locks.fetching.release()
+                except RuntimeError:
+                    pass
+        try:
+            if not locks.making.acquire(timeout=wait):
+                raise StillFetching
+            client = maker.client(self.service, **{**self._kwargs, "config": config})
+        finally:
+            try:  # noqa: SIM105 - as in get()
+                locks.making.release()
+            except RuntimeError:
+                pass
+        if self._guard is not None:
+            self._guard.protect(client)
+        if self._tests:
+            client.meta.events.register_first(
+                "before-call", lambda params, **_: _refuse_real(params["url"])
+            )
+        return client
+
+    def _config(self, user: Any) -> Any:
+        maker = self._session or _sessions.current()
+        # Arguments are checked at the call; a user agent that is made once saves a tenth of a small
+        # request.
+        config = botocore.config.Config(
+            parameter_validation=False,
+            user_agent=_user_agent(_app_id(user, maker)),
+            **self._defaults,
+        )
+        if user is not None:
+            config = config.merge(user)
+        return config.merge(botocore.config.Config(**overridden(config, self._max_workers)))
+
+
+OPENERS.update((Connection._make.__code__, Connection.get_retrying.__code__))
+
+
+def _refuse_real(url: str) -> None:
+    from ..testing import refuse_real
+
+    refuse_real(url)
+
+
+def _plain_region(region: str) -> str:
+    """As botocore names the region of a client that was asked for a FIPS endpoint in it."""
+    return region.replace("fips-", "").replace("-fips", "")
+
+
+def _check_port(endpoint_url: Any) -> None:
+    """Refuse a port that there is none of.
+
+    An older botocore would not, and its SNS would go to AWS in place of this endpoint.
+    """
+    try:
+        _ = urlsplit(str(endpoint_url or "")).port
+    except ValueError as error:
+        raise NoSuchPortError(str(error)) from None
+
+
+def overridden(config: Any, max_workers: int) -> dict[str, Any]:
+    """The botocore options that are set whatever the user's ``Config`` says."""
+    needed: dict[str, Any] = {"retries": {"total_max_attempts": 1}}
+    # Where some hang, up to twice max_workers requests may be under way; see _engine/scheduler.py.
+    if config.max_pool_connections < 2 * max_workers:
+        needed["max_pool_connections"] = 2 * max_workers
+    return needed
+
+
+def check_config(user: Any, max_workers: int) -> None:
+    """Warn once, in the caller, of what a user's ``Config`` asks for and does not get."""
+    given = getattr(user, "_user_provided_options", {})
+    retries = given.get("retries") or {}
+    if any(retries.get(name, 1) != 1 for name in ("max_attempts", "total_max_attempts")):
+        warnings.warn(
+            "config= has retries of its own: botocore's are switched off (total_max_attempts=1),"
+            " because this package retries only what failed; use retry= instead",
+            stacklevel=4,
+        )
+    if retries.get("mode") == "adaptive":
+        warnings.warn(
+            "config= has retries of the mode adaptive: botocore's are switched off, and its rate"
+            " limit with them; use retry= and max_workers= instead",
+            stacklevel=4,
+        )
+    connections = given.get("max_pool_connections")
+    if connections is not None and connections < max_workers:
+        warnings.warn(
+            f"config= has max_pool_connections={connections}: raised to max_workers={max_workers},"
+            " or bursts would open and drop connections",
+            stacklevel=4,
+        )
+
+
+def _user_agent(app_id: str) -> str:
+    """What botocore would say of this process, and this package.
+
+    Where a user agent is given, botocore leaves out the last two.
+    """
+    import boto3
+
+    from .. import __version__
+
+    python = ".".join(map(str, sys.version_info[:3]))
+    parts = [
+        f"Boto3/{boto3.__version__} Botocore/{botocore.__version__} Python/{python}",
+        f"boto3-publisher/{__version__}",
+    ]
+    if host := os.environ.get("AWS_EXECUTION_ENV"):
+        parts.append(f"exec-env/{_NO_TOKEN.sub('-', host)}")
+    if app_id:
+        parts.append(f"app/{_NO_TOKEN.sub('-', app_id)}")
+    return " ".join(parts)
+
+
+def _app_id(user: Any, maker: Any) -> str:
+    """The application's id: of the user's ``Config``, the environment or a configuration file."""
+    if given := getattr(user, "user_agent_appid", None):
+        return str(given)
+    session: Any = getattr(maker, "_session", None)
+    try:
+        return str(session.get_config_variable("user_agent_appid") or "")
+    except Exception:  # noqa: BLE001 - an old botocore, or no session of boto3's
+        return ""
+
+
+def check_params(client: Any, operation: str, params: Mapping[str, Any]) -> None:
+    """Check a call's arguments against botocore's own model, with a text that quotes none.
+
+    Args:
+        client: a boto3 client.
+        operation: boto3's method name.
+        params: the caller's.
+
+    Raises:
+        InvalidMessage: what botocore would have raised ParamValidationError for.
+    """
+    model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
+    shape = model.input_shape
+    if shape is None:
+        if params:
+            raise InvalidMessage(
+                f"{operation}() takes no parameters, not {', '.join(sorted(params))}"
+            )
+        return
+    report = botocore.validate.ParamValidator().validate(dict(params), shape)
+    if not report.has_errors():
+        return
+    problems = []
+    for reason, where, details in getattr(report, "_errors", []):
+        place = where.lstrip(".") or "the parameters"
+        if reason == "missing required field":
+            inside = f" in {place}" if where else ""
+            problems.append(f"the parameter {details.get('required_name')} is missing{inside}")
+        elif reason == "unknown field":
+            known = ", ".join(details.get("valid_names", ()))
+            problems.append(
+                f"unknown parameter {details.get('unknown_param')!r} in {place}; known are {known}"
+            )
+        elif reason == "invalid type":  # botocore names the types as repr() does: <class 'str'>
+            wanted = " or ".join(details.get("valid_types", ())).replace("<class '", "")
+            found = type(details.get("param")).__name__
+            problems.append(f"{place} must be {wanted.replace(chr(39) + '>', '')}, not {found}")
+        elif reason == "invalid length":
+            problems.append(
+                f"{place} has length {details.get('param')}; at least {details.get('min_allowed')}"
+                " is needed"
+            )
+        else:
+            problems.append(f"{place}: {reason}")
+    raise InvalidMessage(
+        f"{operation}(): " + "; ".join(problems or ["botocore refuses the parameters"])
+    )

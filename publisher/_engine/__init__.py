@@ -1,0 +1,1 @@
+"""The way of a message. Nothing in here starts a thread."""

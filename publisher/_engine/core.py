@@ -1,0 +1,277 @@
+"""One publisher in one process: accepts messages, sees each to one end, keeps the account.
+
+The caller's half (:class:`Accepting`) and the sender's half (:meth:`Core.step` and
+:meth:`Core.work`) meet only at the lanes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping, MutableMapping
+from functools import partial
+from typing import Any
+
+from .. import _clock
+from .._account.ledger import Account, Stats
+from .._account.losses import Losses
+from .._account.telling import Teller, errors_of
+from .._log_lines import OPENERS, quiet
+from .._options import Delivery, Options
+from ..errors import PublisherClosed
+from .accept import Accepting
+from .flow import FlowControl
+from .lane import NEVER, Lane
+from .reentrance import ENTRIES
+from .request import Request
+from .scheduler import Scheduler, Turn
+from .send import Outcome, perform
+from .settle import DELIVERED, FAILED, expired, overdue
+from .standing import Standing
+
+logger = logging.getLogger("publisher")
+
+#: Sets of delivery options that are remembered, so that equal ones share their inboxes.
+_MAX_DELIVERIES = 1_000
+
+
+class Core(Accepting):
+    """The parts of a publisher, composed.
+
+    Args:
+        options: checked already.
+        runtime: makes what runs the sender's half, from this core: threads, or a test's own hand.
+        clock: seconds, never going back.
+        wall: seconds since the epoch, for people.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        runtime: Callable[[Core], Any],
+        clock: Callable[[], float] = _clock.now,
+        wall: Callable[[], float] = _clock.wall,
+    ) -> None:
+        self.options = options
+        self.pid = os.getpid()
+        self.clock = clock
+        self.wall = wall
+        self.teller = Teller(options.hooks)
+        self.flow = FlowControl(
+            options.max_messages, options.max_bytes, always_lock=self.teller.watches
+        )
+        self.account = Account()
+        self.scheduler = Scheduler(options.max_workers, options.grace)
+        self.standing = Standing()
+        self.losses = Losses(clock, self._bounds_text(), self._stood_lately)
+        #: The clients' lanes, by client. Weak: our threads keep the core alive, and a client that
+        #: nobody holds any more must not be kept by that, nor its publisher.
+        self.lines: MutableMapping[Any, Any] = weakref.WeakKeyDictionary()
+        self._deliveries: dict[Any, Delivery] = {}
+        self.runtime = runtime(self)
+        self.started = False  # a message was accepted
+        self.stopped = False  # nothing is sent any more
+        self._flushes = []
+        self._untold = deque()
+
+    # -- the sender's half
+
+    def step(self) -> tuple[list[Request], float]:
+        """The dispatcher's turn.
+
+        Returns:
+            the requests to hand to workers, and when to look again, on the core's clock.
+        """
+        self.finish_for_callers()
+        turn = self.scheduler.step(self.look())
+        self._end_late(turn)
+        return turn.requests, self.scheduler.alarm
+
+    def work(self, request: Request) -> Request | None:
+        """A worker's turn: send one request, see its messages to their ends.
+
+        Returns the worker's next request.
+        """
+        outcome = Outcome()
+        try:
+            with quiet():
+                if self.teller.brackets:
+                    outcome = self.teller.bracket(request, partial(self._perform, request))
+                else:
+                    outcome = self._perform(request)
+            if outcome.answered:
+                self.answered = self.clock()
+            self._count(request, outcome)
+            delivered = sum([message.count for message in outcome.delivered])
+            late = delivered - self.settle(
+                outcome.delivered,
+                outcome.values,
+                DELIVERED,
+                size=outcome.size if delivered == outcome.count else None,
+            )
+            if late:
+                self.runtime.call([(self._log_late, (request.lane.target.key, late))])
+            if outcome.failed:
+                failed, values = zip(*outcome.failed, strict=True)
+                self.settle(failed, values, FAILED)
+        except BaseException:
+            # A fault of ours must not leave a future hanging: end what the request carried and go
+            # on.
+            logger.critical("a request could not be handled; its messages fail", exc_info=True)
+            outcome.answer.retries.clear()
+            outcome.answer.pieces.clear()
+            broken = PublisherClosed(
+                "the publisher could not handle the answer", outcome_unknown=True
+            )
+            self.settle(request.messages, [broken] * len(request.messages), FAILED)
+        turn = self.scheduler.complete(request, outcome.answer, self.clock())
+        self._end_late(turn)
+        if self._flushes:
+            self._answer_flushes()
+        if turn.wake:
+            self.runtime.wake()
+        return turn.requests[0] if turn.requests else None
+
+    @staticmethod
+    def _log_late(item: tuple[str, int]) -> None:
+        logger.info("%s: %d messages were delivered after they had been given up", *item)
+
+    def _perform(self, request: Request) -> Outcome:
+        return perform(request, self.look, self.wall)
+
+    def _stood_lately(self) -> float:
+        """Seconds in which the process stood still, as far as what ends now can have met them."""
+        longest = self.options.delivery_timeout + self.options.grace
+        return self.standing.last(self.clock() - longest - 1)
+
+    def _count(self, request: Request, outcome: Outcome) -> None:
+        if not outcome.sent_as:  # everything in it was given up before it went out
+            return
+        counters = request.lane.counters
+        resent = sum(1 for message in request.messages if len(message.history) > 1)
+        with self.account.lock:
+            counters.requests += 1
+            counters.bytes_sent += outcome.size
+            counters.retries += resent
+            if outcome.failed or outcome.retried:
+                counters.note_errors(*errors_of(outcome))
+        if calls := self.teller.sent(request, outcome):
+            self.runtime.call(calls)
+
+    def _end_late(self, turn: Turn) -> None:
+        """End what ran out of time."""
+        for late, build in ((turn.expired, expired), (turn.overdue, overdue)):
+            if late:
+                try:
+                    self.settle_each(late, build)
+                except Exception:  # the requests of this turn must go out all the same
+                    logger.critical("messages could not be ended", exc_info=True)
+                self.scheduler.settled(late)
+        if self._flushes and (turn.expired or turn.overdue):
+            self._answer_flushes()
+
+    # -- barriers
+
+    def acquire(self, gate: threading.Lock, timeout: float | None) -> bool:
+        """Wait for ``gate`` at most ``timeout`` seconds; None: without bound."""
+        return bool(self.runtime.acquire(gate, timeout))
+
+    def flush(self, timeout: float | None, lanes: list[Lane] | None = None) -> int:
+        """Send what lingers; wait until what was accepted before the call has ended.
+
+        Args:
+            timeout: seconds; None: until the messages' own deadlines.
+            lanes: only these.
+
+        Returns:
+            how many of those messages are still unresolved.
+        """
+        if sys.is_finalizing():  # other threads stand still, and may hold any lock
+            return self.flow.messages
+        until = self.hurry(lanes)
+        self.runtime.wake_if_started()
+        gate = threading.Lock()
+        gate.acquire()
+        looked_at = None if lanes is None else dict.fromkeys(lanes)  # there may be thousands
+        with self.scheduler.lock:
+            if self.scheduler.is_done(until, looked_at):
+                return 0
+            waiter = (until, looked_at, gate)
+            self._flushes.append(waiter)
+        try:
+            self.runtime.wait(gate, timeout)
+        finally:
+            with self.scheduler.lock:
+                if waiter in self._flushes:
+                    self._flushes.remove(waiter)
+        return self.scheduler.unresolved(until, looked_at)
+
+    def close(self, timeout: float | None) -> int:
+        """Refuse, drain for at most ``timeout`` seconds, abandon the rest, stop the threads.
+
+        Idempotent.
+
+        Returns:
+            how many messages were abandoned; 0 on a thread of ours, where another does this.
+        """
+        if sys.is_finalizing():
+            return 0
+        self.flow.close()
+        if self.runtime.is_own_thread():
+            self.runtime.spawn(lambda: self.close(timeout))
+            return 0
+        deadline = None if timeout is None else self.clock() + timeout
+        if timeout is None or timeout > 0:  # what lingers is not sent just to be given up
+            self.flush(timeout)
+        self.stopped = True
+        abandoned = self._abandon()
+        left = None if deadline is None else max(deadline - self.clock(), 0)
+        self.runtime.stop(left)
+        self.losses.last_words(self.stats().total)
+        return abandoned
+
+    def close_quietly(self) -> None:
+        """Close with the time that a process exit would have."""
+        self.close(self.options.close_timeout)
+
+    def delivery(self, service: str, changes: Mapping[str, Any]) -> Delivery:
+        """The delivery options of a client of ``service`` with ``changes``.
+
+        The same object for equal ones.
+        """
+        key = (service, *sorted(changes.items(), key=lambda pair: pair[0]))
+        found = self._deliveries.get(key)
+        if found is None:
+            if len(self._deliveries) >= _MAX_DELIVERIES:
+                self._deliveries.clear()
+            found = self._deliveries.setdefault(key, self.options.delivery(service, **changes))
+        return found
+
+    def recent(self, seconds: float) -> list[tuple[int, int]]:
+        """How many messages were delivered and lost in each of the last seconds, latest first."""
+        with self.account.lock:
+            return list(self.account.recent.since(self.clock() - seconds))
+
+    def stats(self) -> Stats:
+        """The account, at this moment."""
+        now = self.clock()
+        ages = {
+            counters: max(now - since, 0.0)
+            for counters, since in self.scheduler.oldest_by_counters().items()
+            if since < NEVER
+        }
+        return self.account.stats(ages)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Core messages={self.flow.messages} busy={self.scheduler.busy}"
+            f" waiting={self.flow.waiting}>"
+        )
+
+
+OPENERS.add(Core.work.__code__)
+ENTRIES.update(call.__code__ for call in (Core.step, Core.work, Core.flush, Core.close, Core.stats))

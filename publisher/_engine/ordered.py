@@ -1,0 +1,283 @@
+"""The lane of a FIFO topic: order is kept within a message group. Pure, like the lane it extends.
+
+At most one entry of a group is on the wire until its request has really come back: two in one
+batch, the first refused and the second accepted, would be a reordering. Groups do not wait for each
+other. What expired, was dropped, cancelled or refused leaves a gap in its group, never a
+reordering.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from .future import LOCK, PENDING, RUNNING, is_live
+from .lane import NEVER, Lane
+from .message import Message
+from .request import Answer, Split
+
+_order = itertools.count()
+
+
+class _Group:
+    """The waiting messages of one MessageGroupId, oldest first."""
+
+    __slots__ = ("busy", "due", "key", "queue")
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.queue: deque[Message] = deque()
+        self.busy = False  # an entry of it is on the wire, or in a piece that goes next
+        self.due = -NEVER  # when its head, a retry, may go
+
+
+class OrderedLane(Lane):
+    """A lane that keeps the order within each group; see :class:`Lane`.
+
+    ``group_of`` gives an entry's group. A group stands in ``_runnable`` or, while its head backs
+    off, in ``_held``, or is busy.
+    """
+
+    def __init__(self, *args: Any, group_of: Any) -> None:
+        super().__init__(*args)
+        self.keeps_order = True
+        self.keeps_entries = True  # they say which group a late answer frees
+        self._group_of = group_of
+        self._groups: dict[str, _Group] = {}
+        self._runnable: deque[_Group] = deque()
+        self._held: list[tuple[float, int, _Group]] = []
+        self._resent: dict[
+            int, Message
+        ] = {}  # heads that were sent before and wait to be sent again
+
+    def is_idle(self) -> bool:
+        return not (
+            self.in_flight
+            or self._groups
+            or self._pieces
+            or any(route.inbox for route in self.routes)
+        )
+
+    def is_empty(self) -> bool:
+        self._admit()
+        return not self._pieces and not any(group.queue for group in self._groups.values())
+
+    def capacity(self) -> float:
+        # With many groups each request carries few entries of each: more requests than this would
+        # be near-empty ones.
+        return min(super().capacity(), max(1, math.ceil(len(self._groups) / self.limits.entries)))
+
+    def due(self, now: float) -> float:
+        if self._a_piece_may_go():
+            return now
+        self._admit()
+        self._release_held(now)
+        if len(self._runnable) > self.limits.entries:
+            return now
+        due = self._held[0][0] if self._held else NEVER
+        for group in list(self._runnable):
+            head = self._head(group)
+            if head is None:
+                self._runnable.remove(group)
+                del self._groups[group.key]
+                continue
+            if id(head) in self._resent or head.accepted <= self.flush_until:
+                return now
+            due = min(due, head.accepted + head.route.delivery.linger)
+        return due
+
+    def next_deadline(self) -> float:
+        deadline = self._resent_deadline
+        for route in self.routes:
+            self._trim(route.backlog)
+            for queue in (route.backlog, route.inbox):
+                if queue:
+                    deadline = min(deadline, queue[0].deadline)
+                    break
+        return deadline
+
+    def take(self, now: float) -> tuple[list[Message], Split | None]:
+        piece = self._take_piece()
+        if piece is not None:
+            return piece
+        self._admit()
+        self._release_held(now)
+        batch: list[Message] = []
+        room = self.limits.bytes
+        with LOCK.rlock:
+            while self._runnable and len(batch) < self.limits.entries:
+                group = self._runnable[0]
+                message = self._head(group)
+                if message is not None:
+                    room -= self.measure(message.entry)
+                    if batch and (room < 0 or message.goes_alone or batch[0].goes_alone):
+                        break
+                    group.queue.popleft()
+                    group.busy = True
+                    group.due = -NEVER
+                    self._resent.pop(id(message), None)
+                    message._phase = RUNNING
+                    batch.append(message)
+                self._runnable.popleft()
+                if message is None:
+                    del self._groups[group.key]
+        return batch, None
+
+    def take_back(self, answer: Answer) -> None:
+        super()._take_back_pieces(answer)
+        for message, due in answer.retries:
+            if not is_live(message):
+                continue
+            group = self._groups[self._group_of(message.entry)]
+            group.queue.appendleft(message)
+            group.due = due
+            self._resent[id(message)] = message
+            self._resent_deadline = min(self._resent_deadline, message.deadline)
+
+    def groups_of(self, messages: list[Message]) -> list[str] | None:
+        return [self._group_of(message.entry) for message in messages]
+
+    def free(self, keys: list[str], answer: Answer) -> None:
+        """The request that carried one entry of each of these groups has come back.
+
+        Called after :meth:`take_back`.
+
+        The groups of its pieces stay busy: their entries are on their way still.
+        """
+        busy = {self._group_of(message.entry) for piece in answer.pieces for message in piece}
+        self._free([key for key in keys if key not in busy])
+
+    def _free(self, keys: list[str]) -> None:
+        for key in keys:
+            group = self._groups[key]
+            group.busy = False
+            if not group.queue:
+                del self._groups[key]
+            elif group.due > -NEVER:
+                heapq.heappush(self._held, (group.due, next(_order), group))
+            else:
+                self._runnable.append(group)
+
+    def expire(self, now: float) -> list[Message]:
+        expired = []
+        self._admit()
+        with LOCK.rlock:
+            for route in self.routes:
+                backlog = route.backlog
+                while backlog and (backlog[0]._phase != PENDING or backlog[0].deadline <= now):
+                    message = backlog.popleft()
+                    if message._phase == PENDING:
+                        message._phase = RUNNING  # claimed: _head() passes over it from here on
+                        expired.append(message)
+            if now >= self._resent_deadline:
+                for message in [m for m in self._resent.values() if m.deadline <= now]:
+                    del self._resent[id(message)]
+                    expired.append(message)
+                expired += self._expire_pieces(now)
+                self._resent_deadline = min((m.deadline for m in self._again()), default=NEVER)
+        return [message for message in expired if is_live(message)]
+
+    def evict_oldest(self, taken: dict[Message, None]) -> Message | None:
+        with LOCK.rlock:
+            oldest: deque[Message] | None = None
+            for queue in self._unsent():
+                if oldest is None or queue[0].accepted < oldest[0].accepted:
+                    oldest = queue
+            if oldest is None:
+                return None
+            message = oldest[0]
+            # No call in between, for Ctrl-C.
+            taken[message] = None
+            message._phase = RUNNING  # claimed, as in expire()
+            oldest.popleft()
+            return message
+
+    def drain(self) -> list[Message]:
+        self._admit()
+        left = [message for message in self.waiting() if is_live(message)]
+        for route in self.routes:
+            route.backlog.clear()
+            route.wake_at = 1  # as in Lane.drain()
+        for group in list(self._groups.values()):
+            group.queue.clear()
+            if not group.busy:
+                del self._groups[group.key]
+        self._runnable.clear()
+        self._held.clear()
+        self._pieces.clear()
+        self._resent.clear()
+        self._resent_deadline = NEVER
+        return left
+
+    def waiting(self) -> Iterator[Message]:
+        for route in self.routes:
+            yield from list(route.inbox)
+        for group in self._groups.values():
+            for message in group.queue:
+                if message._phase == PENDING or id(message) in self._resent:
+                    yield message
+        for messages, _ in self._pieces:
+            yield from messages
+
+    def oldest_unsent(self) -> float:
+        return min((queue[0].accepted for queue in self._unsent()), default=NEVER)
+
+    # -- details
+
+    def _unsent(self) -> Iterator[deque[Message]]:
+        """Each way in's queue of unsent messages that has the oldest."""
+        for route in self.routes:
+            for queue in (route.backlog, route.inbox):
+                self._trim(queue)
+                if queue:
+                    yield queue
+                    break
+
+    def _admit(self) -> None:
+        """Move what callers appended to the groups, in the order of acceptance."""
+        while (inbox := self._oldest_inbox()) is not None:
+            message = inbox.popleft()
+            if message._phase != PENDING:
+                continue
+            message.route.backlog.append(message)
+            key = self._group_of(message.entry)
+            group = self._groups.get(key)
+            if group is None:
+                group = self._groups[key] = _Group(key)
+                self._runnable.append(group)
+            group.queue.append(message)
+
+    def _head(self, group: _Group) -> Message | None:
+        """The group's next message to send.
+
+        What was cancelled, dropped or expired meanwhile is passed over.
+        """
+        while group.queue:
+            head = group.queue[0]
+            if head._phase == PENDING or (head._phase == RUNNING and id(head) in self._resent):
+                return head
+            gone = group.queue.popleft()
+            if not is_live(gone):  # expired or evicted a moment ago, it needs its entry to be ended
+                gone.entry = None
+        return None
+
+    def _release_held(self, now: float) -> None:
+        while self._held and self._held[0][0] <= now:
+            self._runnable.append(heapq.heappop(self._held)[2])
+
+    @staticmethod
+    def _trim(backlog: deque[Message]) -> None:
+        while backlog and backlog[0]._phase != PENDING:
+            backlog.popleft()
+
+    def _again(self) -> Iterator[Message]:
+        yield from self._resent.values()
+        for messages, _ in self._pieces:
+            yield from messages
+
+    def _let_go(self, messages: list[Message]) -> None:
+        self._free([self._group_of(message.entry) for message in messages])

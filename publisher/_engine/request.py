@@ -1,0 +1,134 @@
+"""One request: what travels together, what its answer leaves to do, how a rejected one is cut.
+
+Pure: no thread, no clock, no network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .message import Message
+
+if TYPE_CHECKING:
+    from .lane import Lane
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may carry; sizes in bytes as the service counts them.
+
+    An entry of more than ``together`` bytes goes alone.
+    """
+
+    entries: int
+    bytes: int
+    together: int = 2**63
+
+
+class Split:
+    """What is learnt from the pieces of one rejected request: one bad entry, or the whole lane?
+
+    The first rejection is cut into a single entry and two halves of the rest. When all three are
+    rejected alike, no entry is to blame and the splitting stops; as soon as one piece is accepted,
+    it goes on until the culprit stands alone. Pieces of pieces do not count, and they wait until
+    the first three have come back: where everything is rejected they would be many, for nothing.
+    """
+
+    __slots__ = ("_accepted", "_first", "_out", "_rejected", "code")
+
+    def __init__(self, code: str, pieces: int = 3, first: Split | None = None) -> None:
+        self.code = code  # that the request was rejected with
+        self._first = self if first is None else first  # what the first three pieces share
+        self._accepted = False
+        self._rejected = 0
+        self._out = pieces if first is None else 0  # pieces that have not come back
+
+    def deeper(self) -> Split:
+        """What the pieces of a piece share."""
+        return Split(self.code, first=self._first)
+
+    def note_back(self) -> None:
+        """A piece has come back, whatever became of it, or will not be sent any more."""
+        self._out -= 1
+
+    @property
+    def may_go(self) -> bool:
+        """Whether these pieces may be sent."""
+        return self._first is self or self._first._out <= 0
+
+    def note_accepted(self) -> None:
+        """A piece was answered entry by entry."""
+        self._first._accepted = True
+
+    def note_rejected(self, code: str) -> None:
+        """A piece was rejected as a whole."""
+        if code != self.code:
+            self.note_accepted()  # it got further than its siblings: not the same cause
+        self._rejected += 1
+
+    @property
+    def hopeless(self) -> bool:
+        """True once both halves and a single entry were rejected alike and nothing was accepted."""
+        return not self._first._accepted and self._first._rejected >= 3
+
+
+class Request:
+    """Messages that travel together.
+
+    Attributes:
+        oldest: when the first of them was accepted.
+        expires: when the first of them ends, come what may: its deadline and ``grace`` seconds.
+        size: bytes, None where it was not counted yet.
+        groups: the message groups that are busy because of it; None where the lane keeps no order.
+        doubtful: the lane had timed out when it was sent.
+    """
+
+    __slots__ = ("doubtful", "expires", "groups", "lane", "messages", "oldest", "size", "split")
+
+    def __init__(
+        self, lane: Lane, messages: list[Message], split: Split | None, grace: float
+    ) -> None:
+        self.lane = lane
+        self.messages = messages
+        self.split = split
+        self.size = lane.taken_size
+        self.doubtful = lane.cautious
+        self.groups = lane.groups_of(messages)
+        self.oldest = min([message.accepted for message in messages])
+        if len(lane.routes) == 1:
+            self.expires = self.oldest + lane.routes[0].delivery.timeout + grace
+        else:
+            self.expires = min(message.deadline for message in messages) + grace
+
+
+@dataclass(slots=True)
+class Answer:
+    """What the outcome of a request leaves to do.
+
+    Attributes:
+        retries: the messages to send again, each with the time it is due.
+        pieces: the parts of a rejected request, each to go alone and at once.
+        split: what those pieces share.
+        cautious: True after a time-out, False after a success, None where neither is known.
+        hold: seconds for which the service wants to be left alone.
+    """
+
+    retries: list[tuple[Message, float]] = field(default_factory=list)
+    pieces: list[list[Message]] = field(default_factory=list)
+    split: Split | None = None
+    cautious: bool | None = None
+    hold: float = 0.0
+
+
+def cut(
+    messages: list[Message], split: Split | None, code: str
+) -> tuple[list[list[Message]], Split]:
+    """The pieces in which a rejected request of several messages goes again; what they share."""
+    if split is None:
+        first, rest = messages[:1], messages[1:]
+        middle = (len(rest) + 1) // 2
+        pieces = [piece for piece in (first, rest[:middle], rest[middle:]) if piece]
+        return pieces, Split(code, len(pieces))
+    middle = (len(messages) + 1) // 2
+    return [messages[:middle], messages[middle:]], split.deeper()

@@ -1,0 +1,311 @@
+"""The end of a message: one function resolves, whatever the cause."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import Any
+
+from .._account.ledger import LOG_LINE, Account
+from .._account.losses import Losses, code_of
+from .._account.telling import Teller
+from ..errors import BufferFull, PublisherClosed, PublisherError
+from .commit import Ended
+from .flow import FlowControl
+from .future import CANCELLED, FINISHED, LOCK, PENDING, RUNNING
+from .lane import Lane
+from .message import Chunk, Message
+from .reentrance import entered
+from .scheduler import Scheduler
+from .send import Target, timed_out
+
+DELIVERED, FAILED, DROPPED, WITHDRAWN = "delivered", "failed", "dropped", "cancelled"
+_HOOK_OF = {DELIVERED: "on_delivered", FAILED: "on_failed", DROPPED: "on_dropped"}
+
+
+class Ending:
+    """What a core needs to end messages, and the barriers that wait for that; see :class:`Core`."""
+
+    clock: Callable[[], float]
+    flow: FlowControl
+    account: Account
+    teller: Teller
+    losses: Losses
+    scheduler: Scheduler
+    runtime: Any
+    #: Who waits in flush(): until when it was accepted, in which lanes, and the gate to open.
+    #: Guarded by the scheduler's lock.
+    _flushes: list[tuple[float, Collection[Lane] | None, Any]]
+    #: What callers ended and leave to the dispatcher to tell; appended to under ``LOCK``.
+    _untold: deque[Ended]
+    stopped: bool  # nothing is sent any more
+
+    def settle(
+        self,
+        messages: Sequence[Message],
+        values: Sequence[Any],
+        end: str,
+        reason: str | None = None,
+        *,
+        permits: bool = True,
+        size: int | None = None,
+    ) -> int:
+        """End messages of one lane, whatever the cause.
+
+        Those that have ended already are left alone.
+
+        Returns flow control's permits, counts, sets the futures, hands callbacks and hooks to their
+        thread: exactly once each. An exception that a signal handler raises in a caller meanwhile
+        finds all of it done, or will have been, or nothing.
+
+        Args:
+            messages: of one lane.
+            values: what each future keeps.
+            end: DELIVERED, FAILED, DROPPED or WITHDRAWN (which ends only what was never handed to a
+                worker).
+            reason: why it was dropped.
+            permits: False for messages that never got one, and are accepted only to be dropped.
+            size: of the messages together, where it is known.
+
+        Returns:
+            how many were ended by this call.
+        """
+        if not messages:
+            return 0
+        safe = self.runtime.is_safe()
+        with LOCK.rlock:
+            if Chunk in set(map(type, messages)):
+                messages, values = _taken_apart_locked(messages, values, end)
+            phases = (PENDING,) if end == WITHDRAWN else (PENDING, RUNNING)
+            live = [message for message in messages if message._phase in phases]
+            if not live:
+                return 0
+            if len(live) < len(messages):
+                size, kept = None, set(map(id, live))
+                pairs = zip(messages, values, strict=True)
+                values = [value for message, value in pairs if id(message) in kept]
+            if size is None:
+                measure = messages[0].route.lane.measure
+                size = sum([measure(message.entry) for message in live])
+            phase = CANCELLED if end == WITHDRAWN else FINISHED
+            ended = Ended(live, phase, values, failed=end in (FAILED, DROPPED))
+            if not safe:  # first: somebody has to tell it, whatever happens here
+                self._untold.append(ended)
+            self._commit(ended, end, reason, permits, size)
+        if safe:
+            self._tell(ended)
+        else:
+            self.flow.admit()
+            self.runtime.wake_if_started()
+            if self.runtime.is_safe():  # the dispatcher has just ended
+                self.finish_for_callers()
+        return ended.count
+
+    def _commit(self, ended: Ended, end: str, reason: str | None, permits: bool, size: int) -> None:
+        counters, now, count = ended.live[0].route.lane.counters, self.clock(), ended.count
+        ended.tell = partial(
+            self._tell_ended, ended, self._told(ended, end, reason), end, reason, now
+        )
+        with self.account.lock:
+            if end == DROPPED:
+                reason = reason or "closed"
+                dropped = {**counters.dropped, reason: counters.dropped.get(reason, 0) + count}
+                counts: dict[str, Any] = {"dropped": dropped}
+            else:
+                counts = {end: getattr(counters, end) + count}
+            accepted = [message.accepted for message in ended.live]
+            counts["latency"], counts["latency_sum"] = counters.with_latency(now, accepted, count)
+            ended.commit(self.flow, counters, size, permits=permits, **counts)
+
+    def _told(self, ended: Ended, end: str, reason: str | None) -> list[tuple[Message, Any, int]]:
+        """Each with its entry and size, where a hook wants to know.
+
+        Hooks are not told of a log line that was dropped: what they write of it would make others.
+        """
+        lane = ended.live[0].route.lane
+        if reason == LOG_LINE or not lane.counters.of_messages:
+            return []
+        if not self.teller.wants(_HOOK_OF.get(end)):
+            return []
+        measure = lane.measure
+        return [(message, message.entry, measure(message.entry)) for message in ended.live]
+
+    def _tell(self, ended: Ended) -> None:
+        """Messages have ended: tell whoever waits for that. Not for a thread of a caller."""
+        self.flow.admit()
+        ended.tell()
+        if self._flushes:
+            self._answer_flushes()
+
+    def _tell_ended(
+        self,
+        ended: Ended,
+        told: list[tuple[Message, Any, int]],
+        end: str,
+        reason: str | None,
+        now: float,
+    ) -> None:
+        lane = ended.live[0].route.lane
+        calls: list[tuple[Callable[..., Any], Any]] = list(ended.tell_watchers())
+        named = lane.counters.named
+        codes = [named(code_of(value)) for value in ended.values] if end == FAILED else []
+        if told:
+            calls += self.teller.ended(_HOOK_OF.get(end), told, codes, reason, now)
+        if lane.counters.of_messages and end != WITHDRAWN and reason != LOG_LINE:
+            delivered = ended.count if end == DELIVERED else 0
+            with self.account.lock:
+                self.account.recent.note(now, delivered, ended.count - delivered)
+        if end in (FAILED, DROPPED):
+            counts = Counter(codes) if codes else {reason or "closed": ended.count}
+            if codes:
+                with self.account.lock:
+                    lane.counters.note_failed(counts)
+            calls.append((self.losses.note, (lane.target, lane.counters, end, counts)))
+        if calls:
+            self.runtime.call(calls)
+
+    def finish_for_callers(self) -> None:
+        """The dispatcher's: what callers ended and did not tell, or were kept from ending."""
+        while self._untold:
+            with LOCK.rlock:  # whoever is at it now is through then
+                ended = self._untold.popleft() if self._untold else None
+            if ended is not None and ended.done:
+                self._tell(ended)
+        if left := self.scheduler.left_by_callers():
+            if self.stopped:
+                self._abandon()
+            else:
+                self.settle_each(left, self._dropped)
+                self.scheduler.settled(left)
+
+    def _dropped(self, _: Message) -> tuple[Any, str, str | None]:
+        return (build_full, self._full_text(), None), DROPPED, "buffer_full"
+
+    def settle_each(
+        self, messages: Sequence[Message], build: Callable[[Message], tuple[Any, str, str | None]]
+    ) -> int:
+        """The same for messages of any lanes; ``build`` gives each one's value, end and reason."""
+        grouped: dict[tuple[Lane, str, str | None], tuple[list[Message], list[Any]]] = {}
+        for message in messages:
+            value, end, reason = build(message)
+            group = grouped.setdefault((message.route.lane, end, reason), ([], []))
+            group[0].append(message)
+            group[1].append(value)
+        return sum(
+            self.settle(ended, values, end, reason)
+            for (_, end, reason), (ended, values) in grouped.items()
+        )
+
+    def withdraw(self, message: Message) -> bool:
+        """What ``future.cancel()`` does."""
+        if entered():
+            # A signal handler or finaliser: it interrupted an end, perhaps this one, or what holds
+            # something that another thread waits for under LOCK.
+            return False
+        return bool(self.settle([message], [None], WITHDRAWN))
+
+    def _abandon(self) -> int:
+        """End everything that is unresolved, with PublisherClosed."""
+        waiting, carried = self.scheduler.drain()
+        ended = self.settle_each(waiting, closed) + self.settle_each(carried, closed_in_flight)
+        self.scheduler.settled(waiting)
+        self.scheduler.settled(carried)
+        if self._flushes:
+            self._answer_flushes()
+        return ended
+
+    def _full_text(self) -> str:
+        flow = self.flow
+        return (
+            f"{flow.messages:,} messages and {flow.bytes:,} bytes are waiting; the bounds are"
+            f" {self._bounds_text()}"
+        )
+
+    def _bounds_text(self) -> str:
+        return f"max_messages={self.flow.max_messages:,} and max_bytes={self.flow.max_bytes:,}"
+
+    def _answer_flushes(self) -> None:
+        with self.scheduler.lock:
+            for waiter in list(self._flushes):
+                until, lanes, gate = waiter
+                if self.scheduler.is_done(until, lanes):
+                    self._flushes.remove(waiter)
+                    gate.release()
+
+
+def _taken_apart_locked(
+    messages: Sequence[Message], values: Sequence[Any], end: str
+) -> tuple[Sequence[Message], Sequence[Any]]:
+    """The same with the entries in the place of a chunk, but where it was delivered as one."""
+    if end == DELIVERED and len(messages) == 1 and messages[0].parts is None:
+        return messages, values
+    parted: list[tuple[Message, Any]] = []
+    for message, value in zip(messages, values, strict=True):
+        if type(message) is not Chunk:
+            parted.append((message, value))
+        elif end != WITHDRAWN or message._phase == PENDING or message.parts is not None:
+            parted += [(part, value) for part in message.apart_locked()]
+    return [message for message, _ in parted], [value for _, value in parted]
+
+
+# What a future keeps until somebody reads it: (one of these, its two arguments); and the ends they
+# belong to: (what it keeps, the end, the reason).
+
+
+def build_full(text: str, _: None) -> BaseException:
+    return BufferFull(text)
+
+
+def build_line(*_: None) -> BaseException:
+    return PublisherError(
+        "a logging handler published a line that a request of the publisher's caused, or a line of"
+        " the publisher's own: the message was dropped, for it would have caused others without"
+        " end; give the handler the filter publisher.contrib.log_filter.OutsideRequests()"
+    )
+
+
+def _history(message: Message) -> tuple[bool, str | None, BaseException | None]:
+    """Whether the service may have stored it, and what its last try met."""
+    last = message.history[-1] if message.history else None
+    unknown = any(attempt.outcome_unknown for attempt in message.history)
+    if last is None or last.error_code is None:
+        return unknown, None, None
+    target: Target = message.route.lane.target
+    return unknown, last.error_code, target.error_of(last)
+
+
+def expired(message: Message) -> tuple[Any, str, str | None]:
+    value = (_build_late, message, None)
+    return value, *((FAILED, None) if message.history else (DROPPED, "expired"))
+
+
+def overdue(message: Message) -> tuple[Any, str, str | None]:
+    return (_build_late, message, True), FAILED, None
+
+
+def _build_late(message: Message, carried: bool | None) -> BaseException:
+    unknown, code, cause = _history(message)
+    return timed_out(message.route.delivery.timeout, unknown or bool(carried), code, cause)
+
+
+def closed(message: Message) -> tuple[Any, str, str | None]:
+    return (_build_closed, message, False), *(
+        (FAILED, None) if message.history else (DROPPED, "closed")
+    )
+
+
+def closed_in_flight(message: Message) -> tuple[Any, str, str | None]:
+    return (_build_closed, message, True), FAILED, None
+
+
+def _build_closed(message: Message, carried: bool) -> BaseException:
+    unknown, code, cause = _history(message)
+    unknown = unknown or carried
+    maybe = "; the service may have stored it" if unknown else "; it is not stored"
+    return PublisherClosed(
+        f"the publisher was closed before the message was delivered{maybe}",
+        outcome_unknown=unknown,
+        last_code=code,
+        cause=cause,
+    )

@@ -1,0 +1,1 @@
+"""The only folder that starts threads, and what the host of a process does to them."""

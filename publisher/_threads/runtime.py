@@ -1,0 +1,525 @@
+"""The only file with threads: the dispatcher, the executor's workers, and the callbacks' thread.
+
+Nothing starts before the first message. Then one daemon thread, ``publisher-dispatcher``, owns time
+and starts all workers of one bounded ``ThreadPoolExecutor`` together; each stays, and takes the due
+requests that the dispatcher hands out. ``publisher-callbacks`` starts with the first callback. The
+workers, started from a daemon thread, are daemons too: a process can end while one is stuck in a
+request.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from .. import _clock
+from .._engine.flow import Ticket
+from .._engine.future import acquire
+from .._engine.lane import NEVER
+from .._engine.request import Request
+from .._fork import importing
+from .._log_lines import ALL, LINES
+from . import exit as _exit
+from .handover import Handover, Seat
+from .hosts import check_host
+
+if TYPE_CHECKING:
+    from .._engine.core import Core
+
+logger = logging.getLogger("publisher")
+
+CALLBACKS = "publisher-callbacks"
+DISPATCHER = "publisher-dispatcher"
+_SLOW_CALLBACK = 1.0  # seconds
+#: What a thread brings on itself: it has to meet it there (faulthandler does).
+_OF_THE_THREAD = {
+    getattr(signal, name)
+    for name in ("SIGSEGV", "SIGFPE", "SIGBUS", "SIGILL", "SIGABRT")
+    if hasattr(signal, name)
+}
+#: The signals that an idle thread of ours leaves to others. One that the system hands to it would
+#: not wake a main thread that waits in a system call: multiprocessing's pools hung in terminate()
+#: over that. The callbacks' thread, which runs user code all the time, leaves none.
+_OTHERS = tuple(sorted(map(int, signal.valid_signals() - _OF_THE_THREAD)))
+_NONE: tuple[int, ...] = ()
+#: ``signal.pthread_sigmask`` makes an enum of each signal, a tenth of a millisecond in all.
+_set_mask = getattr(sys.modules.get("_signal", signal), "pthread_sigmask", None)
+#: What the first request (to encode the name of a host) and the first retry would import.
+_NEEDED = ("encodings.idna", "tenacity")
+_ANOTHERS_WORK = 0.1  # seconds
+_TURN = 0.1  # seconds that close() always has for the dispatcher's last turn
+_LOOKS = 1.0  # seconds; as long as something is unresolved the dispatcher looks so often
+_PAUSE = 0.1  # seconds after an error of the dispatcher's,
+_HOPELESS = 20  # and how many of them in a row are too many
+_STUCK = 1.0  # seconds that close() waits for threads that have nothing left to do
+
+
+class Threads:
+    """Runs one core's sender half in threads.
+
+    Raises:
+        RuntimeError: threads could not run in this host as it is set up.
+    """
+
+    def __init__(self, core: Core) -> None:
+        check_host()
+        self.core = core
+        # A lock used as an alarm clock: the dispatcher waits to acquire it, anybody may release it,
+        # from a signal handler or a finaliser too.
+        self._alarm = _locked()
+        self._handover = Handover()
+        self._workers = 0  # that serve; where there are none the dispatcher sends
+        self._calls: deque[tuple[Callable[[Any], object], Any]] = deque()
+        self._calls_alarm = _locked()
+        self.calls_run = 0  # of user code; written by the callbacks' thread alone
+        # Two tokens for each thread: list.pop is whole where a lock could block. One is popped by
+        # whoever starts it, and put back where Ctrl-C leaves it unknown whether it has started; the
+        # other one by the thread itself, so that one runs, however many were started.
+        self._start_dispatcher: list[None] = [None]
+        self._be_dispatcher: list[None] = [None]
+        self._start_callbacks: list[None] = [None]
+        self._be_callbacks: list[None] = [None]
+        self._threads: dict[threading.Thread, None] = {}
+        self._local = threading.local()
+        self._stopping = False
+        self._tells = True  # the dispatcher does what callers leave to it
+        self._told = _locked()  # released when it does so no more
+        self._ending = False  # the callbacks' thread may end
+        self._threadless = False  # no thread can be started: the callers do the work
+        self._retired = False  # and none may be, from here on
+        self._starter = 0  # the system's id of the thread that started the dispatcher
+        self._masks = False  # signals are blocked in idle threads of ours
+
+    # -- the dispatcher and the workers
+
+    def wake(self) -> None:
+        """Have the dispatcher look now; starts it with the first message.
+
+        Never blocks, but where no thread can be started and at the very end of the process.
+        """
+        if self._start_dispatcher:
+            self._start(self._start_dispatcher, DISPATCHER)
+        self._wake()
+        if not self.is_own_thread():
+            _exit.deliver_late(self.core)
+
+    def wake_if_started(self) -> None:
+        """The same, but where nothing was accepted there is nothing to look at."""
+        if self._start_dispatcher and self.core.flow.messages:  # Ctrl-C hit who was to start it
+            self._start(self._start_dispatcher, DISPATCHER)
+        if self._threadless or not (self._start_dispatcher and self._be_dispatcher):
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._threadless:
+            self._pump()
+        _ring(self._alarm)
+
+    def _start(self, token: list[None], name: str) -> None:
+        if self._retired:
+            return
+        run = self._run_callbacks if name == CALLBACKS else self._dispatch
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        none_left = False
+        try:
+            if not _pop(token):  # somebody else is at it; or who was interrupted by this handler
+                return
+            if not self._ending:
+                _exit.register(self)
+            self._starter = threading.get_native_id()
+            thread.start()
+        except RuntimeError:  # the end of the interpreter, or the system has no threads left
+            token.append(None)  # there may be one the next time
+            none_left = True
+        except BaseException:  # Ctrl-C: it may be on its way, or may never run
+            token.append(None)
+            raise
+        else:
+            self._threads[thread] = None
+        if name != CALLBACKS:
+            self._threadless = none_left
+
+    def _take_place(self, token: list[None]) -> bool:
+        """Whether this thread is the one that runs, of those that were started for the same."""
+        if not _pop(token):
+            return False
+        self._local.own = True
+        self._threads[threading.current_thread()] = None
+        return True
+
+    def _dispatch(self) -> None:
+        if not self._take_place(self._be_dispatcher):
+            return
+        # Whoever starts this thread rings when its message is in. To wait for that hands the GIL
+        # straight back to a caller who is in a hurry; to start the workers first would keep it for
+        # milliseconds.
+        self.core.standing.expect(self.core.clock(), _LOOKS)
+        self._alarm.acquire(timeout=_LOOKS)
+        core = self.core
+        executor: ThreadPoolExecutor | None = None
+        try:
+            executor = self._prepare()
+        except BaseException:  # noqa: BLE001 - it is logged
+            _tell_error("the dispatcher could not start all that it needs")
+        core.scheduler.workers = max(min(self._workers, core.options.max_workers), 1)
+        core.scheduler.reserve = max(self._workers - core.scheduler.workers, 0)
+        failures = 0  # in a row
+        while not self._stopping:
+            try:
+                self._take_turn(executor)
+                failures = 0
+            except BaseException:  # noqa: BLE001 - logged; nobody else would do its work
+                _tell_error("the dispatcher met an error and goes on")
+                failures += 1
+                if failures == _HOPELESS:
+                    self._give_up()
+                    break
+                with contextlib.suppress(BaseException):
+                    self._alarm.acquire(timeout=_PAUSE)
+        self._stop_telling()
+        self.release_workers()
+        if executor is not None:
+            executor.shutdown(wait=True)  # stop() does not wait for this longer than it may
+
+    def _stop_telling(self) -> None:
+        """From here on whoever ends a message tells it, and whoever waited for that is let go."""
+        self._tells = False
+        with contextlib.suppress(Exception):
+            self.core.finish_for_callers()
+        _ring(self._told)
+
+    def _prepare(self) -> ThreadPoolExecutor:
+        # Where threads are green this one is its starter's, perhaps the main thread itself.
+        self._masks = threading.get_native_id() != self._starter
+        if self._masks:
+            _mask(_OTHERS)  # the workers inherit that
+        imports = importing().stretch()
+        with contextlib.suppress(Exception):  # what needs it says so
+            imports.begin()
+            for name in _NEEDED:
+                importlib.import_module(name)
+        imports.over = True
+        most = 2 * self.core.options.max_workers  # where all of them hang
+        executor = ThreadPoolExecutor(most, thread_name_prefix=_exit.WORKERS)
+        # All together and now: at interpreter exit Python 3.12 refuses new threads just when the
+        # last batches need them, and every executor refuses work.
+        self._hire(executor, self.core.options.max_workers + 1)
+        return executor
+
+    def _take_turn(self, executor: ThreadPoolExecutor | None) -> None:
+        core = self.core
+        requests, alarm = core.step()
+        if self._calls and self._start_callbacks:  # Ctrl-C hit who was to start that thread
+            self._start(self._start_callbacks, CALLBACKS)
+        if executor is not None:
+            self._hire(executor, core.scheduler.busy)
+        for request in requests:
+            if not (self._workers and self._handover.put(request)):
+                core.standing.expect(core.clock(), NEVER)  # that may take long
+                self._work(request)
+        wait = alarm - core.clock()
+        if core.flow.messages:  # whoever was to ring may have met Ctrl-C just then
+            wait = min(wait, _LOOKS)
+        if wait > 0:
+            core.standing.expect(core.clock(), wait if core.flow.messages else NEVER)
+            self._alarm.acquire(timeout=min(wait, threading.TIMEOUT_MAX))
+
+    def _give_up(self) -> None:
+        """The dispatcher cannot run in this process: no message may wait for it."""
+        with contextlib.suppress(Exception):
+            self.core.flow.close()
+            self.core.stopped = True
+            self._tells = False
+            self.core._abandon()
+
+    def _hire(self, executor: ThreadPoolExecutor, wanted: int) -> None:
+        """See to it that there are so many workers, where the system has threads left."""
+
+        def hire() -> None:
+            with contextlib.suppress(RuntimeError):
+                while self._workers < wanted:
+                    executor.submit(self._serve)
+                    self._workers += 1
+
+        if self._workers < wanted:
+            _exit.start_workers(hire)
+
+    def release_workers(self) -> None:
+        """End the workers when they are idle; from here on the dispatcher sends by itself."""
+        self._handover.close()
+
+    def _serve(self) -> None:
+        self._local.own = True
+        while True:
+            try:
+                self._serve_at(Seat())
+                return
+            except BaseException:  # noqa: BLE001 - logged; others may wait for this one
+                _tell_error("a worker met an error and goes on")
+
+    def _serve_at(self, seat: Seat) -> None:
+        while (request := self._handover.get(seat)) is not None:
+            self._work(request)
+            del request
+
+    def _work(self, request: Request) -> None:
+        # What a request starts (a credential_process, what a handler of the user's runs) inherits
+        # the signals that are blocked here: none.
+        if self._masks:
+            _mask(_NONE)
+        try:
+            self._work_through(request)
+        finally:
+            if self._masks:
+                _mask(_OTHERS)
+
+    def _work_through(self, request: Request) -> None:
+        following: Request | None = request
+        try:
+            while following is not None:
+                following = self.core.work(following)
+        except BaseException:  # noqa: BLE001 - it is logged
+            self.core.scheduler.release_worker()
+            _tell_error("a worker met an error and goes on")
+
+    def _pump(self) -> None:
+        """Where no thread can be started: take the dispatcher's and the worker's turns here."""
+        if getattr(self._local, "pumping", False):
+            return
+        self._local.pumping = True
+        try:
+            while True:
+                self.core.hurry()
+                requests, _ = self.core.step()
+                if not requests:
+                    return
+                for request in requests:
+                    self._work(request)
+        finally:
+            self._local.pumping = False
+
+    # -- user code
+
+    def call(self, calls: Sequence[tuple[Callable[[Any], object], Any]]) -> None:
+        """Hand user code to its thread, ``(function, argument)`` each; one wake-up for all of them.
+
+        Never blocks.
+        """
+        self._calls.extend(calls)
+        if self._start_callbacks:
+            self._start(self._start_callbacks, CALLBACKS)
+            if self._start_callbacks:  # no thread can be started
+                self._run_calls()
+        _ring(self._calls_alarm)
+
+    def _run_callbacks(self) -> None:
+        if not self._take_place(self._be_callbacks):
+            return
+        LINES.set(ALL)  # a green thread has its starter's context
+        while True:
+            try:
+                self._call_until_the_end()
+                return
+            except BaseException:  # noqa: BLE001 - it is logged
+                _tell_error("the thread of callbacks met an error and goes on")
+
+    def _call_until_the_end(self) -> None:
+        while True:
+            self._run_calls()
+            if not self._ending:
+                self._calls_alarm.acquire()
+                continue
+            self._be_callbacks.append(None)  # what comes later has another thread
+            self._start_callbacks.append(None)
+            # Where there is more already, and that one is not at it:
+            if not (self._calls and _pop(self._start_callbacks) and _pop(self._be_callbacks)):
+                return
+
+    def _run_calls(self) -> None:
+        while True:
+            try:
+                function, argument = self._calls.popleft()
+            except IndexError:
+                return
+            began = _clock.now()
+            self.calls_run += 1
+            try:
+                function(argument)
+            except BaseException:  # noqa: BLE001 - logged; SystemExit too: user code ends no thread
+                _tell_error("%s raised", _name(function), level=logging.ERROR)
+            took = _clock.now() - began
+            if took > _SLOW_CALLBACK:
+                text = "%s took %.1f s: other callbacks and hooks waited for it"
+                with contextlib.suppress(BaseException):
+                    logger.warning(text, _name(function), took)
+            del function, argument
+
+    # -- waiting, and the end
+
+    def is_own_thread(self) -> bool:
+        """True on a thread of ours, where nothing may wait for the others."""
+        return getattr(self._local, "own", False)
+
+    def is_safe(self) -> bool:
+        """True where no signal handler and no Ctrl-C can strike, or nobody else would do the work.
+
+        That is on a thread of ours. Elsewhere what takes several steps is the dispatcher's.
+        """
+        return self.is_own_thread() or self._threadless or not self._tells
+
+    def wait(self, gate: threading.Lock, timeout: float | None) -> None:
+        """Wait for ``gate`` to be released, at most ``timeout`` seconds.
+
+        Not at all on a thread of ours.
+        """
+        if not self.is_own_thread():
+            self.acquire(gate, timeout)
+
+    def acquire(self, gate: threading.Lock, timeout: float | None) -> bool:
+        """Wait for ``gate``; where no thread can be started, by doing the work of the threads."""
+        if sys.is_finalizing():  # the threads that could release it do not run any more
+            return acquire(gate, 0)
+        deadline = NEVER if timeout is None else _clock.now() + timeout
+        while True:
+            left = deadline - _clock.now()
+            if self._threadless:
+                self._pump()
+                due = self.core.scheduler.alarm - self.core.clock()
+                # Another caller may have been at work, and have left a retry behind.
+                left = min(left, max(due, 0.001), _ANOTHERS_WORK)
+            if acquire(gate, None if left == NEVER else left):
+                return True
+            if _clock.now() >= deadline:
+                return False
+
+    def wait_for_room(self, ticket: Ticket, left: Callable[[], float]) -> None:
+        """Wait for flow control's permits for as long as ``left()`` says."""
+        self.core.flow.wait(ticket, left)
+
+    def wait_for_calls(self, timeout: float | None) -> None:
+        """Wait until the user code handed over so far has run; not at all on a thread of ours."""
+        if not self._start_callbacks and not self.is_own_thread():
+            done = _locked()
+
+            def tell(_: object) -> None:
+                self.calls_run -= 1  # it is none of the user's
+                _ring(done)
+
+            self.call([(tell, None)])
+            self.wait(done, timeout)
+
+    def wait_for_end(self, timeout: float) -> None:
+        """After :meth:`stop`: wait until the last of the user code has run."""
+        for thread in list(self._threads):
+            if thread.name == CALLBACKS:
+                _join(thread, timeout)
+
+    def spawn(self, function: Callable[[], object]) -> None:
+        """Run ``function`` on a thread of its own; at the end of the process that is not needed."""
+        with contextlib.suppress(RuntimeError):
+            threading.Thread(target=function, name="publisher-close", daemon=True).start()
+
+    def stop(self, timeout: float | None) -> None:
+        """End the threads, callbacks first run; at most ``timeout`` seconds.
+
+        A worker stuck in a request is left to it.
+        """
+        self._stopping = True
+        _ring(self._alarm)
+        if self._tells and _pop(self._be_dispatcher):  # it was not needed, or it never ran
+            self._stop_telling()
+        until = NEVER if timeout is None else _clock.now() + max(timeout, _TURN)
+        # Who is rung and meets Ctrl-C then does not ring the next one who waits.
+        while self._tells and not self.is_own_thread() and (left := until - _clock.now()) > 0:
+            acquire(self._told, min(left, _LOOKS))
+            _ring(self._told)
+        if not self._ending:  # otherwise that thread may have ended already: it is joined below
+            self.wait_for_calls(timeout)
+        self._ending = True
+        _ring(self._calls_alarm)
+        # Everything has ended: what a thread is still at is a request whose messages were given up.
+        deadline = _clock.now() + (_STUCK if timeout is None else min(timeout, _STUCK))
+        for thread in list(self._threads):
+            if thread is not threading.current_thread():
+                _join(thread, max(deadline - _clock.now(), 0))
+        _exit.forget(self)
+
+    def retire(self, timeout: float) -> None:
+        """End the threads, wait for each, and start none any more: the callers do their work.
+
+        A request that was given up holds its worker for as long as its own time-outs.
+
+        Args:
+            timeout: seconds to wait for all of them together.
+        """
+        deadline = _clock.now() + timeout
+        self._retired = True
+        self.stop(timeout)
+        for thread in list(self._threads):
+            _join(thread, max(deadline - _clock.now(), 0))
+        if any(thread.is_alive() for thread in list(self._threads)):
+            logger.critical(
+                "a thread is still in a call %g s after this interpreter should have ended;"
+                " Python may abort the process over that",
+                timeout,
+            )
+        self._start_dispatcher[:] = [None]
+        self._threadless = True
+        self._masks = False  # a caller's thread keeps its signals
+
+    def __repr__(self) -> str:
+        alive = sum(thread.is_alive() for thread in list(self._threads))
+        return f"<Threads alive={alive} calls={len(self._calls)} stopping={self._stopping}>"
+
+
+def _mask(signals: tuple[int, ...]) -> None:
+    """Block these signals in this thread, and no others; a thread of ours, and no green one."""
+    if _set_mask is not None:
+        _set_mask(signal.SIG_SETMASK, signals)
+
+
+def _tell_error(text: str, *arguments: object, level: int = logging.CRITICAL) -> None:
+    """Log the exception that is being handled; a handler that raises ends no thread of ours."""
+    with contextlib.suppress(BaseException):
+        logger.log(level, text, *arguments, exc_info=True)
+
+
+def _join(thread: threading.Thread, timeout: float) -> None:
+    try:
+        thread.join(timeout)
+    except BaseException as error:
+        # From 3.13 on eventlet raises this where time is up, and it is no Exception.
+        if type(error).__module__ != "eventlet.timeout":
+            raise
+
+
+def _locked() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
+def _pop(token: list[None]) -> bool:
+    try:
+        token.pop()
+    except IndexError:
+        return False
+    return True
+
+
+def _ring(lock: threading.Lock) -> None:
+    if lock.locked():
+        with contextlib.suppress(RuntimeError):  # somebody else rang in between
+            lock.release()
+
+
+def _name(function: Any) -> str:
+    return getattr(function, "__qualname__", None) or type(function).__qualname__
