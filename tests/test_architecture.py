@@ -139,9 +139,7 @@ def test_botocore_is_imported_only_where_aws_is_spoken_to() -> None:
     allowed = (
         "publisher.services",
         "publisher._client",
-        "publisher._aws.lightening",
-        "publisher._aws.reached",
-        "publisher._aws.errors",
+        "publisher._aws",
         "publisher.errors",
         "publisher.testing",  # which answers in AWS's place
     )
@@ -208,6 +206,57 @@ def test_a_lower_layer_knows_only_what_is_below_it(name: str, below: set[str]) -
     assert ours(f"publisher.{name}") <= {f"publisher.{other}" for other in below}
 
 
+#: The rooms, each with those that it may import; what stands in none of them is above them all.
+ROOMS = {
+    "errors": set(),
+    "_fork": set(),
+    "_clock": set(),
+    "_text": set(),
+    "_callables": set(),
+    "_log_lines": set(),
+    "hooks": {"_log_lines", "_callables", "_clock", "_account"},
+    "_account": {"_log_lines", "_text", "hooks"},
+    "_engine": {
+        "_log_lines",
+        "errors",
+        "_fork",
+        "_clock",
+        "_text",
+        "_callables",
+        "hooks",
+        "_account",
+    },
+    "services": {"errors", "_text", "_account", "_engine"},
+    "_aws": {"_log_lines", "errors", "_fork", "_clock", "_text", "_account", "_engine", "services"},
+    "_threads": {"_log_lines", "errors", "_fork", "_clock", "_account", "_engine"},
+}
+#: What still points the other way, each with its reason.
+EXCEPTIONS = {
+    ("_engine.send", "_aws.errors"): "the verdict on an error is asked where the request is sent",
+    ("_engine.send", "_aws.lightening"): "as above",
+    ("_engine.send", "_aws.reached"): "as above",
+    ("_engine.send", "services"): "the words of a service's contract stand there",
+    ("_engine.accept", "_options"): "an engine is made from the options",
+    ("_engine.core", "_options"): "as above",
+    ("_engine.accept", "_threads.hosts"): "whether a caller may be held is asked of the host",
+    ("_aws.connection", ""): "the version, for the user agent",
+    ("_aws.connection", "testing"): "a mock of moto's, a suite's guard",
+}
+
+
+def test_rooms_are_entered_one_way() -> None:
+    found = set()
+    for name in modules():
+        room = name.removeprefix("publisher").strip(".").split(".")[0]
+        if room not in ROOMS:
+            continue
+        for other in ours(name):
+            target = other.removeprefix("publisher").strip(".")
+            if target.split(".")[0] not in {room, *ROOMS[room]}:
+                found.add((name.removeprefix("publisher."), target))
+    assert found == set(EXCEPTIONS)
+
+
 def test_layers_point_downward() -> None:
     done: set[str] = set()
 
@@ -239,6 +288,7 @@ def test_the_core_does_not_know_a_service_by_name() -> None:
     for name in outside(
         set(modules()),
         "publisher.services",
+        "publisher._aws.fast",  # bodies and readers of two operations
         "publisher.contrib",
         "publisher.testing",
         "publisher.types",
