@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from ._account.events import Attempt, Event
 from ._account.ledger import LATENCY_BOUNDS, Ledger, Stats
 from ._engine.future import PublishFuture
-from ._engine.message import Attempt, Event
 from ._engine.retry import retry_policy
 from ._publisher import Publisher
 from ._threads.signals import install_signal_handlers

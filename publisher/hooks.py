@@ -19,9 +19,9 @@ import logging
 from typing import Any
 
 from . import _clock
+from ._account.events import Event
 from ._account.losses import INTERVAL, Limiter
 from ._callables import runs_nothing
-from ._engine.message import Event
 from ._log_lines import quiet
 
 HOOK_METHODS = ("on_accepted", "on_sent", "on_delivered", "on_retry", "on_failed", "on_dropped")

@@ -12,13 +12,14 @@ from concurrent import futures
 from typing import Any, NamedTuple
 
 from publisher import services
+from publisher._account.events import Attempt, Failure
 from publisher._aws.errors import exception_for
 from publisher._aws.targets import api_name
 from publisher._engine.core import Core
 from publisher._engine.flow import Ticket
 from publisher._engine.future import acquire
 from publisher._engine.lane import NEVER, Lane
-from publisher._engine.message import Attempt, BatchFuture, Failure, Message, Route
+from publisher._engine.message import BatchFuture, Message, Route
 from publisher._engine.ordered import OrderedLane
 from publisher._engine.request import Limits, Request
 from publisher._options import Options, check_options

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from publisher import BufferFull, Ledger
+from publisher._account.events import Failure
 from publisher._account.ledger import Counters
 from publisher._account.losses import INTERVAL, Limiter, Losses, code_of, lost_text
-from publisher._engine.message import Failure
 
 from .hand import Clock, Wire
 

@@ -22,6 +22,7 @@ from publisher._account.causes import (
     cause,
     is_throttled,
 )
+from publisher._account.events import Failure
 from publisher._aws.errors import (
     entry_failure,
     exception_for,
@@ -29,7 +30,6 @@ from publisher._aws.errors import (
     whole_failure,
 )
 from publisher._aws.secrets import told
-from publisher._engine.message import Failure
 from publisher.services import EntryError, Verdict, load
 
 SNS, KINESIS = load("sns"), load("kinesis")

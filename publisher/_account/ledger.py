@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from .._pickling import outlives_fields
 from . import tables as _tables
 from .causes import KNOWN
 from .recent import Recent
@@ -33,6 +34,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
 _MAPPINGS = ("dropped_by_reason", "failed_by_code", "errors_by_code", "errors_by_shard")
 
 
+@outlives_fields
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
     """Counts of messages since the publisher was made.
@@ -103,6 +105,7 @@ class Ledger:
         )
 
 
+@outlives_fields
 @dataclass(frozen=True, slots=True)
 class Stats:
     """One look at the account: ``total`` and, per ``"service:region:name"``, ``destinations``."""

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .._engine.message import Failure, Message, label_of
 from .causes import Scene, cause
+from .events import Failure, label_of
 from .ledger import LOG_LINE
 
 if TYPE_CHECKING:
@@ -195,7 +195,8 @@ def code_of(value: Any) -> str:
     for part in parts:
         if isinstance(part, Failure):
             return part.label
-        if isinstance(part, Message) and part.history and part.history[-1].error_code:
-            return label_of(part.history[-1])
+        history = getattr(part, "history", None)  # of a message
+        if history and history[-1].error_code:
+            return label_of(history[-1])
     made = parts[0](*parts[1:]) if type(value) is tuple else value
     return type(made).__name__

@@ -25,11 +25,12 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from .._engine.message import Attempt, Event, Failure, Message, label_of
 from .._log_lines import ALL, LINES
 from ..hooks import HOOK_METHODS, hook_methods, wants_context
+from .events import Attempt, Event, Failure, label_of
 
 if TYPE_CHECKING:
+    from .._engine.message import Message
     from .._engine.request import Request
     from .._engine.send import Outcome, Target
     from ..services import Service

@@ -13,7 +13,7 @@ from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
 from .._account.causes import is_out_of_time, is_stale, is_throttled
-from .._engine.message import Failure
+from .._account.events import Failure
 from .._text import printable
 from ..errors import InvalidMessage
 from ..services import EntryError, NoSuchPortError, NotMadeError, Service, Verdict

@@ -14,7 +14,7 @@ from botocore.exceptions import NoCredentialsError
 
 from .. import _clock
 from .._account.causes import ACCESS, is_stale
-from .._engine.message import Attempt, Failure
+from .._account.events import Attempt, Failure
 from .._engine.request import Limits
 from .._engine.send import MalformedAnswer
 from ..services import ABOUT_ENTRIES, EntryError, NotMadeError, Service

@@ -18,6 +18,7 @@ from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
+from .._account.events import Response
 from .._callables import runs_nothing
 from .._fork import on_fork, take_note
 from ..errors import ForkedProcess
@@ -40,7 +41,6 @@ CANCELLED = "CANCELLED_AND_NOTIFIED"
 FINISHED = "FINISHED"
 _LIVE = (PENDING, RUNNING)
 
-Response: TypeAlias = dict[str, Any]
 #: What a finished future keeps until it is read: the exception, the response, or ``(build, a, b)``
 #: to make one from.
 Outcome: TypeAlias = (

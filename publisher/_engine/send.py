@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from .._account.events import Attempt, Failure
 from .._aws.errors import entry_failure, is_answer, malformed, whole_failure
 from .._aws.lightening import lighten
 from .._aws.reached import NOWHERE, Reached, reached
 from ..errors import DeliveryTimeout, retries_exhausted
 from ..services import EntryError, Service, Verdict
 from .future import LOCK, RUNNING, is_live
-from .message import Attempt, Chunk, Failure, Message
+from .message import Chunk, Message
 from .request import Answer, Limits, Request, cut
 from .retry import wanted_pause
 

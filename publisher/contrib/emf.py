@@ -30,8 +30,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 from .. import _clock
+from .._account.events import Event
 from .._account.ledger import Ledger
-from .._engine.message import Event
 from .._publisher import Publisher
 from ..hooks import Hook
 from ._watching import watched

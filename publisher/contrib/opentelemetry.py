@@ -26,8 +26,8 @@ from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
 
 import publisher
 
+from .._account.events import Event
 from .._account.ledger import Ledger
-from .._engine.message import Event
 from .._publisher import Publisher
 from ..hooks import Hook
 from ._watching import named, together

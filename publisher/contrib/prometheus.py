@@ -35,8 +35,8 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from .. import _clock
+from .._account.events import Event
 from .._account.ledger import LATENCY_BOUNDS, Ledger
-from .._engine.message import Event
 from .._options import Options
 from .._publisher import Publisher
 from ..hooks import Hook

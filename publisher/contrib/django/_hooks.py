@@ -8,7 +8,7 @@ from typing import Any
 from django.db import close_old_connections
 from django.dispatch import Signal
 
-from ..._engine.message import Event
+from ..._account.events import Event
 from ..._publisher import Publisher
 from ...hooks import HOOK_METHODS, hook_methods
 from . import signals
