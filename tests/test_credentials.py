@@ -36,7 +36,10 @@ deadline = time.monotonic() + 30
 while os.path.exists(os.path.join(folder, "wait")) and time.monotonic() < deadline:
     time.sleep(0.02)
 if asked <= orders["fail"]:
-    sys.exit("not now: hunter2")
+    if orders["garbage"] is None:
+        sys.exit("not now: hunter2")
+    print(orders["garbage"])
+    sys.exit()
 answer = {"Version": 1, "AccessKeyId": f"AKIA{asked}", "SecretAccessKey": "s"}
 answer["SessionToken"] = "t"
 answer["Expiration"] = "2099-01-01T00:00:00Z"
@@ -55,8 +58,9 @@ class Source:
         )
         self.order()
 
-    def order(self, fail: int = 0) -> None:
-        (self.folder / "orders.json").write_text(json.dumps({"fail": fail}))
+    def order(self, fail: int = 0, garbage: str | None = None) -> None:
+        orders = {"fail": fail, "garbage": garbage}
+        (self.folder / "orders.json").write_text(json.dumps(orders))
 
     def hold(self) -> None:
         (self.folder / "wait").touch()
@@ -178,6 +182,63 @@ def test_another_thread_that_takes_long_is_no_failure(
     codes = {attempt.error_code for future in futures for attempt in future.attempts}
     assert codes == {"StillFetching", None}
     assert source.asked == 1
+
+
+def test_a_fetch_that_takes_long_is_no_refusal(
+    endpoint: Endpoint, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_connection, "_ANOTHER_TAKES", 0.01)
+    monkeypatch.setattr(_sending, "_NO_CREDENTIALS_FOR", 0.05)
+    source.hold()
+    with publishing(delivery_timeout=60, linger=0) as made:
+        sns = made.client("sns", endpoint_url=endpoint.url)
+        futures = [sns.publish(TopicArn=f"{TOPIC}{n}", Message="m") for n in range(3)]
+        looked = threading.Event()
+        for _ in range(SOON * 100):
+            if any(len(future.attempts) > 2 or future.done() for future in futures):
+                break
+            looked.wait(0.01)
+        source.go_on()
+        for future in futures:
+            assert future.result(SOON)
+
+
+@pytest.mark.parametrize(
+    "garbage", ["", "<html>hunter2", '["hunter2"]', '{"Version": 1, "AccessKeyId": "hunter2"']
+)
+def test_a_source_that_cannot_be_read_is_asked_to_the_deadline(
+    endpoint: Endpoint, source: Source, monkeypatch: pytest.MonkeyPatch, garbage: str
+) -> None:
+    monkeypatch.setattr(_sending, "_NO_CREDENTIALS_FOR", 0)
+    source.order(fail=2, garbage=garbage)
+    with publishing(delivery_timeout=60) as made:
+        future = publish(made.client("sns", endpoint_url=endpoint.url))
+        assert future.result(SOON)
+        assert len(future.attempts) > 1
+    assert endpoint.count("sns") == 1
+
+
+def test_a_half_written_file_of_credentials_is_read_again(
+    endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "credentials"
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(path))
+    monkeypatch.setattr(_sending, "_NO_CREDENTIALS_FOR", 0)
+    whole = "[default]\naws_access_key_id = k\naws_secret_access_key = s\n"
+    with publishing(delivery_timeout=60) as made:
+        sns = made.client("sns", endpoint_url=endpoint.url)
+        path.write_text(whole[:5])
+        future = publish(sns)
+        looked = threading.Event()
+        for _ in range(SOON * 100):
+            if future.attempts or future.done():
+                break
+            looked.wait(0.01)
+        path.write_text(whole)
+        assert future.result(SOON)
+    assert {attempt.error_code for attempt in future.attempts} == {"ConfigParseError", None}
 
 
 def test_clients_of_many_regions_ask_once(endpoint: Endpoint, source: Source) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import boto3
@@ -23,14 +24,16 @@ from publisher._account.causes import (
     is_throttled,
 )
 from publisher._account.events import Failure
+from publisher._aws.connection import StillFetching
 from publisher._aws.errors import (
     entry_failure,
     exception_for,
     malformed,
     whole_failure,
 )
+from publisher._aws.reached import NOWHERE, Reached, Stage
 from publisher._aws.secrets import told
-from publisher.services import EntryError, Verdict, load
+from publisher.services import EntryError, NotMadeError, Verdict, load
 
 SNS, KINESIS = load("sns"), load("kinesis")
 CLIENT = boto3.Session().client("sns", region_name="us-east-1")
@@ -189,6 +192,36 @@ def test_credentials_that_are_missing_are_asked_for_a_while(error: Exception) ->
     assert failure.no_credentials
     assert not failure.final
     assert not failure.unknown
+
+
+@pytest.mark.parametrize(
+    ("error", "no"),
+    [
+        (StillFetching(), False),
+        (boto.ConfigParseError(path="x", error="y"), False),
+        (boto.CredentialRetrievalError(provider="x", error_msg="y"), False),
+        (boto.MetadataRetrievalError(error_msg="y"), False),
+        (json.JSONDecodeError("no", "", 0), False),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no"), False),
+        (AttributeError("'list' object has no attribute 'get'"), False),
+        (PermissionError("no"), False),
+        (boto.NoCredentialsError(), True),
+        (boto.PartialCredentialsError(provider="x", cred_var="y"), True),
+        (boto.ProfileNotFound(profile="x"), True),
+        (boto.UnauthorizedSSOTokenError(), True),
+        (boto.TokenRetrievalError(provider="x", error_msg="y"), True),
+        (boto.InvalidConfigError(error_msg="y"), True),
+        (boto.ParamValidationError(report="y"), True),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_only_who_says_no_is_asked_for_a_while_only(error: Exception, no: bool) -> None:
+    made = NotMadeError()
+    made.__cause__ = error
+    for met, reached in ((made, NOWHERE), (error, Reached(Stage.CREDENTIALS))):
+        failure, verdict = whole_failure(met, SNS, 10, unknown_passes=True, reached=reached)
+        assert verdict is Verdict.RETRY
+        assert (failure.final, failure.unknown, failure.no_credentials) == (False, False, no)
 
 
 def test_entries() -> None:

@@ -17,6 +17,7 @@ from .._account.events import Failure
 from .._text import printable
 from ..errors import InvalidMessage
 from ..services import EntryError, NoSuchPortError, NotMadeError, Service, Verdict
+from .connection import StillFetching
 from .reached import NOWHERE, Reached, Stage, inner_errors
 from .secrets import told, without_secrets
 
@@ -36,6 +37,8 @@ _OF_CREDENTIALS = (
     boto.SSOError,
     boto.TokenRetrievalError,
 )
+#: Met where the source of credentials is there and what it holds cannot be read, or not yet.
+_UNREAD = (boto.ConfigParseError, StillFetching)
 #: What botocore makes of a network's faults, and of whatever else is raised inside its session.
 _OF_THE_SESSION = (boto.HTTPClientError, boto.ConnectionError)
 _PASSING = (408, 429)  # HTTP's own words for "later"
@@ -131,8 +134,8 @@ def _is_of_another(error: BaseException, service: Service, operation: str) -> bo
 def _of_another(error: BaseException) -> tuple[Failure, Verdict]:
     """Nothing was sent: it is no answer about the entries, and its code none of the service's.
 
-    Nor is it the entries' fault. Where the source of credentials failed it is asked until the
-    deadline; where it said no, for a while.
+    Nor is it the entries' fault. Where the source of credentials failed, or cannot be read, it is
+    asked until the deadline; where it said no, for a while.
     """
     if isinstance(error, boto.ClientError):
         code, text, status, metadata = _described(error)
@@ -146,9 +149,10 @@ def _of_another(error: BaseException) -> tuple[Failure, Verdict]:
             no_credentials=not passing,
         )
     else:
-        known = (*_NOT_SENT, *_OF_THE_SESSION, ResponseParserError, OSError)
+        failed = (*_NOT_SENT, *_OF_THE_SESSION, *_UNREAD, ResponseParserError)
         text = _REFUSED if _quotes_values(error) else told(error)
-        no = not isinstance(error, known)
+        # botocore says no by its own classes; Python's say that it stumbled over what it read.
+        no = isinstance(error, boto.BotoCoreError) and not isinstance(error, failed)
         failure = Failure(type(error).__name__, text, error=error, no_credentials=no)
     return failure, Verdict.RETRY
 
