@@ -309,3 +309,51 @@ print("stuck" if any(thread.is_alive() for thread in threads) else "free", flush
         check=False,
     )
     assert done.stdout.strip() == "free", done.stderr
+
+
+class Asked:
+    """A lock that says when somebody wants it, and is had when the test says so."""
+
+    def __init__(self) -> None:
+        self.wanted, self.free = threading.Event(), threading.Event()
+
+    def __enter__(self) -> None:
+        self.wanted.set()
+        assert self.free.wait(SOON)
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def test_whose_end_waits_for_a_wait_keeps_nobody_from_the_account(bench: Bench, make: Any) -> None:
+    # The thread inside wait() may be interrupted by a signal handler that publishes: it must find
+    # every lock but that of the future free.
+    future = make()
+    held: Any = Asked()
+    future._watching().lock = held
+    ending = later(lambda: bench.core.settle([future], [{}], "delivered"))
+    assert held.wanted.wait(SOON)
+    locks = (bench.core.account.lock, bench.core.flow.lock, LOCK.making)
+    had = [lock.acquire(blocking=False) for lock in locks]
+    held.free.set()
+    for lock in (lock for lock, taken in zip(locks, had, strict=True) if taken):
+        lock.release()
+    ending.join(SOON)
+    assert had == [True, True, True]
+    assert future.done()
+
+
+def test_a_new_destination_waits_for_no_lock(bench: Bench) -> None:
+    # A signal handler that publishes to one may have interrupted a thread that holds what another
+    # waits for under the account's lock.
+    account = bench.core.account
+    found: list[Any] = []
+
+    def look() -> None:
+        found.append(account.is_owner("sns:eu-west-1:new", "1"))
+        found.append(account.counters("new", lambda: "new"))
+
+    with account.lock:
+        later(look).join(SOON)
+        seen = list(found)
+    assert seen == [True, account.counters("new", lambda: "other")]

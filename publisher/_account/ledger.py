@@ -264,7 +264,12 @@ def _add(counts: dict[str, int], name: str, count: int) -> None:
 
 
 class Account:
-    """All counters of one publisher; ``lock`` guards them, and the table of destinations."""
+    """All counters of one publisher, and the table of destinations.
+
+    ``lock`` guards the counters. The table is looked up and added to without it: a signal handler
+    that publishes to a new destination may have interrupted a thread that holds what another waits
+    for under this lock. Each step on it is one call of ``dict``'s, which is whole.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -275,23 +280,21 @@ class Account:
 
     def is_owner(self, key: str, owner: str) -> bool:
         """Whether ``key`` is the destination of this AWS account, the first that asks for it."""
-        with self.lock:
-            if key not in self._owners and len(self._owners) >= MAX_DESTINATIONS:
-                return True  # counted as "other" anyway
-            return self._owners.setdefault(key, owner) == owner
+        if key not in self._owners and len(self._owners) >= MAX_DESTINATIONS:
+            return True  # counted as "other" anyway
+        return self._owners.setdefault(key, owner) == owner
 
     def counters(self, identity: str, key: Callable[[], str]) -> Counters:
         """The counters of the destination that ``identity`` stands for.
 
-        Beyond 1,000 of them those of ``other``.
+        Beyond 1,000 of them those of ``other``; threads that come at once may each add one more.
         """
-        with self.lock:
-            found = self._counters.get(identity)
-            if found is None:
-                if len(self._counters) >= MAX_DESTINATIONS:
-                    return self._other
-                found = self._counters[identity] = Counters(key)
-            return found
+        found = self._counters.get(identity)
+        if found is None:
+            if len(self._counters) >= MAX_DESTINATIONS:
+                return self._other
+            found = self._counters.setdefault(identity, Counters(key))
+        return found
 
     def stats(self, oldest: Mapping[Counters, float]) -> Stats:
         """One balanced look.
@@ -300,7 +303,7 @@ class Account:
         """
         with self.lock:
             destinations: dict[str, Ledger] = {}
-            counters = [*self._counters.values()]
+            counters = [*self._counters.copy().values()]
             if self._other.accepted:
                 counters.append(self._other)
             for each in counters:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, repeat
 from typing import Any
 
-from .._account.ledger import Counters
+from .._account.ledger import Account, Counters
 from .flow import FlowControl
 from .future import CANCELLED, FINISHED, LOCK, Callback, PublishFuture, is_waited_for
 from .message import BatchEntry, BatchFuture, Chunk, Message
@@ -69,24 +69,33 @@ class Ended:
         self._watchers: list[tuple[PublishFuture, list[Any]]] = []
 
     def commit(
-        self, flow: FlowControl, counters: Counters, size: int, *, permits: bool, **counts: Any
+        self,
+        flow: FlowControl,
+        account: Account,
+        counters: Counters,
+        size: int,
+        count_locked: Callable[[], dict[str, Any]],
+        *,
+        permits: bool,
     ) -> None:
-        """End them; the caller holds the account's lock too.
+        """End them.
+
+        Who waits for one of them may hold its lock for long, and be interrupted by a signal handler
+        that wants any other: so those locks come first, and nothing but ``LOCK`` is held meanwhile.
 
         Args:
             flow: where the permits go back.
+            account: whose lock guards the counters.
             counters: of the lane.
             size: bytes, of all of them.
+            count_locked: gives what the counters are from now on; called under the account's lock.
             permits: False for messages that never got one; they are counted as accepted here.
-            **counts: what the counters are from now on.
         """
         futures: Sequence[PublishFuture] = self.live
         if self._batches:
             futures = [*futures, *(batch for batch, _, end in self._batches if end)]
-        counts["resolved_bytes"] = counters.resolved_bytes + size
         given, given_size = (self.count, size) if permits else (0, 0)
         taken, taken_size = (0, 0) if permits else (self.count, size)
-        stores = self._stores(counters, counts)
         watched: list[PublishFuture] = []
         while True:
             with _Locks(watched) if len(watched) > 1 else _lock(watched), LOCK.making:
@@ -94,14 +103,18 @@ class Ended:
                 watched = [future for future in futures if future._watch is not None]
                 if len(watched) == known:
                     self._watchers = [(one, [*one._watching().waiters]) for one in watched]
-                    with flow.lock:
-                        # From here on no call, nor a branch, but the last.
-                        flow.messages -= given
-                        flow.bytes -= given_size
-                        counters.accepted += taken
-                        counters.accepted_bytes += taken_size
-                        self.done = True
-                        _carry_out(stores)
+                    with account.lock:
+                        counts = count_locked()
+                        counts["resolved_bytes"] = counters.resolved_bytes + size
+                        stores = self._stores(counters, counts)
+                        with flow.lock:
+                            # From here on no call, nor a branch, but the last.
+                            flow.messages -= given
+                            flow.bytes -= given_size
+                            counters.accepted += taken
+                            counters.accepted_bytes += taken_size
+                            self.done = True
+                            _carry_out(stores)
                     return
             watched.sort(key=id)  # as the standard library locks them
 

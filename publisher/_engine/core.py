@@ -274,4 +274,7 @@ class Core(Accepting):
 
 
 OPENERS.add(Core.work.__code__)
-ENTRIES.update(call.__code__ for call in (Core.step, Core.work, Core.flush, Core.close, Core.stats))
+ENTRIES.update(
+    call.__code__
+    for call in (Core.step, Core.work, Core.flush, Core.close, Core.stats, Core.recent)
+)

@@ -107,16 +107,20 @@ class Ending:
         ended.tell = partial(
             self._tell_ended, ended, self._told(ended, end, reason), end, reason, now
         )
-        with self.account.lock:
+        accepted = [message.accepted for message in ended.live]
+
+        def count_locked() -> dict[str, Any]:
             if end == DROPPED:
-                reason = reason or "closed"
-                dropped = {**counters.dropped, reason: counters.dropped.get(reason, 0) + count}
-                counts: dict[str, Any] = {"dropped": dropped}
+                why = reason or "closed"
+                counts: dict[str, Any] = {
+                    "dropped": {**counters.dropped, why: counters.dropped.get(why, 0) + count}
+                }
             else:
                 counts = {end: getattr(counters, end) + count}
-            accepted = [message.accepted for message in ended.live]
             counts["latency"], counts["latency_sum"] = counters.with_latency(now, accepted, count)
-            ended.commit(self.flow, counters, size, permits=permits, **counts)
+            return counts
+
+        ended.commit(self.flow, self.account, counters, size, count_locked, permits=permits)
 
     def _told(self, ended: Ended, end: str, reason: str | None) -> list[tuple[Message, Any, int]]:
         """Each with its entry and size, where a hook wants to know.
