@@ -10,8 +10,9 @@ _UNSEEN = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 _TOKEN = re.compile(r"\S+")
-_USER = re.compile(r"(?P<scheme>[^@]*?//|[\"'(<\[]*).*@", re.DOTALL)
-_QUERY = re.compile(r"(?P<before>[^?]*[/:.][^?]*)\?[^\"')>\]]+", re.DOTALL)
+_OPENING = "\"'(<["  # what may stand before an address
+_CLOSING = re.compile(r"[\"')>\]]")  # and behind it
+_OF_ADDRESSES = re.compile(r"[/:.]")
 _HIDDEN = "***"
 _MAX_TEXT = 500  # characters
 _LOOKED_AT = 8 * _MAX_TEXT  # of a text that may be as long as an answer
@@ -24,9 +25,28 @@ def escaped(text: object) -> str:
 
 def masked_address(address: object) -> str:
     """An address without its user info and query, well formed or not."""
-    text = str(address)
-    text = _USER.sub(rf"\g<scheme>{_HIDDEN}@", text, count=1) if "@" in text else text
-    return _QUERY.sub(rf"\g<before>?{_HIDDEN}", text, count=1) if "?" in text else text
+    return _without_query(_without_user(str(address)))
+
+
+def _without_user(text: str) -> str:
+    first = text.find("@")
+    if first < 0:
+        return text
+    slashes = text.find("//", 0, first)
+    begin = len(text) - len(text.lstrip(_OPENING)) if slashes < 0 else slashes + 2
+    return f"{text[:begin]}{_HIDDEN}@{text[text.rfind('@') + 1 :]}"
+
+
+def _without_query(text: str) -> str:
+    begin = 0
+    while (mark := text.find("?", begin)) >= 0:
+        if _OF_ADDRESSES.search(text, begin, mark):
+            closing = _CLOSING.search(text, mark + 1)
+            end = len(text) if closing is None else closing.start()
+            if end > mark + 1:
+                return f"{text[: mark + 1]}{_HIDDEN}{text[end:]}"
+        begin = mark + 1
+    return text
 
 
 def masked(text: object) -> str:

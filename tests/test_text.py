@@ -6,6 +6,7 @@ import json
 import pickle
 import socket
 import sys
+import time
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,24 @@ def test_a_secret_is_hidden_before_the_text_is_cut() -> None:
 def test_masking_takes_linear_time(character: str) -> None:
     for text in (character * 1_000_000, (character + "a") * 500_000, f"a/{character}?" * 250_000):
         assert len(printable(text)) <= 503  # a quadratic one would not be back for hours
+
+
+HOSTILE = {
+    "slashes": "/" * 3998 + '?"',
+    "slashes and marks": ("/" * 39 + '?"') * 97,
+    "marks": "/?" * 1999 + '"',
+    "closed marks": '/?"' * 1333,
+    "pairs of slashes": "//" * 1999 + "@",
+    "quotes": "'" * 3998 + "@",
+    "signs": "//@" * 1333,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_masking_a_hostile_text_takes_next_to_no_time(name: str) -> None:
+    begun = time.process_time()
+    printable(HOSTILE[name])
+    assert time.process_time() - begun < 0.05
 
 
 QUOTING = [
