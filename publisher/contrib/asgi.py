@@ -27,7 +27,8 @@ class PublisherMiddleware:
     ``app = PublisherMiddleware(app)``, or ``add_middleware(PublisherMiddleware)`` in Starlette and
     FastAPI. At the lifespan's end, when the server has answered its last request, every publisher
     of the process is drained; the event loop is not held. An application that does not speak the
-    lifespan protocol (Django's) is spoken for. Where SIGTERM has its default handler,
+    lifespan protocol (Django's) is spoken for; one that has heard its startup or shutdown and then
+    raises is believed, once its messages are delivered. Where SIGTERM has its default handler,
     :func:`publisher.install_signal_handlers` is called at the lifespan's beginning.
 
     Not promised: anything where the server is told not to speak the protocol
@@ -72,7 +73,9 @@ class _Lifespan:
         try:
             await self._middleware.app(scope, self._hear, self._say)
         except Exception:
-            if self._said:  # it speaks the protocol, and has failed
+            if self._said or self._heard:  # it speaks the protocol, and has failed
+                if not any(word.startswith("lifespan.shutdown") for word in self._said):
+                    await _off_the_loop(self._drain)
                 raise
         if any(word.endswith(".failed") for word in self._said):
             return

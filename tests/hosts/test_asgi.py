@@ -61,9 +61,9 @@ def test_nothing_is_lost_at_sigterm(
         assert any(body.startswith("end-") for body in found), process.log
 
 
-def run(app: Any, conversation: list[str]) -> list[str]:
-    """Hold a lifespan's conversation; what the application said."""
-    said: list[str] = []
+def run(app: Any, conversation: list[str], said: list[str] | None = None) -> list[str]:
+    """Hold a lifespan's conversation; what the application said, also in ``said``."""
+    said = [] if said is None else said
     heard = iter(conversation)
 
     async def receive() -> Any:
@@ -77,11 +77,6 @@ def run(app: Any, conversation: list[str]) -> list[str]:
 
 
 async def refuses(scope: Any, receive: Any, send: Any) -> None:
-    raise ValueError
-
-
-async def refuses_after_hearing(scope: Any, receive: Any, send: Any) -> None:
-    await receive()
     raise ValueError
 
 
@@ -100,7 +95,7 @@ async def speaks(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "lifespan.shutdown.complete"})
 
 
-@pytest.mark.parametrize("app", [refuses, refuses_after_hearing, ignores, begins_only, speaks])
+@pytest.mark.parametrize("app", [refuses, ignores, begins_only, speaks])
 def test_an_application_that_leaves_something_unsaid_is_spoken_for(
     app: Any, endpoint: Endpoint
 ) -> None:
@@ -123,6 +118,44 @@ def test_an_application_that_fails_is_believed() -> None:
     assert run(PublisherMiddleware(fails), ["startup"]) == ["startup.failed"]
     with pytest.raises(ZeroDivisionError):
         run(PublisherMiddleware(raises), ["startup"])
+
+
+async def fails_to_begin(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    raise ZeroDivisionError
+
+
+async def fails_to_end(scope: Any, receive: Any, send: Any) -> None:
+    await begins_only(scope, receive, send)
+    await receive()
+    raise ZeroDivisionError
+
+
+async def says_that_it_fails_to_end(scope: Any, receive: Any, send: Any) -> None:
+    await begins_only(scope, receive, send)
+    await receive()
+    await send({"type": "lifespan.shutdown.failed", "message": "no"})
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("app", "words"),
+    [
+        (fails_to_begin, []),
+        (fails_to_end, ["startup.complete"]),
+        (says_that_it_fails_to_end, ["startup.complete", "shutdown.failed"]),
+    ],
+)
+def test_what_was_accepted_is_delivered_before_a_failure_goes_on(
+    app: Any, words: list[str], endpoint: Endpoint
+) -> None:
+    with publishing(linger=60) as made:
+        future = client_of(made, "sns", endpoint.url).publish(TopicArn=TOPIC, Message="m")
+        said: list[str] = []
+        with pytest.raises(ZeroDivisionError):
+            run(PublisherMiddleware(app), ["startup", "shutdown"], said)
+        assert said == words
+        assert future.done()
 
 
 def test_the_event_loop_goes_on_while_it_drains(endpoint: Endpoint) -> None:
