@@ -112,6 +112,10 @@ QUOTING = [
     boto.TokenRetrievalError(provider="sso", error_msg=SECRET),
     boto.EndpointConnectionError(endpoint_url=f"http://u:{SECRET}@host/"),
     ValueError(f"Invalid endpoint: http//u:{SECRET}@host"),
+    boto.HTTPClientError(error=ValueError(f"Failed to parse: http://u:{SECRET}@host")),
+    boto.SSLError(endpoint_url="https://host", error=OSError(f"https://host/?q={SECRET}")),
+    json.JSONDecodeError("Expecting value", f'{{"SecretAccessKey": "{SECRET}"', 0),
+    UnicodeDecodeError("utf-8", b"\xff" + SECRET.encode(), 0, 1, "invalid start byte"),
 ]
 
 
@@ -124,6 +128,7 @@ def test_an_exception_that_quotes_a_secret_loses_it(error: Exception) -> None:
         str(mended),
         repr(mended),
         repr(vars(mended)),
+        repr(vars(pickle.loads(pickle.dumps(mended)))),
         str(pickle.loads(pickle.dumps(mended))),
     ):
         assert SECRET not in shown
@@ -132,6 +137,9 @@ def test_an_exception_that_quotes_a_secret_loses_it(error: Exception) -> None:
 def _shown(future: Any, events: list[Any]) -> str:
     error = future.exception(20)
     texts = [str(error), repr(error), repr(vars(error)), repr(future.attempts), repr(future)]
+    for attempt in future.attempts:
+        met = attempt.failure.error
+        texts += [str(met), repr(met), repr(vars(met)), str(pickle.loads(pickle.dumps(met)))]
     for event in events:
         texts += [repr(event), str(event.exception), repr(event.attempts)]
     return "\n".join(texts)

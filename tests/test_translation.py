@@ -286,6 +286,7 @@ class TestWhatTheCallerGets:
         assert isinstance(made, InvalidMessage)
         assert "secret" not in str(made)
         assert "secret" not in failure.text
+        assert "secret" not in f"{failure.error!r} {vars(failure.error)}"
 
     def test_an_exception_that_cannot_be_copied_is_shared(self) -> None:
         class StubbornError(Exception):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import http.client
+from dataclasses import replace
 from typing import Any
 
 from botocore import exceptions as boto
@@ -84,6 +85,19 @@ def whole_failure(
         operation: boto3's method name of the operation, where it is not one of the service's two.
         reached: how far the request got.
     """
+    failure, verdict = _judged(error, service, count, unknown_passes, operation, reached)
+    # Attempts show it: their owners may look at it, log it and pickle it.
+    return replace(failure, error=_kept(failure.error)), verdict
+
+
+def _judged(
+    error: BaseException,
+    service: Service,
+    count: int,
+    unknown_passes: bool,
+    operation: str,
+    reached: Reached,
+) -> tuple[Failure, Verdict]:
     if isinstance(error, NotMadeError) and error.__cause__ is not None:
         return _of_making(error.__cause__)
     if _is_of_another(error, service, operation) or reached.stage is Stage.CREDENTIALS:
@@ -95,6 +109,22 @@ def whole_failure(
     if reached.unreadable or isinstance(error, ResponseParserError):
         return _unreadable(error, service, count, unknown_passes, reached)
     return _unanswered(error, count, reached)
+
+
+def _kept(error: BaseException | None) -> BaseException | None:
+    """What a failure keeps of an error: no frames, no secrets, no values of parameters."""
+    if error is None or isinstance(error, boto.ClientError):
+        return error
+    return boto.ParamValidationError(report=_REFUSED) if _quotes_values(error) else _own(error)
+
+
+def _own(error: BaseException) -> BaseException:
+    try:
+        own = copy.copy(error)
+    except Exception:  # noqa: BLE001 - a class that cannot be copied: shared is better than lost
+        own = error
+    own.__cause__ = own.__context__ = None
+    return without_secrets(own.with_traceback(None))
 
 
 def _unanswered(error: BaseException, count: int, reached: Reached) -> tuple[Failure, Verdict]:
@@ -326,9 +356,4 @@ def exception_for(failure: Failure, exceptions: Any, operation: str) -> BaseExce
         response.get("ResponseMetadata", {}).pop("MaxAttemptsReached", None)
         response.setdefault("Error", {"Code": failure.code, "Message": failure.text})
         return type(error)(response, error.operation_name if failure.operation else operation)
-    try:
-        own = copy.copy(error)
-    except Exception:  # noqa: BLE001 - a class that cannot be copied: shared is better than lost
-        own = error
-    own.__cause__ = own.__context__ = None
-    return without_secrets(own.with_traceback(None))
+    return _own(error)

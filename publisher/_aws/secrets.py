@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from botocore import exceptions as boto
@@ -26,14 +27,26 @@ def told(error: BaseException) -> str:
 
 
 def without_secrets(error: BaseException) -> BaseException:
-    """The same exception, whose text says no more than :func:`told` would; changed in place."""
+    """The same exception, whose text says no more than :func:`told` would; changed in place.
+
+    Nor do its attributes, or what it is pickled to. What botocore caught becomes its masked text.
+    """
     quoting = isinstance(error, _QUOTING)
     if isinstance(error, boto.BotoCoreError) and type(getattr(error, "kwargs", None)) is dict:
-        kept = {name: _masked_if_text(value) for name, value in error.kwargs.items()}
+        kept = {name: _masked(value) for name, value in error.kwargs.items()}
         # Pickling makes the text anew, of these.
         error.kwargs = {**kept, "error_msg": _LEFT_OUT} if quoting else kept
+    if isinstance(error, json.JSONDecodeError):
+        error.doc = ""  # what a credential_process wrote
+    if isinstance(error, UnicodeDecodeError):
+        error.object = b""  # the same
+        error.args = (error.encoding, b"", error.start, error.end, error.reason)
     error.args = (_LEFT_OUT,) if quoting else tuple(map(_masked_if_text, error.args))
     return error
+
+
+def _masked(value: Any) -> Any:
+    return value if value is None or isinstance(value, (int, float)) else masked(value)
 
 
 def _masked_if_text(value: Any) -> Any:
