@@ -13,7 +13,7 @@ from moto import mock_aws
 import publisher
 from publisher.testing import RealEndpointRefused, capture, console, local_only
 from tests.servers import Endpoint
-from tests.support import SOON, STREAM, TOPIC, Watch, client_of, publish, publishing
+from tests.support import SOON, STREAM, TOPIC, Watch, client_of, publish, publishing, texts
 
 SERVICES = ("sns", "kinesis")
 
@@ -118,14 +118,31 @@ def test_a_suite_s_guard(endpoint: Endpoint, service: str) -> None:
         assert isinstance(error, RealEndpointRefused)
         assert "paid" not in str(error)
         assert not any(attempt.outcome_unknown for attempt in future.attempts)
-        ready = boto3.client(service, region_name="eu-west-1")
-        with pytest.warns(UserWarning, match="used as it is"):
-            given = made.client(service, client=ready)  # type: ignore[call-overload]
-        with pytest.raises(RealEndpointRefused):
-            publish(given, "there")
         with capture() as published:
             assert publish(made.client(service, "eu-west-1"), "kept").result(0)  # type: ignore[call-overload]
         assert len(published.messages) == 1
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_suite_s_guard_and_a_ready_client_used_before_it(
+    endpoint: Endpoint, service: str
+) -> None:
+    # The name ends at the test's server: what left would be seen there.
+    ready = boto3.client(service, region_name="eu-west-1", endpoint_url=endpoint.url)
+    with publishing(delivery_timeout=120) as made:
+        with pytest.warns(UserWarning, match="used as it is"):
+            given = made.client(service, client=ready)  # type: ignore[call-overload]
+        assert publish(given, "before").result(SOON)
+        ready.meta._endpoint_url = "https://sns.eu-west-1.amazonaws.com"
+        with local_only():
+            watch = Watch()
+            error = publish(given, "there").exception(SOON)
+            assert watch.seconds < SOON / 2
+            assert isinstance(error, RealEndpointRefused)
+            with pytest.raises(RealEndpointRefused):
+                given.get_paginator("list_topics" if service == "sns" else "list_streams")
+        assert publish(given, "after").result(SOON)
+    assert texts(endpoint.stored()) == ["before", "after"]
 
 
 def test_a_suite_s_guard_and_moto() -> None:
@@ -135,8 +152,10 @@ def test_a_suite_s_guard_and_moto() -> None:
 
 
 def test_a_host_that_is_allowed() -> None:
-    with local_only("localstack") as guard:
+    with local_only("LocalStack") as guard:
         assert guard.allows("localstack")
+        assert guard.allows("LOCALSTACK")
+        assert guard.allows("LOCALHOST")
         assert guard.allows("::1")
         assert guard.allows("127.0.0.1")
         assert guard.allows("s3.localhost")

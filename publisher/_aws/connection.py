@@ -109,8 +109,6 @@ class Connection:
         self._retrying: Any = None  # a client for paginators and waiters
         self._guard: Any = None
         self._tests = "publisher.testing" in sys.modules  # it may refuse real endpoints
-        if self._tests and client is not None:
-            _refuse_real(client.meta.endpoint_url)
         if "moto" in sys.modules:  # what is accepted inside a mock must not reach the network later
             from ..testing import MockGuard
 
@@ -171,9 +169,10 @@ class Connection:
         """A boto3 client with botocore's own retries, for what we hand through and do not retry.
 
         Raises:
-            Exception: whatever boto3 raises.
+            Exception: whatever boto3 raises; RealEndpointRefused, as ``ask_guard()``.
         """
         if self._given:
+            self.ask_guard()
             return self._client
         self.get()  # in a test: with what is mocked now
         if self._retrying is None:
@@ -185,6 +184,15 @@ class Connection:
             finally:
                 imports.over = True
         return self._retrying
+
+    def ask_guard(self) -> None:
+        """Before each request of a ready client, which is used as it is: no handler of ours asks.
+
+        Raises:
+            RealEndpointRefused: a test's guard holds, and the request would leave this machine.
+        """
+        if self._given and "publisher.testing" in sys.modules:
+            _refuse_real(self._client.meta.endpoint_url)
 
     def lacks_credentials(self) -> None:
         """Its credentials are none, have run out, or are unknown: make another client in a second.

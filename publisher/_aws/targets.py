@@ -72,9 +72,11 @@ class _Target:
 
     def _client(self) -> Any:
         try:
-            return self.connection.get_for_work()
+            client = self.connection.get_for_work()
         except Exception as error:
             raise NotMadeError from error
+        self.connection.ask_guard()
+        return client
 
     def error(self, failure: Failure) -> BaseException:
         client = self.connection.made

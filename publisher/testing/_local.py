@@ -30,7 +30,7 @@ class LocalOnly:
     """What :func:`local_only` gives."""
 
     def __init__(self, *hosts: str) -> None:
-        self._hosts = hosts
+        self._hosts = {host.lower() for host in hosts}
 
     def start(self) -> Self:
         """Begin, as ``with`` does."""
@@ -46,6 +46,7 @@ class LocalOnly:
 
     def allows(self, host: str) -> bool:
         """Whether requests may go to ``host``."""
+        host = host.lower()
         if host in self._hosts or host == "localhost" or host.endswith(".localhost"):
             return True
         try:
@@ -86,11 +87,13 @@ def local_only(*hosts: str) -> LocalOnly:
 
     A message to a real endpoint then fails at once, with :class:`RealEndpointRefused` and a line
     in the log; nothing is sent. ``capture()``, moto and servers on this machine go on as ever. A
-    ready boto3 client of a real endpoint is refused by ``publisher.client(client=...)``. It is
-    about what travels through this package, and about clients made since ``publisher.testing`` was
+    ready boto3 client (``client=...``) is asked for its endpoint at each message, whenever it was
+    made or passed in; but paginators and waiters that it gave before are its own. It is about what
+    travels through this package, and else about clients made since ``publisher.testing`` was
     imported. Django and Flask have it as a setting, ``BACKEND``.
 
     Args:
-        *hosts: that are allowed too, such as ``"localstack"`` in a network of containers.
+        *hosts: that are allowed too, such as ``"localstack"`` in a network of containers; upper
+            and lower case are the same.
     """
     return LocalOnly(*hosts)
