@@ -14,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 import publisher
+from publisher.services._keys import needs_key
 from publisher.testing import ALWAYS, Capture, capture
 from tests.servers import Endpoint
 
@@ -51,6 +52,17 @@ def test_everything_has_ended_when_the_call_returns(one: publisher.Publisher) ->
     assert one.flush(0) == 0
     assert one.stats().total.delivered == 1
     assert set(threading.enumerate()) <= before
+
+
+def test_a_record_without_a_partition_key_is_stored(one: publisher.Publisher) -> None:
+    made = one.client("kinesis")
+    if needs_key():  # this botocore asks for it
+        with pytest.raises(publisher.InvalidMessage):
+            made.put_record(StreamName="clicks", Data=b"x")
+        return
+    assert made.put_record(StreamName="clicks", Data=b"x").result()["ShardId"]
+    answer = made.put_records(StreamName="clicks", Records=[{"Data": b"x"}]).result()
+    assert answer["FailedRecordCount"] == 0
 
 
 def test_a_response_has_boto3s_shape(one: publisher.Publisher) -> None:

@@ -233,7 +233,7 @@ def _stored_message(topic: str) -> dict[str, Any]:
 
 def _stored_record(record: Any) -> dict[str, Any]:
     number = int(
-        hashlib.md5(record["PartitionKey"].encode(), usedforsecurity=False).hexdigest(), 16
+        hashlib.md5(record.get("PartitionKey", "").encode(), usedforsecurity=False).hexdigest(), 16
     )
     return {
         "SequenceNumber": f"49{next(_sequence):054}",
