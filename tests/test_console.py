@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import boto3
 import pytest
@@ -37,6 +39,40 @@ def test_messages_are_printed_and_nothing_is_sent(endpoint: Endpoint) -> None:
         "kinesis:us-east-1:clicks put_record(StreamName='clicks', Data=b'r1', PartitionKey='k')",
     ]
     assert not endpoint.requests
+
+
+class Cut(io.TextIOBase):
+    """A pipe that nobody reads any more."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def closed() -> io.StringIO:
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("make", [Cut, closed])
+def test_a_stream_that_takes_nothing_costs_no_message(make: Callable[[], Any]) -> None:
+    with publishing() as made, console(make()):
+        sns = made.client("sns", "us-east-1")
+        assert sns.publish(TopicArn=TOPIC, Message="paid").result(0)["MessageId"]
+        assert made.stats().total.outstanding == 0
+
+
+def test_what_a_stream_has_no_character_for_is_escaped() -> None:
+    raw = io.BytesIO()
+    with publishing() as made, console(io.TextIOWrapper(raw, "latin-1")):
+        sns = made.client("sns", "us-east-1")
+        entries = [{"Id": f"{i}", "Message": text} for i, text in enumerate(["caf\xe9", "\u2713"])]
+        answer = sns.publish_batch(TopicArn=TOPIC, PublishBatchRequestEntries=entries).result(0)
+        assert len(answer["Successful"]) == 2
+        assert made.stats().total.outstanding == 0
+        printed = raw.getvalue()
+    assert b"Message='caf\xe9'" in printed
+    assert b"Message='\\u2713'" in printed
 
 
 def run(code: str) -> str:

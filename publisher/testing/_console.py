@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
@@ -44,8 +45,14 @@ class Console(Capture):
         self, service: str, operation: str, params: Mapping[str, Any], future: PublishFuture
     ) -> None:
         line = f"{future._addressed_to()} {operation}({_arguments(params)})"
-        # The stream of now: a test or a server may have exchanged it.
-        print(escaped(line), file=self._stream or sys.stdout, flush=True)
+        # The stream of now: a test or a server may have exchanged it; without a console it is None.
+        stream = self._stream or sys.stdout
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        shown = escaped(line).encode(encoding, "backslashreplace").decode(encoding)
+        # A pipe that nobody reads any more, a closed file: the message has been accepted all the
+        # same, and its caller cannot help it.
+        with contextlib.suppress(OSError, ValueError):
+            print(shown, file=stream, flush=True)
 
 
 def console(stream: IO[str] | None = None) -> Console:
@@ -61,6 +68,7 @@ def console(stream: IO[str] | None = None) -> Console:
     of the process. Django and Flask have it as a setting, ``BACKEND``.
 
     Args:
-        stream: where to; default: ``sys.stdout``.
+        stream: where to; default: ``sys.stdout``. What it has no character for is escaped. A line
+            that it cannot take (a closed pipe) is left out, and nobody is told.
     """
     return Console(stream)
