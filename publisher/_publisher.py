@@ -37,6 +37,9 @@ MAX_CLIENTS = {"ours": 256, "callers": 32}
 #: From so many clients on it matters which of them was used last.
 _MANY = MAX_CLIENTS["callers"] // 2
 
+#: Numbers the uses of clients; each has that of its last.
+_uses = itertools.count()
+
 logger = logging.getLogger("publisher")
 
 
@@ -113,8 +116,8 @@ class Publisher:
         except TypeError:  # an argument without a hash: it is looked at more closely
             found = None
         if found is not None:
-            if len(self._clients) > _MANY:  # the one used last goes last
-                self._clients[key] = self._clients.pop(key, found)
+            if len(self._clients) > _MANY:
+                found.__dict__["_used"] = next(_uses)
             return found
         return self._make_client(service_name, session, client, kwargs)
 
@@ -170,6 +173,7 @@ class Publisher:
         # What the key identifies by id() must live as long as the key does.
         made.__dict__["_identities"] = (session, client, default, kwargs)
         made.__dict__["_maker"] = "ours" if session is None and client is None else "callers"
+        made.__dict__["_used"] = next(_uses)
         if line:  # unchecked, for a message that is dropped: it is not kept
             return made
         self._make_room(made.__dict__["_maker"])
@@ -195,6 +199,7 @@ class Publisher:
                 " and sessions of their own" if maker == "callers" else "",
                 extra={"event": "publisher.clients", "clients": bound},
             )
+        kept.sort(key=lambda item: item[1].__dict__["_used"])
         left = len(kept)
         for key, old in kept:
             if left < bound:

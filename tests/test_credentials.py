@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import boto3
@@ -275,6 +276,36 @@ def test_the_client_used_longest_ago_is_forgotten_first(
         assert len(made._clients) == 20
     (line,) = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert "more than 20 clients" in line.message
+
+
+def test_equal_arguments_are_one_client_at_any_moment_among_many_clients(
+    endpoint: Endpoint,
+) -> None:
+    with publishing() as made:
+
+        def client(n: int) -> Any:
+            return made.client("sns", f"eu-west-{n}", endpoint_url=endpoint.url)
+
+        kept = [client(n) for n in range(20)]
+        found: list[Any] = []
+
+        def meanwhile(frame: FrameType, event: str, _: object) -> Any:
+            """Ask as another thread might, between any two instructions of a call."""
+            if frame.f_code is not publisher.Publisher.client.__code__:
+                return None
+            frame.f_trace_opcodes = True
+            if event == "opcode":
+                found.append(client(3))
+            return meanwhile
+
+        before = sys.gettrace()
+        sys.settrace(meanwhile)
+        try:
+            found.append(client(3))
+        finally:
+            sys.settrace(before)
+        assert len(found) > 10
+        assert {id(one) for one in found} == {id(kept[3])}
 
 
 def test_a_session_for_each_alert_is_bounded_and_told(
