@@ -130,7 +130,7 @@ assert all(future.running() or not future.done() for future in inherited)
 # `with` a lock in another thread, for as long as the fork takes; each of them is one that the
 # publisher's threads hold for moments all the time.
 LOCKED = """
-from publisher import _future
+from publisher._engine import future as _future
 def hold(locks, held, release):
     from contextlib import ExitStack
     with ExitStack() as stack:
