@@ -113,7 +113,7 @@ def configure(**options: Unpack[PublisherOptions]) -> None:
     global _default  # noqa: PLW0603 - the process-wide publisher is replaced after close()
     if _default._closed_in is not None:
         made = Publisher(**options)
-        made._make_core = _default._make_core  # a console's stays
+        made._run_on(_default._backend)  # a console's stays
         _default = made
     elif _default._started:
         if not _default._has(options):

@@ -61,6 +61,8 @@ class Publisher:
         self._warned: set[str] = set()
         self._closed_in: int | None = None
         self._make_core: Callable[[Options], Core] = core_factory
+        #: What makes its cores while no test captures it; None: threads, which send.
+        self._backend: Callable[[Options], Core] | None = None
         self._cores: dict[int, Core] = {}
         self._core: Core | None = None
         _publishers.add(self)
@@ -335,6 +337,18 @@ class Publisher:
         core = self._cores.setdefault(os.getpid(), self._make_core(self._options))
         self._core = core
         return core
+
+    def _run_on(self, backend: Callable[[Options], Core] | None) -> None:
+        """From here on ``backend`` makes its cores; inside a capture once that is over."""
+        if backend is not self._backend:
+            self._backend = backend
+            self._take_backend()
+
+    def _take_backend(self) -> None:
+        if core_factory is threaded_core:  # no capture
+            self._make_core = self._backend or threaded_core
+            self._core = None
+            self._cores = {}
 
 
 def threaded_core(options: Options) -> Core:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -131,6 +132,49 @@ def test_a_setting_keeps_everything_on_this_machine(host: str) -> None:
     text = run(f"BACKEND = 'local'\n{set_up}\n{refused}\n{shown}")
     assert text.startswith("RealEndpointRefused local_only() keeps requests on this machine")
     assert "sns.eu-west-1.amazonaws.com" in text
+
+
+CHANGE = """
+from django.test import override_settings
+def setting(backend):
+    return override_settings(AWS_PUBLISHER={"default": {"BACKEND": backend, "MAX_WORKERS": 3}})
+"""
+REFUSED = f"""
+future = client("sns", "eu-west-1").publish(TopicArn={TOPIC!r}, Message="paid")
+print(type(future.exception(5)).__name__)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "inside"),
+    [("local", "with setting('local'): pass"), ("aws", "setting('local').enable()")],
+)
+def test_a_guard_set_inside_a_capture_holds_after_it(before: str, inside: str) -> None:
+    capturing = f"from publisher.testing import capture\nwith capture():\n    {inside}"
+    text = run(f"BACKEND = {before!r}\n{DJANGO}\n{CHANGE}\n{capturing}\n{REFUSED}")
+    assert text == "RealEndpointRefused\n"
+
+
+@pytest.mark.parametrize("host", ["Django", "Flask"])
+def test_a_console_set_inside_a_capture_prints_after_it(host: str) -> None:
+    set_up, made = MAKERS[host]
+    capturing = "from publisher.testing import capture\nheld = capture().start()"
+    after = f"held.stop()\nsns = {made}\n{USE}"
+    assert run(f"BACKEND = 'console'\n{capturing}\n{set_up}\n{after}") == SHOWN
+
+
+def test_a_console_set_over_another_backend_inside_a_capture_prints_after_it() -> None:
+    capturing = "from publisher.testing import capture\nheld = capture().start()"
+    use = f"client('sns', 'eu-west-1').publish(TopicArn={TOPIC!r}, Message='paid').result(5)"
+    code = f"{capturing}\n{use}\nsetting('console').enable()\n{use}\nheld.stop()\n{use}"
+    assert run(f"BACKEND = 'local'\n{DJANGO}\n{CHANGE}\n{code}") == SHOWN
+
+
+def test_a_console_ends_with_its_setting() -> None:
+    use = f"client('sns', 'eu-west-1').publish(TopicArn={TOPIC!r}, Message='paid').result(5)"
+    code = f"{use}\nwith setting('local'):\n{textwrap.indent(REFUSED, '    ')}\n{use}"
+    text = run(f"BACKEND = 'console'\n{DJANGO}\n{CHANGE}\n{code}")
+    assert text == f"{SHOWN}RealEndpointRefused\n{SHOWN}"
 
 
 def test_an_unknown_backend_is_refused() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -194,27 +193,20 @@ class Backends:
     """Where the messages of one framework's publishers go: to AWS, or where ``BACKEND`` says."""
 
     def __init__(self) -> None:
-        self._printing: weakref.WeakSet[Publisher] = weakref.WeakSet()
         self._guard: Any = None
 
     def apply(self, publisher: Publisher, backend: str) -> None:
-        """Set up one publisher; what it had from here before is undone.
+        """Set up one publisher; what it had before is undone.
 
-        Nothing is done to one that a test captures.
+        One that a test captures stays captured until that is over.
         """
-        if _publisher.core_factory is not _publisher.threaded_core:
-            return
-        if publisher in self._printing:
-            self._printing.discard(publisher)
-            publisher._make_core = _publisher.core_factory
-            publisher._core = None
-            publisher._cores = {}
         if backend == "console":
             from ..testing import console
 
             console().put_on(publisher)
-            self._printing.add(publisher)
-        elif backend == "local" and self._guard is None:
+            return
+        publisher._run_on(None)
+        if backend == "local" and self._guard is None:
             from ..testing import local_only
 
             self._guard = local_only().start()

@@ -149,6 +149,7 @@ class _Exchanged:
             one: {name: getattr(one, name) for name in self._NAMES}
             for one in list(_publisher._publishers)
         }
+        self._backends = {one: one._backend for one in self._kept}
         _publisher.core_factory = make_core
         for one in self._kept:
             one._make_core = make_core
@@ -157,19 +158,27 @@ class _Exchanged:
             one._clients = dict(one._clients)
 
     def restore(self) -> None:
-        """Put everything back; publishers made meanwhile start anew."""
+        """Put everything back; publishers made meanwhile start anew.
+
+        What a setting said meanwhile of where messages go holds from here on.
+        """
         _publisher.core_factory = self._factory
+        self._default._backend = _package._default._backend
         _package._default = self._default
         for one in list(_publisher._publishers):
             if one not in self._kept:
                 one._make_core = self._factory
                 one._core = None
                 one._cores = {}
+                one._take_backend()
                 continue
             for name, value in self._kept[one].items():
                 setattr(one, name, value)
             if self._mocks_ended != mocks_ended():  # a mock it was in has ended inside
                 discard_core(one)
+            if one._backend is not self._backends[one]:
+                discard_core(one)
+                one._take_backend()
 
 
 def capture(endpoint_url: str | None = None) -> Capture:

@@ -32,9 +32,7 @@ class Console(Capture):
     def put_on(self, publisher: Publisher) -> None:
         """Have one publisher print, from now on and for good; its other set-up stays."""
         self._for_good = True
-        publisher._make_core = self._make_core
-        publisher._core = None
-        publisher._cores = {}
+        publisher._run_on(self._make_core)
 
     def _make_core(self, options: Options) -> Core:
         core = super()._make_core(options)
