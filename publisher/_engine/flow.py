@@ -1,7 +1,7 @@
 """Flow control: how many messages and bytes are accepted and not yet resolved.
 
-A permit is taken here, or by the usual way in of :mod:`._accepting`, and given back in the one step
-in which messages end (:mod:`._settling`); :meth:`FlowControl.admit` then hands it on to the first
+A permit is taken here, or by the usual way in of :mod:`.accept`, and given back in the one step
+in which messages end (:mod:`.commit`); :meth:`FlowControl.admit` then hands it on to the first
 caller that waits, if there is one. Nothing else touches the counters.
 
 The usual way is a comparison and two additions with no call between them, so that under the GIL
