@@ -57,7 +57,7 @@ class Clock:
 
 
 class Inline:
-    """Runs one core's sender half in whatever thread publishes; see ``_threads.runtime.Threads``."""
+    """Runs one core's sender half in whatever thread publishes, as ``Threads`` does in its own."""
 
     def __init__(self, core: Core, clock: Clock) -> None:
         self._core = core
