@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.heavy  # type checkers
+
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "tests" / "typing"
 

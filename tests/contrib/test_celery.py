@@ -14,6 +14,8 @@ import pytest
 from tests.contrib.processes import EXAMPLES, Running, run
 from tests.servers import Endpoint, Moto
 
+pytestmark = pytest.mark.heavy  # workers of Celery
+
 APP = "tests.contrib.celery_worker"
 
 
@@ -59,7 +61,6 @@ def processes(text: str) -> set[str]:
     return set(re.findall(r"published \S+ in (\d+)", text))
 
 
-@pytest.mark.heavy
 def test_recycled_children_lose_nothing(worker: Callable[..., Running], endpoint: Endpoint) -> None:
     process = worker("-c", "1", tasks=6, MAX_TASKS="2")
     process.until("published task5")
@@ -88,7 +89,6 @@ def test_a_cold_shutdown_loses_nothing(worker: Callable[..., Running], endpoint:
     assert stored(endpoint) == expected(1), process.text
 
 
-@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("pool", "number"), [("solo", signal.SIGQUIT), ("threads", signal.SIGTERM)]
 )
@@ -116,7 +116,6 @@ def test_a_negative_timeout_raises(celery: Path) -> None:
         install(timeout=-1)
 
 
-@pytest.mark.heavy
 def test_the_example(
     celery: Path, start: Callable[..., Running], moto_server: Moto, tmp_path: Path
 ) -> None:

@@ -17,6 +17,8 @@ import pytest
 from tests.contrib.processes import EXAMPLES, Running, run
 from tests.servers import Endpoint, Moto, Topic
 
+pytestmark = pytest.mark.heavy  # servers of the examples
+
 UWSGI = r"bound to TCP address (127\.0\.0\.1:\d+)"
 WEB = r"(http://127\.0\.0\.1:[1-9]\d*)"
 GUNICORN = ["-m", "gunicorn", "--bind", "127.0.0.1:0"]
@@ -98,7 +100,6 @@ def test_flask(
     assert "Traceback" not in process.text, process.text
 
 
-@pytest.mark.heavy
 def test_one_command_starts_an_example_on_a_local_aws(
     start: Callable[..., Running], need: Callable[[str], Path]
 ) -> None:
@@ -149,7 +150,6 @@ def pids(process: Running, names: list[str]) -> set[int]:
     return found
 
 
-@pytest.mark.heavy
 def test_gunicorn_loses_nothing(
     site: Callable[..., Running],
     need: Callable[[str], Path],
@@ -168,7 +168,6 @@ def test_gunicorn_loses_nothing(
     assert_all(endpoint, names)
 
 
-@pytest.mark.heavy
 def test_uwsgi_loses_nothing(
     site: Callable[..., Running],
     need: Callable[[str], Path],

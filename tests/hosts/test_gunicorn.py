@@ -14,6 +14,8 @@ from tests.hosts.load import Load, assert_nothing_lost_or_doubled, get, listenin
 from tests.hosts.process import Process, assert_stored, expected
 from tests.servers import Endpoint
 
+pytestmark = pytest.mark.heavy  # servers
+
 Start = Callable[..., Process]
 #: HOSTS_REQUESTS=5000 for the whole of it.
 REQUESTS = int(os.environ.get("HOSTS_REQUESTS", "160"))
@@ -27,7 +29,6 @@ def command(fd: int, *options: str) -> list[str]:
     return [sys.executable, "-m", "gunicorn", *fixed, *options, "tests.hosts.web:application"]
 
 
-@pytest.mark.heavy
 @pytest.mark.parametrize("preload", [[], ["--preload"]], ids=["", "preload"])
 @pytest.mark.parametrize("kind", ["sync", "gthread"])
 def test_reloads_and_recycled_workers(

@@ -21,6 +21,8 @@ from publisher._cli import main
 from tests.servers import Answer, Endpoint, Error
 from tests.support import SOON, STREAM, TOPIC
 
+pytestmark = pytest.mark.heavy  # a process each
+
 Command = Callable[..., int]
 LONGEST = 1024 * 1024  # bytes that SNS takes
 #: An old botocore takes no endpoint from the environment.

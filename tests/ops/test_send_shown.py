@@ -21,6 +21,8 @@ import pytest
 from tests.servers import Answer, Endpoint, Error
 from tests.support import SOON, STREAM, TOPIC
 
+pytestmark = pytest.mark.heavy  # a process each
+
 PUBLISHER = [sys.executable, "-m", "publisher"]
 SCRIPT = Path(sys.executable).with_name("boto3-publisher")
 
