@@ -3,8 +3,6 @@
 from concurrent.futures import Future, as_completed
 from typing import Any
 
-from botocore.config import Config
-
 import publisher
 from publisher.testing import Capture, call, capture, contains
 from publisher.types import (
@@ -74,7 +72,7 @@ publisher.configure(
     hooks=[publisher.LoggingHook()],
     retry=publisher.retry_policy(),
 )
-publisher.client("kinesis", "eu-west-1", config=Config(tcp_keepalive=True), verify=False)
+publisher.client("kinesis", "eu-west-1", verify=False)
 AWS_PUBLISHER: dict[str, DjangoSettings] = {
     "default": {"MAX_WORKERS": 20, "CLIENT": {"region_name": "eu-west-1"}}
 }

@@ -1,9 +1,11 @@
 """With types-boto3 installed every other operation is typed too. Never run."""
 
+from botocore.config import Config
+
 import publisher
 
 sns = publisher.client("sns")
-kinesis = publisher.client("kinesis")
+kinesis = publisher.client("kinesis", config=Config(tcp_keepalive=True))
 
 topic: str = sns.create_topic(Name="orders").result()["TopicArn"]
 sns.create_topic(Nam="orders")  # error: unknown argument
