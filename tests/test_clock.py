@@ -9,6 +9,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def test_a_wait_ends_in_real_time(endpoint: Endpoint, freeze: Callable[[], Any])
     with client("sns", endpoint.url, linger=0) as sns:
         with freeze():
             future = sns.publish(TopicArn=TOPIC, Message="x")
-            with pytest.raises(TimeoutError):
+            with pytest.raises(FutureTimeoutError):
                 future.result(0.3)
             assert sns._publisher.flush(0.3) == 1
             assert sns.close(0.3) == 1
