@@ -294,7 +294,7 @@ def test_equal_arguments_are_one_client_at_any_moment_among_many_clients(
             if frame.f_code is not publisher.Publisher.client.__code__:
                 return None
             frame.f_trace_opcodes = True
-            if event == "opcode":
+            if event in ("opcode", "line"):  # Python 3.12.1 tells of lines alone
                 found.append(client(3))
             return meanwhile
 
@@ -304,7 +304,7 @@ def test_equal_arguments_are_one_client_at_any_moment_among_many_clients(
             found.append(client(3))
         finally:
             sys.settrace(before)
-        assert len(found) > 10
+        assert len(found) > 3
         assert {id(one) for one in found} == {id(kept[3])}
 
 

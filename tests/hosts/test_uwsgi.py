@@ -15,6 +15,7 @@ import pytest
 from tests.hosts.load import Load, assert_nothing_lost_or_doubled, get, listening
 from tests.hosts.process import Process, assert_stored, expected
 from tests.servers import Answer, Endpoint
+from tests.support import until
 
 Start = Callable[..., Process]
 UWSGI = "import pyuwsgi; pyuwsgi.run()"
@@ -48,6 +49,9 @@ def test_works(endpoint: Endpoint, start: Start, options: list[str]) -> None:
         load = Load(port, 80, lambda: None, parts=1)
         # uWSGI does not run Python's exit in a worker that is still busy with a request's end.
         endpoint.wait_for(lambda: endpoint.count("sns") >= len(load.answered))
+        # Each lazy worker loads the application by itself, and a signal in the middle ends that.
+        loaded = 2 if "--lazy-apps" in options else 1
+        until(lambda: process.log.count("WSGI app 0 (") >= loaded)
         stopped = time.monotonic()
         process.signal(signal.SIGTERM)
         assert process.end() == 0, process.log
