@@ -94,8 +94,10 @@ class Kinesis(Service):
 
     def accept(self, params: Mapping[str, Any]) -> Accepted | None:
         if len(params) == 3 and "Data" in params and "PartitionKey" in params:
-            # A record as most are: bytes and an ASCII key.
+            # A record as most are: bytes or ASCII text, and an ASCII key.
             data, key, stream = params["Data"], params["PartitionKey"], params.get("StreamName")
+            if type(data) is str and data.isascii():
+                data = data.encode()
             if type(data) is bytes and type(key) is str and type(stream) is str and key.isascii():
                 size = len(data) + len(key)
                 if 0 < len(key) <= MAX_KEY and size <= self.max_message:
