@@ -49,8 +49,8 @@ if TYPE_CHECKING:
         close_timeout: float
         hooks: Iterable[object]
 
-    class ClientArguments(TypedDict, total=False):
-        """What ``publisher.client`` takes beside the service and the region."""
+    class _OfBoto3(TypedDict, total=False):
+        """What ``boto3.client`` takes beside the service and the region."""
 
         api_version: str | None
         use_ssl: bool | None
@@ -61,22 +61,17 @@ if TYPE_CHECKING:
         aws_session_token: str | None
         aws_account_id: str | None
         config: Config | None
+
+    class ClientArguments(_OfBoto3, total=False):
+        """What ``publisher.client`` takes beside the service and the region."""
+
         session: Session | None
         client: BaseClient | None
 
-    class BotoArguments(TypedDict, total=False):
+    class BotoArguments(_OfBoto3, total=False):
         """What ``boto3.client`` takes: for a framework's settings."""
 
         region_name: str | None
-        api_version: str | None
-        use_ssl: bool | None
-        verify: bool | str | None
-        endpoint_url: str | None
-        aws_access_key_id: str | None
-        aws_secret_access_key: str | None
-        aws_session_token: str | None
-        aws_account_id: str | None
-        config: Config | None
 
     class HealthLimits(TypedDict, total=False):
         """From what share of messages lost of late on the health view says 503."""
