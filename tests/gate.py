@@ -28,7 +28,9 @@ class Gate:
         self._fault = fault
         self._tls = tls
         self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()  # guards the two below
         self._sockets: list[socket.socket] = []
+        self._closed = False
         self._listener = socket.socket()
         self._listener.bind(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -53,18 +55,33 @@ class Gate:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for sock in list(self._sockets):
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-            sock.close()
+        with self._lock:
+            self._closed = True
+        for sock in self._sockets:  # it grows no more, and who waits for one of them goes on
+            _shut(sock)
         for thread in self._threads:
             thread.join(5)
+        for sock in self._sockets:
+            sock.close()
 
     def __enter__(self) -> Any:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _keep(self, sock: socket.socket) -> None:
+        """Have it closed in the end.
+
+        Raises:
+            OSError: this is the end.
+        """
+        with self._lock:
+            if not self._closed:
+                self._sockets.append(sock)
+                return
+        sock.close()
+        raise OSError("the gate is closed")
 
     def _start(self, target: object, *args: object) -> None:
         thread = threading.Thread(target=target, args=args, name="Gate", daemon=True)  # type: ignore[arg-type]
@@ -75,15 +92,15 @@ class Gate:
         with contextlib.suppress(OSError):
             while True:
                 sock, _ = self._listener.accept()
-                self._sockets.append(sock)
+                self._keep(sock)
                 self._start(self._serve, sock)
 
     def _serve(self, sock: socket.socket) -> None:
         with contextlib.suppress(OSError):
             client = self._tls.wrap_socket(sock, server_side=True) if self._tls else sock
-            self._sockets.append(client)
+            self._keep(client)
             server = socket.create_connection(("127.0.0.1", self._upstream))
-            self._sockets.append(server)
+            self._keep(server)
             self._start(_copy, server, client)
             _copy(client, server)
 
@@ -92,8 +109,12 @@ def _copy(source: socket.socket, sink: socket.socket) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             sink.sendall(data)
+    _shut(sink)
+
+
+def _shut(sock: socket.socket) -> None:
     with contextlib.suppress(OSError):
-        sink.shutdown(socket.SHUT_RDWR)
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 def certificate(folder: Path) -> tuple[ssl.SSLContext, str]:

@@ -92,9 +92,9 @@ class Losses:
         self._silent = False
         self._said = False  # the last words
 
-    def silence(self) -> None:
+    def silence(self, silent: bool = True) -> None:
         """Log nothing from here on: somebody else says it all at once."""
-        self._silent = True
+        self._silent = silent
 
     def note(self, item: tuple[Target, Counters, str, Mapping[str, int]]) -> None:
         """Messages of one destination ended without being delivered, so many with each code."""

@@ -171,10 +171,25 @@ def start_workers(start: Callable[[], None]) -> None:
             start()
 
 
+def _is_at_rest(core: Core) -> bool:
+    """Whether nothing is left, and no callback or hook runs that could publish more.
+
+    One of a message that was delivered just before the time was over may be about to.
+    """
+    until = _clock.now() + _LAST_CALLBACKS
+    while (left := until - _clock.now()) > 0:
+        ran = core.runtime.calls_run
+        if core.flow.messages or core.flush(0):
+            return False
+        if core.runtime.wait_for_calls(left) and core.runtime.calls_run == ran:
+            return True
+    return False
+
+
 def _abandon(cores: list[Core]) -> None:
     """Give up what is left where the time for it is over, and say so once."""
     for core in cores:
-        if not core.flow.messages or _process.spent < core.options.close_timeout:
+        if _process.spent < core.options.close_timeout or _is_at_rest(core):
             core.losses.last_words(core.stats().total)
             continue
         core.losses.silence()  # the line below has the counts
@@ -193,6 +208,9 @@ def _abandon(cores: list[Core]) -> None:
                 f"; {lost_text(total)}" if lost(total) > abandoned else "",
                 extra={"event": "publisher.abandoned", "messages": abandoned},
             )
+        else:  # a callback was about to publish, and is told that it may not
+            core.losses.silence(False)
+            core.losses.last_words(total)
         core.runtime.wait_for_calls(_LAST_CALLBACKS)
 
 

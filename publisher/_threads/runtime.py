@@ -79,7 +79,8 @@ class Threads:
         self._workers = 0  # that serve; where there are none the dispatcher sends
         self._calls: deque[tuple[Callable[[Any], object], Any]] = deque()
         self._calls_alarm = _locked()
-        self.calls_run = 0  # of user code; written by the callbacks' thread alone
+        #: How much of user code has returned; written by the callbacks' thread alone.
+        self.calls_run = 0
         # Two tokens for each thread: list.pop is whole where a lock could block. One is popped by
         # whoever starts it, and put back where Ctrl-C leaves it unknown whether it has started; the
         # other one by the thread itself, so that one runs, however many were started.
@@ -350,11 +351,12 @@ class Threads:
             except IndexError:
                 return
             began = _clock.now()
-            self.calls_run += 1
             try:
                 function(argument)
             except BaseException:  # noqa: BLE001 - logged; SystemExit too: user code ends no thread
                 _tell_error("%s raised", _name(function), level=logging.ERROR)
+            if function is not _ring:  # that is how wait_for_calls() gets to know
+                self.calls_run += 1
             took = _clock.now() - began
             if took > _SLOW_CALLBACK:
                 text = "%s took %.1f s: other callbacks and hooks waited for it"
@@ -404,17 +406,16 @@ class Threads:
         """Wait for flow control's permits for as long as ``left()`` says."""
         self.core.flow.wait(ticket, left)
 
-    def wait_for_calls(self, timeout: float | None) -> None:
-        """Wait until the user code handed over so far has run; not at all on a thread of ours."""
-        if not self._start_callbacks and not self.is_own_thread():
-            done = _locked()
+    def wait_for_calls(self, timeout: float | None) -> bool:
+        """Wait until the user code handed over so far has run; not at all on a thread of ours.
 
-            def tell(_: object) -> None:
-                self.calls_run -= 1  # it is none of the user's
-                _ring(done)
-
-            self.call([(tell, None)])
-            self.wait(done, timeout)
+        Returns whether it has, as far as was waited for.
+        """
+        if self._start_callbacks or self.is_own_thread():
+            return True
+        done = _locked()
+        self.call([(_ring, done)])
+        return self.acquire(done, timeout)
 
     def wait_for_end(self, timeout: float) -> None:
         """After :meth:`stop`: wait until the last of the user code has run."""
