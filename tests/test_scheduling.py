@@ -101,6 +101,65 @@ class TestWakingTheDispatcher:
         bench.assert_at_rest()
 
 
+class TestWaiters:
+    """Who waits for a message; see tests/test_waiting.py for whole processes."""
+
+    @staticmethod
+    def wait_for_one(bench: Bench, route: Any, name: str, after: float = 0.002) -> bool:
+        """Whether somebody who waits wakes the dispatcher, `after` seconds later."""
+        bench.core.clock.now += after  # type: ignore[attr-defined]
+        message = bench.publish(route, name)
+        rings = bench.hand.rings
+        bench.core.hurry_one(message)
+        rung = bench.hand.rings > rings
+        bench.hand.step()
+        return rung
+
+    def test_while_few_wait_each_goes_at_once(self) -> None:
+        bench, wire = Bench(max_workers=10, linger=600), Wire()
+        route = bench.route(wire)
+        for index in range(5):
+            assert self.wait_for_one(bench, route, f"{index}")
+            assert len(bench.hand.on_wire) == index + 1
+
+    def test_where_many_wait_those_of_a_moment_share_a_request(self) -> None:
+        bench, wire = Bench(max_workers=4, linger=600), Wire()
+        route = bench.route(wire)
+        for index in range(2):
+            self.wait_for_one(bench, route, f"{index}")
+        assert self.wait_for_one(bench, route, "2")
+        assert bench.core.scheduler.alarm == pytest.approx(1000.007)
+        assert not any(self.wait_for_one(bench, route, f"{index}", 0.0002) for index in range(3, 6))
+        assert len(bench.hand.on_wire) == 2
+        bench.hand.pass_time(0.001)
+        bench.hand.settle()
+        assert wire.sent == [["0"], ["1"], ["2", "3", "4", "5"]]
+        bench.assert_at_rest()
+
+    def test_what_comes_after_that_moment_has_one_of_its_own(self) -> None:
+        bench, wire = Bench(max_workers=4, linger=600), Wire()
+        route = bench.route(wire)
+        for index in range(3):
+            self.wait_for_one(bench, route, f"{index}")
+        bench.core.clock.now += 0.001  # type: ignore[attr-defined]
+        bench.hand.step()
+        assert len(bench.hand.on_wire) == 3
+        assert self.wait_for_one(bench, route, "3")
+        assert len(bench.hand.on_wire) == 3
+        bench.hand.pass_time(0.001)
+        bench.hand.settle()
+        assert wire.sent[2:] == [["2"], ["3"]]
+
+    def test_where_no_worker_is_free_nobody_is_woken_for_them(self) -> None:
+        bench, wire = Bench(max_workers=1, linger=600), Wire()
+        route = bench.route(wire)
+        self.wait_for_one(bench, route, "0")
+        assert not any(self.wait_for_one(bench, route, f"{index}") for index in range(1, 4))
+        bench.hand.settle()
+        assert wire.sent == [["0"], ["1", "2", "3"]]
+        bench.assert_at_rest()
+
+
 class TestSharing:
     def test_alone_a_lane_may_have_all_workers(self) -> None:
         bench = Bench(max_workers=4)

@@ -159,11 +159,11 @@ class Accepting(Ending):
     def hurry_one(self, message: Message) -> None:
         """Somebody waits for this message: its batch goes with what has come so far.
 
-        That is at once while a worker is free; otherwise with the next one, so that many who wait
-        still share their requests.
+        That is at once while few wait; otherwise a moment later, or with the next worker that is
+        free, so that many who wait share their requests.
         """
         # A signal handler or a finaliser that waits: what it interrupted may hold the lock.
-        if not reentered() and self.scheduler.hurry_one(message):
+        if not reentered() and self.scheduler.hurry_one(message, self.clock()):
             self.runtime.wake()
 
     def _touch(self, route: Route) -> None:

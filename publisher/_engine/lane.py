@@ -87,6 +87,7 @@ class Lane:
         self.timer = NEVER  # the scheduler's next look at it,
         self.timer_entry: list[Lane] = []  # and what stands for that in its heap: emptied, no look
         self.flush_until = -NEVER  # what was accepted up to then is due at once
+        self.has_company = False  # somebody waits for a message; others may join for a moment
         self._retries: list[tuple[float, int, Message]] = []  # heap: due, order, message
         self._pieces: deque[tuple[list[Message], Split | None]] = deque()
         self._resent_deadline = NEVER  # no retry or piece expires before this

@@ -29,6 +29,8 @@ _TIMERS = 128
 #: After so many seconds in which no request came back or went out, a destination that has nothing
 #: in flight waits no longer for a worker that others keep.
 _STALL = 0.25
+#: Seconds for which messages that somebody waits for wait for company, where many do.
+_COMPANY = 0.001
 
 
 @dataclass(slots=True)
@@ -89,6 +91,8 @@ class Scheduler:
         self._taken: dict[Message, None] = {}
         #: What lingers no longer: what was accepted up to then, in these lanes or in all.
         self._hurried: deque[tuple[float, list[Lane] | None]] = deque()
+        #: Lanes whose messages somebody waits for, and until when they wait for company.
+        self._gathering: deque[tuple[float, Lane]] = deque()
 
     def step(self, now: float) -> Turn:
         """Everything that is due: the dispatcher's turn."""
@@ -108,6 +112,8 @@ class Scheduler:
             self.alarm = now if self._could_send() else self._soonest()
             if self._is_kept_waiting():
                 self.alarm = min(self.alarm, self._moved + _STALL)
+            if self._gathering:
+                self.alarm = min(self.alarm, self._gathering[0][0])
             return turn
 
     def complete(self, request: Request, answer: Answer, now: float) -> Turn:
@@ -165,19 +171,31 @@ class Scheduler:
         with self.lock:
             self._hurried.append((now, lanes))
 
-    def hurry_one(self, message: Message) -> bool:
-        """The same for what its lane accepted up to this message.
+    def hurry_one(self, message: Message, now: float) -> bool:
+        """Somebody waits for this message: what its lane has so far lingers no longer.
 
-        True if the dispatcher is to look now: a worker is free for it.
+        Where many wait, those that come within a moment share a request: it costs each of them less
+        than the CPU time of a request of its own.
+
+        Returns whether the dispatcher is to look now.
         """
         lane = message.route.lane
         with self.lock:
-            if message.accepted <= lane.flush_until:  # somebody said so before
+            if lane.has_company or message.accepted <= lane.flush_until:  # somebody said so before
                 return False
-            self._hurried.append((message.accepted, [lane]))
-            return self.busy < self.workers + self.reserve or not lane.in_flight
+            may_send = self._may_send(lane)
+            if not may_send or 2 * lane.in_flight < self.workers:
+                self._hurried.append((message.accepted, [lane]))
+                return may_send  # otherwise whichever worker comes back takes it along
+            self._gathering.append((now + _COMPANY, lane))
+            lane.has_company = True
+            return now + _COMPANY < self.alarm
 
     def _take_hurried(self, now: float) -> None:
+        while self._gathering and self._gathering[0][0] <= now:
+            lane = self._gathering.popleft()[1]
+            lane.has_company = False
+            self._hurried.append((now, [lane]))
         if not self._hurried:
             return
         self._review_touched(now)
