@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._aws.connection import Connection, check_params
 from ._aws.targets import Call, call_size
+from ._engine.contract import Service
 from ._engine.core import Core
 from ._engine.future import PublishFuture
 from ._engine.lane import Lane
@@ -19,7 +20,7 @@ from ._lanes import MAX_ROUTES, Line, batch_response
 from ._log_lines import is_line
 from ._options import Delivery
 from .errors import InvalidMessage
-from .services import Service, check_str, utf8_size
+from .services._checks import check_str, utf8_size
 from .services._help import described
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ from typing import Any
 from ._account.ledger import Counters
 from ._aws.connection import Connection
 from ._aws.targets import BatchTarget, Call, CallTarget
+from ._engine.contract import EntryError, Service
 from ._engine.core import Core
 from ._engine.future import CANCELLED
 from ._engine.lane import Lane
 from ._engine.message import BatchFuture, Chunk
 from ._engine.ordered import OrderedLane
 from ._engine.send import error_named, failure_of
-from .services import ABOUT_ENTRIES, EntryError, Service
 
 #: Idle destinations are forgotten beyond so many of one client; their counts stay.
 MAX_ROUTES = 1_000
@@ -147,9 +147,5 @@ def batch_response(service: Service, context: Any, batch: BatchFuture) -> Any:
     if not answered:
         return error_named(batch.entries[0]._value, service.batch)
     _, latest = max(answered.values(), key=lambda item: item[0])
-    return service.batch_response(context, outcomes, _kept(latest))
-
-
-def _kept(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """What of an answer is not about its entries."""
-    return {key: value for key, value in answer.items() if key not in ABOUT_ENTRIES}
+    kept = {key: value for key, value in latest.items() if key not in service.about_entries}
+    return service.batch_response(context, outcomes, kept)

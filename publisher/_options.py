@@ -10,7 +10,7 @@ from typing import Any
 
 from ._engine.retry import Policy, check_policy
 from .hooks import check_hook
-from .services import DEFAULT_LINGER
+from .services import default_linger
 
 ON_FULL = ("block", "drop", "drop_oldest", "raise")
 
@@ -38,7 +38,7 @@ class Options:
     """
 
     max_workers: int = 10
-    linger: float | Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_LINGER))
+    linger: float | Mapping[str, float] = field(default_factory=default_linger)
     max_messages: int = 10_000
     max_bytes: int = 64 * 1024 * 1024
     on_full: str = "block"
@@ -117,14 +117,15 @@ def _positive_seconds(name: str, value: Any) -> float:
 def _linger(name: str, value: Any) -> float | Mapping[str, float]:
     if not isinstance(value, Mapping):
         return _seconds(name, value)
+    default = default_linger()
     for service in value:
-        if service not in DEFAULT_LINGER:
-            known = ", ".join(DEFAULT_LINGER)
+        if service not in default:
+            known = ", ".join(default)
             raise ValueError(
                 f"{name} has the unknown service {service!r}; the services are {known}"
             )
     return {
-        **DEFAULT_LINGER,
+        **default,
         **{key: _seconds(f"{name}[{key!r}]", wait) for key, wait in value.items()},
     }
 

@@ -13,17 +13,18 @@ from typing import Any, NamedTuple
 
 from publisher import services
 from publisher._account.events import Attempt, Failure
-from publisher._aws.errors import exception_for
+from publisher._aws.errors import entry_failure, exception_for
+from publisher._aws.judging import judge
 from publisher._aws.targets import api_name
+from publisher._engine.contract import EntryError, Judgement, Limits
 from publisher._engine.core import Core
 from publisher._engine.flow import Ticket
 from publisher._engine.future import acquire
 from publisher._engine.lane import NEVER, Lane
 from publisher._engine.message import BatchFuture, Message, Route
 from publisher._engine.ordered import OrderedLane
-from publisher._engine.request import Limits, Request
+from publisher._engine.request import Request
 from publisher._options import Options, check_options
-from publisher.services import EntryError
 
 
 def on_another_thread(function: Callable[[], object]) -> None:
@@ -75,14 +76,13 @@ class Wire:
     operation = "publish"
     permission = "sns:Publish"
     region = home = "test-region"
-    unknown_passes = True
     making = False
 
     def __init__(self, label: str = "topic", limits: Limits | None = None, sends: str = "") -> None:
         self.service = services.load("sns")
         self.key = f"sns:test-region:{label}"
         self.limits = limits or Limits(10, 100)
-        self.sends = sends or "publish_batch"
+        self._sends = sends or "publish_batch"
         self.reply: Reply = delivered
         self.metadata: dict[str, Any] = {}  # of its answers
         self.requests: list[Sent] = []
@@ -129,8 +129,14 @@ class Wire:
             if group and count + self.groups[group] > 1
         ]
 
-    def note_failed(self, error: BaseException) -> None:
-        pass
+    def judge(self, error: BaseException, count: int) -> Judgement:
+        return judge(error, self.service, count, unknown_passes=True, operation=self.operation)
+
+    def entry_failure(self, error: EntryError, metadata: Mapping[str, Any]) -> Failure:
+        return entry_failure(error, self.service, dict(metadata))
+
+    def sends(self, count: int) -> str:
+        return self._sends if count == 1 else "publish_batch"
 
     def change_to_single(self, code: str) -> bool:
         return False

@@ -171,7 +171,13 @@ def test_frameworks_are_imported_only_in_contrib() -> None:
         ("_engine.request", {"_engine.message"}),
         (
             "_engine.lane",
-            {"_engine.future", "_engine.message", "_engine.request", "_account.ledger"},
+            {
+                "_engine.contract",
+                "_engine.future",
+                "_engine.message",
+                "_engine.request",
+                "_account.ledger",
+            },
         ),
         (
             "_engine.ordered",
@@ -198,9 +204,16 @@ def test_frameworks_are_imported_only_in_contrib() -> None:
         ("_account.causes", set()),
         ("_aws.reached", set()),
         ("_aws.lightening", set()),
-        ("services", {"_account.causes", "_engine.request", "errors"}),
-        ("services.sns", {"_engine.request", "errors", "services", "services._attributes"}),
-        ("services.kinesis", {"_engine.request", "errors", "services", "services._keys"}),
+        ("_engine.contract", {"_account.events", "errors"}),
+        ("services", {"_engine.contract"}),
+        (
+            "services.sns",
+            {"_engine.contract", "errors", "services._attributes", "services._checks"},
+        ),
+        (
+            "services.kinesis",
+            {"_engine.contract", "errors", "services._checks", "services._keys"},
+        ),
     ],
 )
 def test_a_lower_layer_knows_only_what_is_below_it(name: str, below: set[str]) -> None:
@@ -234,10 +247,6 @@ ROOMS = {
 }
 #: What still points the other way, each with its reason.
 EXCEPTIONS = {
-    ("_engine.send", "_aws.errors"): "the verdict on an error is asked where the request is sent",
-    ("_engine.send", "_aws.lightening"): "as above",
-    ("_engine.send", "_aws.reached"): "as above",
-    ("_engine.send", "services"): "the words of a service's contract stand there",
     ("_engine.accept", "_options"): "an engine is made from the options",
     ("_engine.core", "_options"): "as above",
     ("_engine.accept", "_threads.hosts"): "whether a caller may be held is asked of the host",

@@ -9,9 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from publisher import DeliveryTimeout, Event, PublisherClosed
+from publisher._engine.contract import EntryError, Limits
 from publisher._engine.message import BatchFuture, Chunk
-from publisher._engine.request import Limits
-from publisher.services import EntryError
 
 from .hand import Bench, Entry, Wire, delivered
 

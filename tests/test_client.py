@@ -23,7 +23,7 @@ from botocore.config import Config
 
 import publisher
 from publisher._aws import targets as _targets
-from publisher._engine.request import Limits
+from publisher._engine.contract import Limits
 from publisher.testing import capture
 from tests.hand import Bench, Entry, Wire, delivered
 from tests.servers import Answer, Endpoint, Error, Moto, Request
@@ -292,7 +292,8 @@ def test_what_passes_through(endpoint: Endpoint) -> None:
 
 
 def test_waiters(moto_server: Moto) -> None:
-    with client("kinesis", moto_server.url) as kinesis:
+    # With a short time-out it would be tried again on a busy machine, and be there already.
+    with client("kinesis", moto_server.url, read_timeout=SOON) as kinesis:
         kinesis.create_stream(StreamName="waited-for", ShardCount=1).result(SOON)
         kinesis.get_waiter("stream_exists").wait(StreamName="waited-for")
 
@@ -700,7 +701,7 @@ def test_a_role_that_may_do_neither_is_told_so(endpoint: Endpoint, service: str)
 def test_batches_taken_before_the_change_are_sent_one_by_one_too() -> None:
     class Changing(Wire):
         def change_to_single(self, code: str) -> bool:
-            self.sends, self.limits = self.operation, Limits(1, 100)
+            self._sends, self.limits = self.operation, Limits(1, 100)
             return True
 
     def refuse(wire: Wire, entries: Sequence[Entry]) -> list[Any]:

@@ -10,10 +10,9 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from publisher import BufferFull, DeliveryTimeout, PublisherClosed
+from publisher._engine.contract import EntryError, Limits
 from publisher._engine.flow import Ticket
 from publisher._engine.lane import NEVER
-from publisher._engine.request import Limits
-from publisher.services import EntryError
 
 from .hand import Bench, Wire, delivered
 

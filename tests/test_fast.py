@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 import publisher
 from publisher._aws import fast as _fast
-from publisher.services import Service, load
+from publisher._engine.contract import Service
+from publisher.services import load
 from publisher.services._keys import needs_key
 from tests.servers import Answer, Endpoint
 from tests.support import SESSION, tries

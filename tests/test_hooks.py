@@ -9,8 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from publisher import Event, Hook, LoggingHook
+from publisher._engine.contract import EntryError
 from publisher.hooks import HOOK_METHODS, check_hook, hook_methods
-from publisher.services import EntryError
 
 from .hand import Bench, Wire
 

@@ -29,11 +29,10 @@ from hypothesis.stateful import (
 )
 
 from publisher import BufferFull, Event, ForkedProcess, PublisherClosed, retry_policy
+from publisher._aws.judging import MalformedAnswer
+from publisher._engine.contract import EntryError, Limits
 from publisher._engine.future import LOCK, PublishFuture, is_live
 from publisher._engine.message import Chunk, Message
-from publisher._engine.request import Limits
-from publisher._engine.send import MalformedAnswer
-from publisher.services import EntryError
 
 from .hand import Bench, Entry, Wire, on_another_thread
 

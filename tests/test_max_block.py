@@ -13,8 +13,7 @@ import tenacity
 from botocore.exceptions import ConnectTimeoutError
 
 import publisher
-from publisher._engine.request import Limits
-from publisher.services import EntryError
+from publisher._engine.contract import EntryError, Limits
 from tests.gate import Gate
 from tests.hand import Bench, Entry, Wire, delivered
 from tests.servers import Endpoint

@@ -13,10 +13,9 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 import publisher
+from publisher._engine.contract import EntryError, Limits
 from publisher._engine.message import Message
-from publisher._engine.request import Limits
 from publisher._engine.retry import wanted_pause
-from publisher.services import EntryError
 from tests.gate import Gate
 from tests.hand import Bench, Entry, Wire
 from tests.servers import Answer, Endpoint, Error

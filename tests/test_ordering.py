@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from publisher import DeliveryTimeout
+from publisher._engine.contract import EntryError
 from publisher._engine.future import is_live
 from publisher._engine.message import Message, Route
 from publisher._engine.ordered import OrderedLane
 from publisher._engine.request import Answer, Limits, Request, Split, cut
-from publisher.services import EntryError
 
 from .hand import Bench, Wire
 

@@ -11,10 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import publisher
+from publisher._engine.contract import EntryError, Limits, Target
 from publisher._engine.lane import NEVER
-from publisher._engine.request import Limits
-from publisher._engine.send import Target
-from publisher.services import EntryError
 
 from .hand import Bench, Wire
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import publisher
 from publisher import services
-from publisher.services import EntryError, Service, Verdict
+from publisher._aws.codes import COMMON_VERDICTS, verdict
+from publisher._engine.contract import EntryError, Service, Verdict
 from tests.servers import Answer, Endpoint, Entry
 from tests.support import SESSION, SOON, STREAM, TOPIC, client
 
@@ -106,7 +107,7 @@ def named(service: Service, sample: Sample, single: Mapping[str, Any], name: str
 
 def test_the_services_are_those_that_are_named() -> None:
     assert services.names() == tuple(SAMPLES)
-    assert set(services.DEFAULT_LINGER) == set(SAMPLES)
+    assert set(services.default_linger()) == set(SAMPLES)
     for name in services.names():
         assert name in boto3.Session().get_available_services()
         assert services.load(name).name == name
@@ -342,20 +343,20 @@ def test_whatever_a_service_answers_each_entry_gets_one_outcome(
 
 def test_verdicts(service: Service, sample: Sample) -> None:
     for code in (sample.final, *ACCESS):
-        assert service.verdict(code, whole=False) is Verdict.FINAL
-        assert service.verdict(code, whole=True) is Verdict.FINAL
+        assert verdict(service, code, whole=False) is Verdict.FINAL
+        assert verdict(service, code, whole=True) is Verdict.FINAL
     for code in (sample.split, "ValidationException"):
-        assert service.verdict(code, whole=False) is Verdict.FINAL
-        assert service.verdict(code, whole=True) is Verdict.SPLIT
+        assert verdict(service, code, whole=False) is Verdict.FINAL
+        assert verdict(service, code, whole=True) is Verdict.SPLIT
     for whole in (False, True):
         for code in (sample.throttled, "InternalFailure", "ServiceUnavailable"):
-            assert service.verdict(code, whole=whole) is Verdict.RETRY
+            assert verdict(service, code, whole=whole) is Verdict.RETRY
         for code in ("NeverHeardOf", ""):
-            assert service.verdict(code, whole=whole) is None
+            assert verdict(service, code, whole=whole) is None
 
 
 def test_no_verdict_is_both_final_for_many_and_retried_alone(service: Service) -> None:
-    for alone, many in {**services.COMMON_VERDICTS, **service.verdicts}.values():
+    for alone, many in {**COMMON_VERDICTS, **service.verdicts}.values():
         assert alone in (Verdict.FINAL, Verdict.RETRY)
         if alone is Verdict.RETRY:
             assert many is Verdict.RETRY
@@ -365,10 +366,10 @@ def test_kms_codes(service: Service) -> None:
     """Disabled, NotFound, AccessDenied and OptInRequired are final, throttling passes."""
     for name in ("Disabled", "NotFound", "AccessDenied"):
         for code in (f"KMS{name}", f"KMS{name}Exception"):
-            assert service.verdict(code, whole=True) is Verdict.FINAL
-    assert service.verdict("KMSOptInRequired", whole=True) is Verdict.FINAL
+            assert verdict(service, code, whole=True) is Verdict.FINAL
+    assert verdict(service, "KMSOptInRequired", whole=True) is Verdict.FINAL
     for code in ("KMSThrottling", "KMSThrottlingException"):
-        assert service.verdict(code, whole=True) is Verdict.RETRY
+        assert verdict(service, code, whole=True) is Verdict.RETRY
 
 
 def test_every_code_of_the_model_has_been_thought_of(service: Service) -> None:
@@ -379,7 +380,7 @@ def test_every_code_of_the_model_has_been_thought_of(service: Service) -> None:
         model = boto.meta.service_model.operation_model(boto.meta.method_to_api_mapping[operation])
         for shape in model.error_shapes:
             code = shape.metadata.get("error", {}).get("code", shape.name)
-            found[code] = service.verdict(code, whole=True)
+            found[code] = verdict(service, code, whole=True)
     assert {code for code, verdict in found.items() if verdict in (Verdict.RETRY, None)} <= {
         *("InternalError", "Throttled", "KMSThrottling", "KMSThrottlingException"),
         *("ProvisionedThroughputExceededException", "InternalFailureException"),

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 import publisher
-from publisher._engine.request import Limits
+from publisher._engine.contract import EntryError, Limits
 from publisher._engine.standing import LEAST, Standing
 from publisher.errors import DeliveryTimeout
-from publisher.services import EntryError
 from tests.hand import Bench, Entry, Wire, delivered
 
 

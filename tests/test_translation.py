@@ -24,16 +24,17 @@ from publisher._account.causes import (
     is_throttled,
 )
 from publisher._account.events import Failure
-from publisher._aws.connection import StillFetching
+from publisher._aws.connection import NotMadeError, StillFetching
 from publisher._aws.errors import (
     entry_failure,
     exception_for,
-    malformed,
     whole_failure,
 )
+from publisher._aws.judging import malformed
 from publisher._aws.reached import NOWHERE, Reached, Stage
 from publisher._aws.secrets import told
-from publisher.services import EntryError, NotMadeError, Verdict, load
+from publisher._engine.contract import EntryError, Verdict
+from publisher.services import load
 
 SNS, KINESIS = load("sns"), load("kinesis")
 CLIENT = boto3.Session().client("sns", region_name="us-east-1")

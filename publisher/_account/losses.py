@@ -16,7 +16,7 @@ from .events import Failure, label_of
 from .ledger import LOG_LINE
 
 if TYPE_CHECKING:
-    from .._engine.send import Target
+    from .._engine.contract import Target
     from .ledger import Counters, Ledger
 
 logger = logging.getLogger("publisher")

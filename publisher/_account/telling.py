@@ -30,10 +30,10 @@ from ..hooks import HOOK_METHODS, hook_methods, wants_context
 from .events import Attempt, Event, Failure, label_of
 
 if TYPE_CHECKING:
+    from .._engine.contract import Service, Target
     from .._engine.message import Message
     from .._engine.request import Request
-    from .._engine.send import Outcome, Target
-    from ..services import Service
+    from .._engine.send import Outcome
 
 logger = logging.getLogger("publisher")
 
@@ -277,7 +277,7 @@ def _about_to_send(request: Request) -> Event:
     target: Target = request.lane.target
     return Event(
         service=target.service.name,
-        operation=target.sends,
+        operation=target.sends(sum(message.count for message in request.messages)),
         destination=target.key,
         messages=_messages_in(request),
     )
@@ -298,7 +298,7 @@ def _sent(request: Request, outcome: Outcome) -> Event:
         code = request.lane.counters.named(label_of(attempts[0]))
     return Event(
         service=target.service.name,
-        operation=outcome.sent_as or target.sends,
+        operation=outcome.sent_as or target.sends(1),
         destination=target.key,
         size=outcome.size,
         messages=_messages_in(request),

@@ -25,7 +25,6 @@ from .. import _clock
 from .._fork import importing
 from .._log_lines import OPENERS, is_line, quiet
 from ..errors import InvalidMessage
-from ..services import NoSuchPortError
 from . import sessions as _sessions
 from .fast import install
 from .listeners import Listeners
@@ -42,6 +41,14 @@ _CALLER_WAITS = 120.0
 
 #: What a part of a user agent may not hold; as botocore replaces it.
 _NO_TOKEN = re.compile(r"[^!#$%&'*+\-.^_`|~0-9A-Za-z]")
+
+
+class NotMadeError(Exception):
+    """The boto3 client could not be made, for its cause; nothing was sent."""
+
+
+class NoSuchPortError(ValueError):
+    """The address of an endpoint has a port that there is none of; no try can change that."""
 
 
 class StillFetching(BotoCoreError):

@@ -15,10 +15,11 @@ from botocore.parsers import ResponseParserError
 
 from .._account.causes import is_out_of_time, is_stale, is_throttled
 from .._account.events import Failure
+from .._engine.contract import EntryError, Service, Verdict
 from .._text import printable
 from ..errors import InvalidMessage
-from ..services import EntryError, NoSuchPortError, NotMadeError, Service, Verdict
-from .connection import StillFetching
+from .codes import verdict as verdict_of
+from .connection import NoSuchPortError, NotMadeError, StillFetching
 from .reached import NOWHERE, Reached, Stage, inner_errors
 from .secrets import told, without_secrets
 
@@ -58,12 +59,6 @@ _UNBUILT = (
 
 def _quotes_values(error: BaseException) -> bool:
     return isinstance(error, boto.ParamValidationError) and not isinstance(error, InvalidMessage)
-
-
-def is_answer(error: BaseException) -> bool:
-    """Whether a service said so, not the network or this process."""
-    response = getattr(error, "response", None)
-    return isinstance(response, dict) and "ResponseMetadata" in response
 
 
 def whole_failure(
@@ -224,9 +219,9 @@ def _judge(
     service: Service, code: str, status: int, count: int, unknown_passes: bool
 ) -> tuple[Verdict, bool]:
     """What an error answer means for the request, and whether it is final for an entry alone."""
-    known = service.verdict(code, whole=count > 1)
+    known = verdict_of(service, code, whole=count > 1)
     if known is not None:
-        return known, service.verdict(code, whole=False) is Verdict.FINAL
+        return known, verdict_of(service, code, whole=False) is Verdict.FINAL
     if status == 413:
         return (Verdict.SPLIT if count > 1 else Verdict.FINAL), True
     if 400 <= status < 500 and status not in (*_PASSING, 407) and count > 1:
@@ -303,7 +298,7 @@ def _of_this_process(error: BaseException, count: int, reached: Reached) -> tupl
 
 def entry_failure(outcome: EntryError, service: Service, metadata: dict[str, Any]) -> Failure:
     """One failed entry of an answered batch."""
-    verdict = service.verdict(outcome.code, whole=False)
+    verdict = verdict_of(service, outcome.code, whole=False)
     return Failure(
         printable(outcome.code),
         printable(outcome.message),
@@ -312,13 +307,6 @@ def entry_failure(outcome: EntryError, service: Service, metadata: dict[str, Any
         unknown=outcome.code == "MalformedResponse",
         sender_fault=outcome.sender_fault,
         metadata=metadata,
-    )
-
-
-def malformed(error: Exception, metadata: dict[str, Any]) -> Failure:
-    """An answer that does not say what became of the entries."""
-    return Failure(
-        "MalformedResponse", told(error), unknown=True, metadata=metadata, unreadable=True
     )
 
 

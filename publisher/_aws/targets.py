@@ -15,12 +15,11 @@ from botocore.exceptions import NoCredentialsError
 from .. import _clock
 from .._account.causes import ACCESS, is_stale
 from .._account.events import Attempt, Failure
-from .._engine.request import Limits
-from .._engine.send import MalformedAnswer
-from ..services import ABOUT_ENTRIES, EntryError, NotMadeError, Service
-from .connection import Connection
-from .errors import exception_for
+from .._engine.contract import EntryError, Judgement, Limits, Service
+from .connection import Connection, NotMadeError
+from .errors import entry_failure, exception_for
 from .fast import encode
+from .judging import MalformedAnswer, judge
 
 logger = logging.getLogger("publisher")
 
@@ -87,7 +86,22 @@ class _Target:
     def error_of(self, attempt: Attempt) -> BaseException | None:
         return None if attempt.failure is None else self.error(attempt.failure)
 
-    def note_failed(self, error: BaseException) -> None:
+    def judge(self, error: BaseException, count: int) -> Judgement:
+        judged = judge(
+            error,
+            self.service,
+            count,
+            unknown_passes=self.unknown_passes,
+            operation=self.operation,
+        )
+        self._note_failed(error)
+        return judged
+
+    def entry_failure(self, error: EntryError, metadata: Mapping[str, Any]) -> Failure:
+        return entry_failure(error, self.service, dict(metadata))
+
+    def _note_failed(self, error: BaseException) -> None:
+        """It may have to do with the client."""
         said = (getattr(error, "response", None) or {}).get("Error", {})
         stale = is_stale(str(said.get("Code")), str(said.get("Message")))
         if stale or isinstance(error, NoCredentialsError):
@@ -126,9 +140,11 @@ class BatchTarget(_Target):
     def _goes_single(self) -> bool:
         return _clock.now() < self._singles_until
 
-    @property
-    def sends(self) -> str:
-        return self.service.single if self._goes_single else self.service.batch
+    def sends(self, count: int) -> str:
+        # A request of several goes as a batch also where the lane has changed to the single
+        # operation since it was taken: a refusal is then about the batch, and its messages go one
+        # by one.
+        return self.service.single if count == 1 and self._goes_single else self.service.batch
 
     @property
     def limits(self) -> Limits:
@@ -153,7 +169,7 @@ class BatchTarget(_Target):
                 raise MalformedAnswer(f"the answer has no {service.receipt}", response)
             self._warn()
             return [
-                {key: value for key, value in response.items() if key in ABOUT_ENTRIES}
+                {key: value for key, value in response.items() if key in service.about_entries}
             ], response
         params = encode(service.name, self.address, entries) if self.connection.fast else None
         if params is None:
@@ -227,8 +243,10 @@ class CallTarget(_Target):
     def __init__(self, service: Service, connection: Connection, operation: str) -> None:
         super().__init__(service, connection, operation, api_name(operation))
         self.permission = f"{service.name}:{api_name(operation)}"
-        self.sends = operation
         self.limits = Limits(1, 2**63)
+
+    def sends(self, count: int) -> str:
+        return self.operation
 
     def send(
         self, entries: Sequence[Any], operation: str

@@ -7,8 +7,9 @@ import json
 import uuid
 from typing import Any
 
+from .._engine.contract import Service
 from ..errors import InvalidMessage
-from ..services import Service, load
+from ..services import load
 from . import InputError
 
 

@@ -19,9 +19,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from .._account.ledger import Counters
+from .contract import Limits
 from .future import LOCK, PENDING, RUNNING, is_live
 from .message import Chunk, Message, Route
-from .request import Answer, Limits, Split
+from .request import Answer, Split
 
 NEVER = math.inf
 _MAX_ROUTES = 100

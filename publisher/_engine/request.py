@@ -14,18 +14,6 @@ if TYPE_CHECKING:
     from .lane import Lane
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one request may carry; sizes in bytes as the service counts them.
-
-    An entry of more than ``together`` bytes goes alone.
-    """
-
-    entries: int
-    bytes: int
-    together: int = 2**63
-
-
 class Split:
     """What is learnt from the pieces of one rejected request: one bad entry, or the whole lane?
 

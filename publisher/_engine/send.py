@@ -9,24 +9,18 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from .._account.events import Attempt, Failure
-from .._aws.errors import entry_failure, is_answer, malformed, whole_failure
-from .._aws.lightening import lighten
-from .._aws.reached import NOWHERE, Reached, reached
 from ..errors import DeliveryTimeout, retries_exhausted
-from ..services import EntryError, Service, Verdict
+from .contract import EntryError, Judgement, Target, Verdict
 from .future import LOCK, RUNNING, is_live
 from .message import Chunk, Message
-from .request import Answer, Limits, Request, cut
+from .request import Answer, Request, cut
 from .retry import wanted_pause
 
 logger = logging.getLogger("publisher")
 
-#: SNS remembers a deduplication id for so many seconds:
-#: https://docs.aws.amazon.com/sns/latest/dg/fifo-message-dedup.html
-DEDUPLICATION_WINDOW = 300.0
 #: What takes so many seconds and brings no answer has hung, whatever it says of itself in the end
 #: (a source of credentials has time-outs of its own).
 _HUNG = 1.0
@@ -36,75 +30,6 @@ _SIGNED_ANEW = 2
 #: passing state of that code, and nobody is to wait for it as for a network.
 _LOCAL_TRIES = 3
 _LOCAL_DELAY = 0.5
-
-
-class Target(Protocol):
-    """Where a lane's messages go: one destination of one boto3 client."""
-
-    service: Service
-    permission: str  # the IAM action that sending needs
-    region: str  # the client's region
-    home: str  # the region that the destination's ARN names; empty where there is none
-    operation: str  # boto3's method name that the caller called
-    unknown_passes: bool  # an error code that no table knows is retried
-    making: bool  # the boto3 client is not there yet, or is being made anew
-
-    @property
-    def sends(self) -> str:
-        """And the one that goes out, for one entry."""
-
-    @property
-    def limits(self) -> Limits:
-        """Of one request."""
-
-    @property
-    def key(self) -> str:
-        """``"service:region:name"``."""
-
-    def send(
-        self, entries: Sequence[Any], operation: str
-    ) -> tuple[list[Mapping[str, Any] | EntryError], Mapping[str, Any]]:
-        """Make the blocking boto3 call; one outcome for each entry, and the response.
-
-        ``operation``: boto3's name of the one to call.
-
-        Raises what boto3 raises.
-
-        ValueError: the answer does not say what became of the entries; its second argument is the
-            response.
-        """
-
-    def change_to_single(self, code: str) -> bool:
-        """The batch twin was refused with ``code``: send single operations for a while.
-
-        False if that is no help.
-        """
-
-    def error(self, failure: Failure) -> BaseException:
-        """A new instance of what boto3 would have raised."""
-
-    def error_of(self, attempt: Attempt) -> BaseException | None:
-        """The same for an attempt; None for one that delivered."""
-
-    def response(self, reply: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:
-        """A delivered entry's response, in the shape of the operation the caller called."""
-
-    def params(self, entry: Any) -> dict[str, Any]:
-        """boto3's keyword arguments of the operation the caller called."""
-
-    def note_failed(self, error: BaseException) -> None:
-        """A request failed as a whole; it may have to do with the client."""
-
-    def named(self, operation: str) -> Target:
-        """The same for errors that are to name another operation."""
-
-
-class MalformedAnswer(ValueError):
-    """An answer that does not say what became of the entries."""
-
-    def __init__(self, text: str, response: Mapping[str, Any]) -> None:
-        super().__init__(text)
-        self.response = response
 
 
 @dataclass(slots=True)
@@ -207,25 +132,19 @@ def perform(request: Request, clock: Callable[[], float], wall: Callable[[], flo
         if request.size is not None and len(messages) == len(request.messages)
         else sum([measure(entry) for entry in entries])
     )
-    # A request of several goes as a batch also where the lane has changed to the single operation
-    # since it was taken: a refusal is then about the batch, and its messages go one by one.
-    sent_as = target.sends if len(entries) == 1 else target.service.batch
-    outcome.sent_as = sent_as
+    sent_as = outcome.sent_as = target.sends(len(entries))
     started, began = wall(), clock()
     results: Sequence[Any] | None = None
     reply: Mapping[str, Any] = {}
-    error: BaseException | None = None
-    so_far = NOWHERE
+    judged: Judgement | None = None
     try:
         results, reply = target.send(entries, sent_as)
     # A worker survives whatever a call, a handler or a signal raises in it.
-    except BaseException as caught:  # noqa: BLE001
-        so_far = reached(caught)
-        lighten(caught)
-        error = caught
+    except BaseException as error:  # noqa: BLE001
+        judged = target.judge(error, len(entries))
     now = clock()
     outcome.duration = now - began
-    outcome.answered = error is None or is_answer(error)
+    outcome.answered = judged is None or judged.answered
     histories = _Histories(started, outcome.duration)
     if chunk is not None:
         if results is not None and EntryError not in set(map(type, results)):
@@ -235,9 +154,8 @@ def perform(request: Request, clock: Callable[[], float], wall: Callable[[], flo
             messages = request.messages = list(chunk.apart_locked())
     if results is not None:
         _read(request, messages, results, reply, histories, outcome, now)
-    elif error is not None:
-        target.note_failed(error)
-        judged = _judge(request, messages, error, so_far)
+    elif judged is not None:
+        judged = _in_company(request, messages, judged)
         _reject(request, messages, judged, sent_as, histories, outcome, now)
     request.lane.limits = target.limits
     return outcome
@@ -300,7 +218,7 @@ def _read(
         if type(result) is EntryError:
             failure = same.get(result)
             if failure is None:
-                failure = same[result] = entry_failure(result, target.service, metadata)
+                failure = same[result] = target.entry_failure(result, metadata)
             failures.append((message, failure))
             continue
         if message._phase == RUNNING:  # or it was given up: its history has ended with it
@@ -312,23 +230,9 @@ def _read(
         _decide(request, failures, histories, outcome, now)
 
 
-def _judge(
-    request: Request, messages: list[Message], error: BaseException, so_far: Reached
-) -> tuple[Failure, Verdict]:
-    """What the whole request met, and what is done with it."""
-    target: Target = request.lane.target
-    if isinstance(error, MalformedAnswer):
-        metadata = dict(error.response.get("ResponseMetadata") or {})
-        failure, verdict = malformed(error, metadata), Verdict.RETRY
-    else:
-        failure, verdict = whole_failure(
-            error,
-            target.service,
-            len(messages),
-            unknown_passes=target.unknown_passes,
-            operation=target.operation,
-            reached=so_far,
-        )
+def _in_company(request: Request, messages: list[Message], judged: Judgement) -> Judgement:
+    """What the whole request met, in the light of what its messages have met before."""
+    failure, verdict, answered = judged
     split = request.split
     if failure.unreadable and len(messages) > 1:
         # Each try may store them once more. The first of these may be an accident; the second one
@@ -340,13 +244,13 @@ def _judge(
         suspect = split is not None and split.code == failure.code
         if suspect or messages[0].goes_alone:
             failure = replace(failure, alone=True)
-    return failure, verdict
+    return Judgement(failure, verdict, answered)
 
 
 def _reject(
     request: Request,
     messages: list[Message],
-    judged: tuple[Failure, Verdict],
+    judged: Judgement,
     sent_as: str,
     histories: _Histories,
     outcome: Outcome,
@@ -354,7 +258,7 @@ def _reject(
 ) -> None:
     """The whole request failed."""
     target: Target = request.lane.target
-    failure, verdict = judged
+    failure, verdict, _ = judged
     if failure.timed_out or (not outcome.answered and outcome.duration >= _HUNG):
         outcome.answer.cautious = True
     if not failure.final:
@@ -400,6 +304,7 @@ def _decide(
     """Again later, or the end: the policy is asked once per (attempt number, error code)."""
     target: Target = request.lane.target
     ordered = request.groups is not None
+    window = target.service.deduplication_window
     delays: dict[tuple[int, str], float | None] = {}
     for message, failure in failures:
         if not is_live(message):  # given up meanwhile: its history has ended with it
@@ -416,8 +321,8 @@ def _decide(
         if delay is not None:
             delay = max(min(delay, _longest_wait(message, failure)), outcome.answer.hold)
         unknown = any(attempt.outcome_unknown for attempt in message.history)
-        if ordered and unknown and now + (delay or 0) - message.accepted > DEDUPLICATION_WINDOW:
-            # The topic may have forgotten the deduplication id: a retry could be a duplicate.
+        if ordered and unknown and now + (delay or 0) - message.accepted > window:
+            # The destination may have forgotten what it stored: a retry could be a duplicate.
             delay = None
         if delay is None:
             exhausted = (_build_exhausted, (target, tries, unknown), failure)

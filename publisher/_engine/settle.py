@@ -12,13 +12,14 @@ from .._account.losses import Losses, code_of
 from .._account.telling import Teller
 from ..errors import BufferFull, PublisherClosed, PublisherError
 from .commit import Ended
+from .contract import Target
 from .flow import FlowControl
 from .future import CANCELLED, FINISHED, LOCK, PENDING, RUNNING
 from .lane import Lane
 from .message import Chunk, Message
 from .reentrance import entered
 from .scheduler import Scheduler
-from .send import Target, timed_out
+from .send import timed_out
 
 DELIVERED, FAILED, DROPPED, WITHDRAWN = "delivered", "failed", "dropped", "cancelled"
 _HOOK_OF = {DELIVERED: "on_delivered", FAILED: "on_failed", DROPPED: "on_dropped"}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import InvalidMessage
-from . import as_bytes, check_str, utf8_size, wrong_type
+from ._checks import as_bytes, check_str, utf8_size, wrong_type
 
 _SOURCE = "https://docs.aws.amazon.com/sns/latest/dg/sns-message-attributes.html"
 _PARTS = {"DataType", "StringValue", "BinaryValue"}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .._engine.future import PublishFuture
 
 if TYPE_CHECKING:
-    from . import Service
+    from .._engine.contract import Service
 
 _PAGE = (
     "https://boto3.amazonaws.com/v1/documentation/api/latest/reference/services/"

@@ -9,7 +9,7 @@ from typing import Any
 import botocore.session
 
 from ..errors import InvalidMessage, RefusedMessage
-from . import check_str, utf8_size
+from ._checks import check_str, utf8_size
 
 MAX_KEY = 256  # characters
 SOURCE = "https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html"

@@ -7,19 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from .._engine.request import Limits
+from .._engine.contract import Accepted, EntryError, Limits, Service, Verdict
 from ..errors import InvalidMessage
-from . import (
-    Accepted,
-    EntryError,
-    Service,
-    Verdict,
-    as_bytes,
-    check_str,
-    missing,
-    shown_address,
-    wrong_type,
-)
+from ._checks import as_bytes, check_str, missing, shown_address, wrong_type
 from ._keys import MAX_KEY, SOURCE, checked_hash_key, checked_key, needs_key
 
 _ADDRESS = ("StreamName", "StreamARN", "StreamId")
@@ -74,6 +64,7 @@ class Kinesis(Service):
         ),
     }
     receipt = "SequenceNumber"
+    about_entries = frozenset({"Records", "FailedRecordCount", "ShardId", "SequenceNumber"})
     permission = "kinesis:PutRecords"
     single_permission = "kinesis:PutRecord"
     # Larger records are for streams with a raised MaxRecordSize: elsewhere one of them would have

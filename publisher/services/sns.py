@@ -9,20 +9,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
-from .._engine.request import Limits
+from .._engine.contract import Accepted, EntryError, Limits, Service, Verdict
 from ..errors import InvalidMessage, RefusedMessage
-from . import (
-    Accepted,
-    EntryError,
-    Service,
-    Verdict,
-    check_str,
-    missing,
-    shown_address,
-    utf8_size,
-    wrong_type,
-)
 from ._attributes import copied_attributes
+from ._checks import check_str, missing, shown_address, utf8_size, wrong_type
 
 _PUBLISH = "https://docs.aws.amazon.com/sns/latest/api/API_Publish.html"
 _SOURCE = "https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html"
@@ -58,6 +48,7 @@ class SNS(Service):
     name = "sns"
     single, batch, entries_parameter = "publish", "publish_batch", "PublishBatchRequestEntries"
     receipt = "MessageId"
+    about_entries = frozenset({"Successful", "Failed", "MessageId", "SequenceNumber"})
     words: ClassVar = {
         "publish": (
             "Publish a message to an SNS topic in the background; an SMS and a mobile push too.",
@@ -89,6 +80,8 @@ class SNS(Service):
         ),
     }
     permission = single_permission = "sns:Publish"
+    # https://docs.aws.amazon.com/sns/latest/dg/fifo-message-dedup.html
+    deduplication_window = 300.0
     limits = Limits(entries=10, bytes=256 * 1024)
     max_message = 1024 * 1024
     refusal = "InvalidParameter"

@@ -1,0 +1,244 @@
+"""What a service and a target are to the engine: the only words that the two sides share.
+
+The engine knows no service by name. A service says what differs from one AWS service to the next; a
+target is one destination of one client, through which a request goes out and its errors come back.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
+
+from .._account.events import Attempt, Failure
+from ..errors import RefusedMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may carry; sizes in bytes as the service counts them.
+
+    An entry of more than ``together`` bytes goes alone.
+    """
+
+    entries: int
+    bytes: int
+    together: int = 2**63
+
+
+class Verdict(enum.Enum):
+    """What an error code means for a message."""
+
+    RETRY = enum.auto()  # transient: the policy decides
+    FINAL = enum.auto()  # sending the same again cannot succeed
+    SPLIT = enum.auto()  # of a whole request: one of its entries may be the cause
+
+
+class EntryError(NamedTuple):
+    """One failed entry of an answered batch."""
+
+    code: str
+    message: str
+    sender_fault: bool
+
+
+class Judgement(NamedTuple):
+    """What a whole request met.
+
+    Attributes:
+        failure: for each of its messages.
+        verdict: what is done with them.
+        answered: a service said so, not the network or this process.
+    """
+
+    failure: Failure
+    verdict: Verdict
+    answered: bool
+
+
+#: A call that goes into a batch: its address (hashable; equal for messages that may share a
+#: request), its entry (immutable, what the batch request is built from), and its bytes as the
+#: service counts them.
+Accepted: TypeAlias = tuple[Any, Any, int]
+
+
+class Service:
+    """One AWS service: limits, entries, requests, and how an answer is read.
+
+    Subclasses fill in the class attributes and the methods. None of them has state.
+    """
+
+    name: ClassVar[str]
+    #: boto3's method names: the single operation that is coalesced, its batch twin, and the
+    #: parameter that holds the entries
+    single: ClassVar[str]
+    batch: ClassVar[str]
+    entries_parameter: ClassVar[str]
+    #: for ``help()``, of both: what it does, boto3's parameters, with type and words, and the
+    #: response
+    words: ClassVar[Mapping[str, tuple[str, Mapping[str, str], str]]]
+    #: what a stored entry's answer has
+    receipt: ClassVar[str]
+    #: what an answer, also that of the single operation, says of its entries
+    about_entries: ClassVar[frozenset[str]]
+    #: the permissions that the batch twin and the single operation need
+    permission: ClassVar[str]
+    single_permission: ClassVar[str]
+    limits: ClassVar[Limits]
+    #: a single message up to this many bytes is sent, alone if it is over ``limits.bytes``; above,
+    #: it is refused at the call
+    max_message: ClassVar[int]
+    max_message_source: ClassVar[str]
+    #: the code of its answer to a parameter that it does not take
+    refusal: ClassVar[str]
+    #: this service's own codes: (alone, in a request of many)
+    verdicts: ClassVar[Mapping[str, tuple[Verdict, Verdict]]]
+    #: seconds for which an ordered destination remembers what it has stored: what is sent again
+    #: later may be stored twice
+    deduplication_window: ClassVar[float] = math.inf
+
+    # -- at the call; raises InvalidMessage
+
+    def accept(self, params: Mapping[str, Any]) -> Accepted | None:
+        """The single operation's arguments as an entry.
+
+        None if they are to be sent as they are, alone.
+        """
+        raise NotImplementedError
+
+    def accept_batch(
+        self, params: Mapping[str, Any]
+    ) -> tuple[Any, Sequence[Any], Sequence[int], Any] | None:
+        """The batch twin's arguments.
+
+        The address, an entry each, and what ``batch_response`` needs; None as above.
+        """
+        raise NotImplementedError
+
+    def check_address(self, address: Any) -> None:
+        """Raise for an address that no request could be sent to; called once for each."""
+
+    def refused(self, report: str, code: str = "") -> RefusedMessage:
+        """The error for what boto3 would send and the service refuse."""
+        return RefusedMessage(report, code or self.refusal, self.single)
+
+    # -- in a request
+
+    def measure(self, entry: Any) -> int:
+        """Bytes of an entry, as the service counts them."""
+        raise NotImplementedError
+
+    def measure_all(self, entries: Sequence[Any]) -> int:
+        """Bytes of several entries together."""
+        return sum(map(self.measure, entries))
+
+    def group(self, entry: Any) -> str:
+        """The group within which an ordered destination keeps the order."""
+        return ""
+
+    def is_ordered(self, address: Any) -> bool:
+        """Whether the destination keeps the order within groups."""
+        return False
+
+    def label(self, address: Any) -> str:
+        """The destination's name, for people and metrics."""
+        raise NotImplementedError
+
+    def shard_in(self, text: str) -> str:
+        """The part of a destination that an error's text names, where a service has such parts."""
+        return ""
+
+    def single_request(self, address: Any, entry: Any) -> dict[str, Any]:
+        """boto3's keyword arguments of the single operation."""
+        raise NotImplementedError
+
+    def batch_request(self, address: Any, entries: Sequence[Any]) -> dict[str, Any]:
+        """boto3's keyword arguments of the batch twin."""
+        raise NotImplementedError
+
+    # -- of an answer
+
+    def read(self, response: Mapping[str, Any], count: int) -> list[Mapping[str, Any] | EntryError]:
+        """One outcome for each of the ``count`` entries, in their order.
+
+        Raises:
+            ValueError: the answer does not say what became of the entries; its text says what is
+                wrong with it.
+        """
+        raise NotImplementedError
+
+    def single_response(
+        self, response: Mapping[str, Any], outcome: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """A delivered entry's response in the shape of the single operation."""
+        raise NotImplementedError
+
+    def batch_response(
+        self, context: Any, outcomes: Sequence[Any], metadata: Any
+    ) -> dict[str, Any]:
+        """All entries' outcomes (mapping or EntryError), in order, in the batch twin's shape."""
+        raise NotImplementedError
+
+
+class Target(Protocol):
+    """Where a lane's messages go: one destination of one client."""
+
+    service: Service
+    permission: str  # the IAM action that sending needs
+    region: str  # the client's region
+    home: str  # the region that the destination's ARN names; empty where there is none
+    operation: str  # boto3's method name that the caller called
+    making: bool  # the client is not there yet, or is being made anew
+
+    def sends(self, count: int) -> str:
+        """boto3's name of the operation that goes out, for so many entries."""
+
+    @property
+    def limits(self) -> Limits:
+        """Of one request."""
+
+    @property
+    def key(self) -> str:
+        """``"service:region:name"``."""
+
+    def send(
+        self, entries: Sequence[Any], operation: str
+    ) -> tuple[list[Mapping[str, Any] | EntryError], Mapping[str, Any]]:
+        """Make the blocking call; one outcome for each entry, and the response.
+
+        Args:
+            entries: one or more, of this destination.
+            operation: what :meth:`sends` said.
+
+        Raises:
+            Exception: whatever the call met; :meth:`judge` knows what it means.
+        """
+
+    def judge(self, error: BaseException, count: int) -> Judgement:
+        """What :meth:`send` raised for a request of ``count`` entries; asked once for each."""
+
+    def entry_failure(self, error: EntryError, metadata: Mapping[str, Any]) -> Failure:
+        """What one failed entry of an answered request met."""
+
+    def change_to_single(self, code: str) -> bool:
+        """The batch twin was refused with ``code``: send single operations for a while.
+
+        False if that is no help.
+        """
+
+    def error(self, failure: Failure) -> BaseException:
+        """A new instance of what boto3 would have raised."""
+
+    def error_of(self, attempt: Attempt) -> BaseException | None:
+        """A new instance for what an attempt met; None for one that delivered."""
+
+    def response(self, reply: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:
+        """A delivered entry's response, in the shape of the operation the caller called."""
+
+    def params(self, entry: Any) -> dict[str, Any]:
+        """boto3's keyword arguments of the operation the caller called."""
+
+    def named(self, operation: str) -> Target:
+        """This target, for errors that are to name another operation."""
