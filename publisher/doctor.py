@@ -45,6 +45,7 @@ def examine(
     stream: str | None = None,
     region: str | None = None,
     endpoint_url: str | None = None,
+    **others: str | None,
 ) -> list[Finding]:
     """Look at everything.
 
@@ -53,15 +54,19 @@ def examine(
         stream: name or ARN of a stream, likewise.
         region: in place of boto3's own.
         endpoint_url: in place of AWS's own.
+        others: destinations of other services, by the option of ``doctor`` that names them.
 
     Nothing is published: the permission to publish is tried with a request that no service stores.
     """
     from ._doctoring import aws, live, process
 
+    named = {"topic": topic, "stream": stream, **others}
+    destinations = {option: name for option, name in named.items() if name is not None}
+
     def all_of_them() -> Iterator[Finding]:
         yield from process.findings()
         yield from live.findings()
-        yield from aws.findings(topic, stream, region, endpoint_url)
+        yield from aws.findings(destinations, region, endpoint_url)
 
     return list(all_of_them())
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from .._engine.contract import Service
 from ..errors import InvalidMessage
-from ..services import load
+from ..services import by_option
 from . import InputError
 
 
@@ -17,8 +17,8 @@ class Destination:
     """A topic or a stream, and how a line becomes a message to it.
 
     Args:
-        topic: its ARN, or None.
-        stream: its name or ARN, or None.
+        service: whose destination it is.
+        name: of the destination, or its ARN.
         key_field: the field that holds the partition key; the lines are JSON objects then. None:
             keys of our own, which spread the records over the shards.
 
@@ -26,16 +26,11 @@ class Destination:
         InputError: no such destination can be.
     """
 
-    def __init__(self, topic: str | None, stream: str | None, key_field: str | None) -> None:
-        self.service: Service = load("sns" if topic is not None else "kinesis")
-        self.name = str(topic if topic is not None else stream)
-        if topic is not None:
-            self._address = {"TopicArn": topic}
-            address: Any = topic
-        else:
-            parameter = "StreamARN" if self.name.startswith("arn:") else "StreamName"
-            self._address = {parameter: self.name}
-            address = self.name if parameter == "StreamName" else ((parameter, self.name),)
+    def __init__(self, service: Service, name: str, key_field: str | None = None) -> None:
+        self.service = service
+        self.name = name
+        self._address = service.named(name)
+        address = service.address(self._address)
         self._key_field = key_field
         self._run = uuid.uuid4().hex[:8]
         self._numbers = itertools.count()
@@ -44,7 +39,9 @@ class Destination:
         except InvalidMessage as error:
             raise InputError(reason(error)) from None
         if self.service.is_ordered(address):
-            raise InputError("a FIFO topic needs a MessageGroupId, which lines do not have")
+            raise InputError(
+                f"a FIFO {service.option} needs a MessageGroupId, which lines do not have"
+            )
 
     @property
     def region(self) -> str | None:
@@ -53,10 +50,9 @@ class Destination:
 
     def params(self, line: bytes) -> dict[str, Any]:
         """The arguments that send ``line``. Raises InputError for one that cannot be sent."""
-        if self.service.name == "kinesis":
-            return {**self._address, "Data": line, "PartitionKey": self._key(line)}
+        key = self._key(line) if self.service.has_key else ""
         try:
-            return {**self._address, "Message": line.decode()}
+            return {**self._address, **self.service.message(line, key)}
         except UnicodeDecodeError as error:
             raise InputError(f"not UTF-8 (byte {error.start + 1} of the line)") from None
 
@@ -72,8 +68,7 @@ class Destination:
 
     def line(self, params: Any) -> bytes:
         """The line that a message was made of."""
-        data = params["Data"] if "Data" in params else params["Message"].encode()
-        return bytes(data)
+        return self.service.body(params)
 
     def _key(self, line: bytes) -> str:
         if self._key_field is None:
@@ -92,6 +87,18 @@ class Destination:
         if isinstance(key, bool) or not isinstance(key, (str, int, float)):
             raise InputError(f"the field {self._key_field!r} is no string or number")
         return str(key)
+
+
+def destination_of(options: Any, key_field: str | None = None) -> Destination:
+    """The one destination that a command line names."""
+    ((service, name),) = named_in(options)
+    return Destination(service, name, key_field)
+
+
+def named_in(options: Any) -> list[tuple[Service, str]]:
+    """The destinations that a command line names, each with its service."""
+    given = [(service, getattr(options, name)) for name, service in by_option().items()]
+    return [(service, name) for service, name in given if name is not None]
 
 
 def reason(error: InvalidMessage) -> str:

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from .. import doctor
+from ..services import by_option
 from . import InputError, check_endpoint, put
 
 EXIT_CODES = {doctor.OK: 0, doctor.NOTE: 0, doctor.WARNING: 1, doctor.ERROR: 3}
@@ -20,8 +21,8 @@ def add_to(commands: Any) -> None:
         " stream: reachability and permission. Nothing is published and no secret shown.",
         epilog="exit code: 0 all well, 1 warnings, 3 errors, 2 bad input",
     )
-    parser.add_argument("--topic", metavar="ARN", help="try to reach this SNS topic")
-    parser.add_argument("--stream", metavar="NAME", help="try to reach this stream; or its ARN")
+    for name, service in by_option().items():
+        parser.add_argument(f"--{name}", metavar="NAME", help=f"try it: {service.option_help}")
     parser.add_argument("--region", help="in place of boto3's own")
     parser.add_argument("--endpoint-url", metavar="URL", help="in place of AWS's own")
     parser.add_argument(
@@ -35,12 +36,11 @@ def add_to(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the findings, the worst first."""
-    from ._destination import Destination
+    from ._destination import Destination, named_in
 
-    if options.topic is not None:
-        Destination(options.topic.removesuffix(".fifo"), None, None)
-    if options.stream is not None:
-        Destination(None, options.stream, None)
+    asked = named_in(options)
+    for service, name in asked:
+        Destination(service, name.removesuffix(".fifo"))
     check_endpoint(options.endpoint_url)
     findings: list[doctor.Finding] = []
     if options.metrics is not None:
@@ -51,10 +51,9 @@ def run(options: argparse.Namespace) -> int:
         except metrics.MetricsError as error:
             raise InputError(str(error)) from None
     findings += doctor.examine(
-        topic=options.topic,
-        stream=options.stream,
         region=options.region,
         endpoint_url=options.endpoint_url,
+        **{service.option: name for service, name in asked},
     )
     put(doctor.report(findings))  # of which each finding is escaped
     return EXIT_CODES[doctor.worst(findings)]

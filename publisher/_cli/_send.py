@@ -13,8 +13,9 @@ from .._aws.secrets import told
 from .._client import Client
 from .._publisher import Publisher
 from ..errors import InvalidMessage
+from ..services import by_option
 from . import InputError, check_endpoint, say
-from ._destination import Destination, reason
+from ._destination import Destination, destination_of, named_in, reason
 from ._failed import Failed
 from ._lines import Lines, Place
 from ._progress import watching
@@ -31,14 +32,15 @@ def add_to(commands: Any) -> None:
         "send",
         help="send lines to a topic or a stream",
         description="Send each line of the files, or of standard input, as one message. All input"
-        " is checked before anything is sent. Empty lines are left out, gzip's files unpacked.",
+        " is checked before anything is sent. Empty lines are left out, gzip's files unpacked. FIFO"
+        " destinations are refused: a line has no group.",
         epilog="exit code: 0 all delivered, 1 something was lost or not read to its end,"
         " 2 bad input and nothing sent, 130 or 143 stopped by Ctrl-C or SIGTERM (what had been read"
         " was delivered, unless it came twice)",
     )
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--topic", metavar="ARN", help="an SNS topic, no FIFO one")
-    where.add_argument("--stream", metavar="NAME", help="a Kinesis stream, or its ARN")
+    for name, service in by_option().items():
+        where.add_argument(f"--{name}", metavar="NAME", help=service.option_help)
     parser.add_argument("files", nargs="*", metavar="FILE", help="default, and -: standard input")
     parser.add_argument(
         "--partition-key",
@@ -86,12 +88,16 @@ _count.__name__ = "number of lines"  # argparse says: invalid ... value
 
 def run(options: argparse.Namespace) -> int:
     """Send. Raises InputError if nothing could be."""
-    if options.partition_key is not None and options.stream is None:
-        raise InputError("--partition-key is for --stream: a topic has no partition keys")
+    ((service, _),) = named_in(options)
+    if options.partition_key is not None and not service.has_key:
+        keyed = ", ".join(f"--{name}" for name, each in by_option().items() if each.has_key)
+        raise InputError(
+            f"--partition-key is for {keyed}: a {service.option} has no partition keys"
+        )
     if options.dry_run and options.follow:
         raise InputError("--dry-run checks all input, which --follow does not wait for")
     check_endpoint(options.endpoint_url)
-    destination = Destination(options.topic, options.stream, options.partition_key)
+    destination = destination_of(options, options.partition_key)
     if not options.dry_run:
         _check_way(options, destination)
     lines = Lines(

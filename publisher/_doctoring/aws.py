@@ -6,7 +6,7 @@ import datetime as dt
 import email.utils
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import SplitResult
 
@@ -14,21 +14,20 @@ from .._account.causes import ACCESS, CREDENTIALS, MISSING, Scene, cause
 from .._aws.connection import Connection
 from .._aws.refusals import check
 from .._aws.secrets import told
+from .._aws.targets import api_name
+from .._engine.contract import Service
 from ..doctor import ERROR, OK, WARNING, Finding
-from ..services import load, names
+from ..services import by_option, names
 from .live import ENDPOINT_RULE, endpoint, parts_of
 
 _TIMEOUT = 5  # seconds
 _MAX_SKEW = 240  # seconds; AWS refuses signatures that are 300 off
-_TOO_HIGH = str(
-    2**128
-)  # no shard has this hash key: Kinesis refuses the record, and stores nothing
 
 
 def findings(
-    topic: str | None, stream: str | None, region: str | None, endpoint_url: str | None
+    destinations: Mapping[str, str], region: str | None, endpoint_url: str | None
 ) -> Iterator[Finding]:
-    """Everything that has to do with AWS; requests only for ``topic`` and ``stream``."""
+    """Everything that has to do with AWS; requests only for ``destinations``, by their option."""
     import boto3
 
     try:
@@ -37,16 +36,18 @@ def findings(
     except Exception as error:  # noqa: BLE001 - a broken profile is a finding
         yield Finding(ERROR, "settings", _short(error), "mend ~/.aws/config or AWS_PROFILE")
         return
-    yield from _region(found, topic or stream)
+    yield from _region(found, next(iter(destinations.values()), None))
     yield from _refused(found, endpoint_url)
     yield from _credentials(session)
     for name in sorted(os.environ):
         # An empty one is none, to boto3.
         if name.startswith("AWS_ENDPOINT_URL") and endpoint_url is None and os.environ[name]:
             yield from _configured(name, os.environ[name])
-    for service, target in (("sns", topic), ("kinesis", stream)):
-        if target is not None:
-            yield from _destination(session, service, target, found, endpoint_url)
+    known = by_option()
+    for option, target in destinations.items():
+        if option not in known:
+            raise TypeError(f"{option!r} names no destination; those are {', '.join(known)}")
+        yield from _destination(session, known[option], target, found, endpoint_url)
 
 
 def _refused(region: str | None, endpoint_url: str | None) -> Iterator[Finding]:
@@ -109,10 +110,10 @@ def _credentials(session: Any) -> Iterator[Finding]:
 
 
 def _destination(
-    session: Any, service: str, target: str, region: str | None, endpoint_url: str | None
+    session: Any, service: Service, target: str, region: str | None, endpoint_url: str | None
 ) -> Iterator[Finding]:
     home = target.split(":")[3] if target.count(":") >= 5 else ""
-    about = f"{service} {target.rpartition(':')[2].rpartition('/')[2]}"
+    about = f"{service.name} {target.rpartition(':')[2].rpartition('/')[2]}"
     if home and region and home != region:
         yield Finding(
             ERROR,
@@ -124,7 +125,7 @@ def _destination(
         yield _no_endpoint(about, "the endpoint URL")
         return
     try:
-        client = _client(session, service, region or home or None, endpoint_url)
+        client = _client(session, service.name, region or home or None, endpoint_url)
     except Exception as error:  # noqa: BLE001 - whatever boto3 says is the finding
         yield Finding(ERROR, about, _short(error))
         return
@@ -135,9 +136,7 @@ def _destination(
         return
     yield from endpoint(about, url)
     yield from _reach(about, parts)
-    yield from _try(
-        about, client, service, target, Scene(load(service).permission, region or home, home)
-    )
+    yield from _try(about, client, service, target, Scene(service.permission, region or home, home))
 
 
 def _client(session: Any, service: str, region: str | None, endpoint_url: str | None) -> Any:
@@ -164,14 +163,16 @@ def _reach(about: str, parts: SplitResult) -> Iterator[Finding]:
         yield Finding(OK, about, f"{parts.hostname}:{port} accepts connections")
 
 
-def _try(about: str, client: Any, service: str, target: str, scene: Scene) -> Iterator[Finding]:
+def _try(about: str, client: Any, service: Service, target: str, scene: Scene) -> Iterator[Finding]:
     """Ask to publish what cannot be stored: who may not is refused before what is looked at."""
     try:
-        answer = _PROBES[service](client, target)
+        model = client.meta.service_model.operation_model(api_name(service.batch))
+        probe = service.probe(model.input_shape.members)
+        answer = getattr(client, service.batch)(**service.named(target), **probe)
     except Exception as error:  # noqa: BLE001 - the error is what is asked for
         response = getattr(error, "response", None) or {}
         code = str(response.get("Error", {}).get("Code") or type(error).__name__)
-        if code in _ALLOWED:
+        if code in service.probe_codes:
             yield Finding(OK, about, f"publishing is permitted ({scene.permission})")
         else:
             why = cause(code, scene)
@@ -180,32 +181,6 @@ def _try(about: str, client: Any, service: str, target: str, scene: Scene) -> It
     else:
         yield Finding(OK, about, f"publishing is permitted ({scene.permission})")
     yield from _clock(answer)
-
-
-def _probe_sns(client: Any, target: str) -> Any:
-    twice = {"Id": "doctor", "Message": "never stored: the same Id stands twice"}
-    return client.publish_batch(TopicArn=target, PublishBatchRequestEntries=[twice, twice])
-
-
-def _probe_kinesis(client: Any, target: str) -> Any:
-    record = {"Data": b"never stored", "PartitionKey": "doctor", "ExplicitHashKey": _TOO_HIGH}
-    name = {"StreamARN": target} if target.startswith("arn:") else {"StreamName": target}
-    known = client.meta.service_model.operation_model("PutRecords").input_shape.members
-    dry = {"DryRun": True} if "DryRun" in known else {}
-    return client.put_records(Records=[record], **name, **dry)
-
-
-_PROBES = {"sns": _probe_sns, "kinesis": _probe_kinesis}
-#: What is said about the probe to those who may publish.
-_ALLOWED = frozenset(
-    {
-        "BatchEntryIdsNotDistinct",
-        "BatchEntryIdsNotDistinctException",
-        "DryRunOperationException",
-        "InvalidArgumentException",
-        "ValidationException",
-    }
-)
 
 
 def _todo(code: str, scene: Scene) -> str:

@@ -11,6 +11,7 @@ from .. import _publisher
 from .._account.causes import SHARD, Scene, cause
 from .._account.ledger import LOG_LINE, Ledger
 from ..doctor import ERROR, NOTE, OK, WARNING, Finding
+from ..errors import InvalidMessage
 from ..services import load, names
 
 _LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -164,6 +165,14 @@ def _troubles(name: str, ledger: Ledger, scene: Scene) -> Iterator[Finding]:
 
 
 def _option(name: str) -> str:
-    service, _, rest = name.partition(":")
+    name_of_service, _, rest = name.partition(":")
+    if name_of_service not in names():
+        return ""
+    service = load(name_of_service)
     label = rest.partition(":")[2]
-    return f"--stream {label}" if service == "kinesis" else "--topic ARN"
+    named = service.named(label)
+    try:
+        service.check_address(service.address(named))
+    except InvalidMessage:  # the label is less than what has to be given
+        label = "ARN"
+    return f"--{service.option} {label}"

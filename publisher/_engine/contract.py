@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
@@ -83,6 +83,17 @@ class Service:
     receipt: ClassVar[str]
     #: what an answer, also that of the single operation, says of its entries
     about_entries: ClassVar[frozenset[str]]
+    #: on a command line: the option that names a destination, and what it takes
+    option: ClassVar[str]
+    option_help: ClassVar[str]
+    #: whether a message has a key that spreads it over shards
+    has_key: ClassVar[bool] = False
+    #: boto3's name of the operation that reads about a destination and sends nothing
+    look: ClassVar[str]
+    #: what is answered to :meth:`probe` where publishing is permitted
+    probe_codes: ClassVar[frozenset[str]]
+    #: the messaging system's name in OpenTelemetry's conventions
+    system: ClassVar[str]
     #: the permissions that the batch twin and the single operation need
     permission: ClassVar[str]
     single_permission: ClassVar[str]
@@ -179,6 +190,42 @@ class Service:
         self, context: Any, outcomes: Sequence[Any], metadata: Any
     ) -> dict[str, Any]:
         """All entries' outcomes (mapping or EntryError), in order, in the batch twin's shape."""
+        raise NotImplementedError
+
+    # -- for commands: ``send``, ``check`` and the doctor
+
+    def named(self, text: str) -> dict[str, str]:
+        """boto3's parameters for the destination that ``text`` names on a command line."""
+        raise NotImplementedError
+
+    def address(self, params: Mapping[str, Any]) -> Any:
+        """The address in such parameters."""
+        raise NotImplementedError
+
+    def message(self, text: bytes | str, key: str) -> dict[str, Any]:
+        """boto3's parameters for a message of ``text``, beside those of its destination.
+
+        Raises:
+            UnicodeDecodeError: the service takes text, and this is none.
+        """
+        raise NotImplementedError
+
+    def body(self, params: Mapping[str, Any]) -> bytes:
+        """The text of such a message."""
+        raise NotImplementedError
+
+    def receipt_of(self, response: Mapping[str, Any]) -> str:
+        """Where a message is stored, for people."""
+        raise NotImplementedError
+
+    def probe(self, known: Collection[str]) -> dict[str, Any]:
+        """Parameters of the batch twin, beside the destination, of which nothing is stored.
+
+        Who may not publish is refused before they are looked at.
+
+        Args:
+            known: the parameters that botocore's model of the operation has.
+        """
         raise NotImplementedError
 
 

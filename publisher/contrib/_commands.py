@@ -14,6 +14,7 @@ from .._client import Client
 from .._engine.future import PublishFuture
 from .._options import Options, check_options
 from .._text import escaped, masked_address
+from ..services import by_option
 
 #: Answers that say nothing of a destination but that this role may not read it.
 _DENIED = ("AccessDenied", "AccessDeniedException", "AuthorizationError")
@@ -26,14 +27,13 @@ class CommandFailedError(Exception):
 
 
 def check(
-    client: MakeClient, topics: Sequence[str], streams: Sequence[str], timeout: float
+    client: MakeClient, destinations: Mapping[str, Sequence[str]], timeout: float
 ) -> Iterator[str]:
-    """Ask AWS for each topic and stream, without sending anything; a line on each.
+    """Ask AWS for each destination, without sending anything; a line on each.
 
     Args:
         client: makes a client of a service.
-        topics: ARNs.
-        streams: names.
+        destinations: names or ARNs, by the service's option (``"topic"``, ``"stream"``).
         timeout: seconds for each.
 
     Raises:
@@ -42,14 +42,14 @@ def check(
     """
     failed = 0
     asked = [
-        *(("sns", "get_topic_attributes", {"TopicArn": arn}) for arn in topics),
-        *(("kinesis", "describe_stream_summary", {"StreamName": name}) for name in streams),
+        (service, name)
+        for option, service in by_option().items()
+        for name in destinations.get(option, ())
     ]
-    for service, operation, params in asked:
-        (name,) = params.values()
+    for service, name in asked:
         _check_timeout(timeout)
         try:
-            _outcome(_patient(client, service, timeout), operation, params)
+            _outcome(_patient(client, service.name, timeout), service.look, service.named(name))
         except CommandFailedError as error:
             if any(code in str(error) for code in _DENIED):
                 yield f"{escaped(name)}: not known, this role may not read it"
@@ -65,8 +65,7 @@ def check(
 def send(
     client: MakeClient,
     *,
-    topic: str | None,
-    stream: str | None,
+    destinations: Mapping[str, str | None],
     text: str,
     key: str,
     timeout: float,
@@ -75,8 +74,7 @@ def send(
 
     Args:
         client: makes a client of a service.
-        topic: an ARN, or None.
-        stream: a name, or None.
+        destinations: a name or ARN, or None, by the service's option.
         text: the message.
         key: Kinesis's partition key.
         timeout: seconds.
@@ -85,16 +83,17 @@ def send(
         CommandFailedError: not delivered, not exactly one destination, or a timeout that is not
             allowed.
     """
-    if (topic is None) == (stream is None):
-        raise CommandFailedError("give either a topic or a stream")
-    service = "sns" if topic is not None else "kinesis"
-    patient = _patient(client, service, timeout, linger=0)
-    if topic is not None:
-        response = _outcome(patient, "publish", {"TopicArn": topic, "Message": text})
-        return f"delivered: MessageId {response['MessageId']}"
-    record = {"StreamName": stream, "Data": text, "PartitionKey": key}
-    response = _outcome(patient, "put_record", record)
-    return f"delivered: {response['ShardId']}, SequenceNumber {response['SequenceNumber']}"
+    given = [
+        (service, name)
+        for option, service in by_option().items()
+        if (name := destinations.get(option)) is not None
+    ]
+    if len(given) != 1:
+        raise CommandFailedError(f"give either a {' or a '.join(by_option())}")
+    ((service, name),) = given
+    patient = _patient(client, service.name, timeout, linger=0)
+    message = {**service.named(name), **service.message(text, key)}
+    return f"delivered: {service.receipt_of(_outcome(patient, service.single, message))}"
 
 
 def _patient(make: MakeClient, service: str, timeout: float, **options: Any) -> Client:

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import click
@@ -22,6 +22,7 @@ from flask.cli import AppGroup
 
 from .._client import Client
 from .._publisher import Publisher
+from ..services import by_option
 from . import _commands, _health
 from ._settings import NAMES, REGION, VALUE, Backends, Problem, Settings, server_problems
 
@@ -160,17 +161,28 @@ _group = AppGroup("publisher", help="Look at and try this application's publishe
 _timeout = click.option("--timeout", default=10.0, show_default=True, help="Seconds to wait.")
 
 
+def _destinations(*, multiple: bool) -> Callable[[Any], Any]:
+    """An option for each service's destinations."""
+
+    def add(command: Any) -> Any:
+        for name, service in reversed(by_option().items()):
+            help_ = f"{service.option_help}."
+            command = click.option(f"--{name}", multiple=multiple, help=help_)(command)
+        return command
+
+    return add
+
+
 @_group.command("check")
-@click.option("--topic", "topics", multiple=True, help="ARN of an SNS topic.")
-@click.option("--stream", "streams", multiple=True, help="Name of a Kinesis stream.")
+@_destinations(multiple=True)
 @_timeout
-def _check(topics: tuple[str, ...], streams: tuple[str, ...], timeout: float) -> None:
+def _check(timeout: float, **destinations: tuple[str, ...]) -> None:
     """Ask AWS for topics and streams, without sending anything."""
     for problem in _current()[1].refusals():
         raise click.ClickException(f"{problem.text} {problem.hint}")
     click.echo("settings: ok")  # or init_app had raised
     try:
-        for line in _commands.check(_client, topics, streams, timeout):
+        for line in _commands.check(_client, destinations, timeout):
             click.echo(line)
     except _commands.CommandFailedError as error:
         raise click.ClickException(str(error)) from error
@@ -191,16 +203,15 @@ def _stats(url: str) -> None:
 
 @_group.command("send")
 @click.argument("message")
-@click.option("--topic", help="ARN of an SNS topic.")
-@click.option("--stream", help="Name of a Kinesis stream.")
+@_destinations(multiple=False)
 @click.option("--key", default="test", show_default=True, help="Kinesis's partition key.")
 @_timeout
-def _send(message: str, topic: str | None, stream: str | None, key: str, timeout: float) -> None:
+def _send(message: str, key: str, timeout: float, **destinations: str | None) -> None:
     """Send one message and wait until it is stored."""
     try:
         click.echo(
             _commands.send(
-                _client, topic=topic, stream=stream, text=message, key=key, timeout=timeout
+                _client, destinations=destinations, text=message, key=key, timeout=timeout
             )
         )
     except _commands.CommandFailedError as error:

@@ -30,10 +30,10 @@ from .._account.events import Event
 from .._account.ledger import Ledger
 from .._publisher import Publisher
 from ..hooks import Hook
+from ..services import load, names
 from ._watching import named, together
 
 _NAME = "publisher"
-_SYSTEMS = {"sns": "aws.sns"}
 #: SNS delivers at most so many attributes to an SQS queue in raw form.
 _MAX_ATTRIBUTES = 10
 _TRACEPARENT = "traceparent"
@@ -44,9 +44,13 @@ _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5
 _span_of_message: ContextVar[Span] = ContextVar("publisher_span_of_message")
 
 
+def _system(service: str) -> str:
+    return load(service).system if service in names() else f"aws.{service}"
+
+
 def _attributes(service: str, region: str, name: str) -> dict[str, str]:
     found = {
-        "messaging.system": _SYSTEMS.get(service, f"aws.{service}"),
+        "messaging.system": _system(service),
         "messaging.destination.name": name,
     }
     return {**found, "cloud.region": region} if region else found

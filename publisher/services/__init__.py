@@ -43,6 +43,11 @@ def default_linger() -> dict[str, float]:
     return {name: row.linger for name, row in REGISTRY.items()}
 
 
+def by_option() -> dict[str, Service]:
+    """Every service, by the command-line option that names a destination of it."""
+    return {service.option: service for service in map(load, names())}
+
+
 def load(name: str) -> Service:
     """The service called ``name``, one of :func:`names`."""
     row = REGISTRY[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from .._engine.contract import Accepted, EntryError, Limits, Service, Verdict
@@ -20,6 +20,8 @@ _STREAM_ARN = re.compile(
 _STREAM_ID = re.compile(r"[a-z0-9]{20}-[a-z0-9]{3}")
 _SHARD = re.compile(r"shardId-\d{1,20}")
 _SEQUENCE = operator.itemgetter("SequenceNumber")
+#: No shard has this hash key: Kinesis refuses the record, and stores nothing.
+_TOO_HIGH = str(2**128)
 _TABLE = frozenset({"Data", "PartitionKey", "ExplicitHashKey", *_ADDRESS})
 _RECORD = frozenset({"Data", "PartitionKey", "ExplicitHashKey"})
 
@@ -63,6 +65,13 @@ class Kinesis(Service):
             '``{"FailedRecordCount": ..., "Records": [...]}``, in the order of the call',
         ),
     }
+    option, option_help = "stream", "name or ARN of a Kinesis stream"
+    has_key = True
+    look = "describe_stream_summary"
+    probe_codes = frozenset(
+        {"DryRunOperationException", "InvalidArgumentException", "ValidationException"}
+    )
+    system = "aws.kinesis"
     receipt = "SequenceNumber"
     about_entries = frozenset({"Records", "FailedRecordCount", "ShardId", "SequenceNumber"})
     permission = "kinesis:PutRecords"
@@ -96,7 +105,7 @@ class Kinesis(Service):
         if not params.keys() <= _TABLE:
             return None
         entry, size = self._entry(params, "put_record")
-        return self._address(params), entry, size
+        return self.address(params), entry, size
 
     def accept_batch(
         self, params: Mapping[str, Any]
@@ -112,7 +121,7 @@ class Kinesis(Service):
             raise InvalidMessage(
                 f"Records is empty; put_records needs at least 1 record ({SOURCE})"
             )
-        address = self._address(params)
+        address = self.address(params)
         usual = _usual_records(records)
         if usual is not None:
             return address, *usual, None
@@ -212,9 +221,23 @@ class Kinesis(Service):
             ]
         return {"FailedRecordCount": failed, "Records": list(outcomes), **metadata}
 
-    # -- details
+    def named(self, text: str) -> dict[str, str]:
+        return {"StreamARN" if text.startswith("arn:") else "StreamName": text}
 
-    def _address(self, params: Mapping[str, Any]) -> Any:
+    def message(self, text: bytes | str, key: str) -> dict[str, Any]:
+        return {"Data": text, "PartitionKey": key}
+
+    def body(self, params: Mapping[str, Any]) -> bytes:
+        return bytes(params["Data"])
+
+    def receipt_of(self, response: Mapping[str, Any]) -> str:
+        return f"{response['ShardId']}, SequenceNumber {response['SequenceNumber']}"
+
+    def probe(self, known: Collection[str]) -> dict[str, Any]:
+        record = {"Data": b"never stored", "PartitionKey": "doctor", "ExplicitHashKey": _TOO_HIGH}
+        return {"Records": [record], **({"DryRun": True} if "DryRun" in known else {})}
+
+    def address(self, params: Mapping[str, Any]) -> Any:
         name = params.get("StreamName")
         if name is not None and "StreamARN" not in params and "StreamId" not in params:
             return check_str("StreamName", name)
@@ -226,6 +249,8 @@ class Kinesis(Service):
         if not pairs:
             raise InvalidMessage("StreamName or StreamARN is needed to say which stream")
         return pairs
+
+    # -- details
 
     @staticmethod
     def _pairs(address: Any) -> Any:

@@ -6,7 +6,7 @@ An SMS or a mobile endpoint goes alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from .._engine.contract import Accepted, EntryError, Limits, Service, Verdict
@@ -47,6 +47,10 @@ class SNS(Service):
 
     name = "sns"
     single, batch, entries_parameter = "publish", "publish_batch", "PublishBatchRequestEntries"
+    option, option_help = "topic", "ARN of an SNS topic"
+    look = "get_topic_attributes"
+    probe_codes = frozenset({"BatchEntryIdsNotDistinct", "BatchEntryIdsNotDistinctException"})
+    system = "aws.sns"
     receipt = "MessageId"
     about_entries = frozenset({"Successful", "Failed", "MessageId", "SequenceNumber"})
     words: ClassVar = {
@@ -253,6 +257,25 @@ class SNS(Service):
             else:
                 successful.append({"Id": entry_id, **outcome})
         return {"Successful": successful, "Failed": failed, **metadata}
+
+    def named(self, text: str) -> dict[str, str]:
+        return {"TopicArn": text}
+
+    def address(self, params: Mapping[str, Any]) -> Any:
+        return params["TopicArn"]
+
+    def message(self, text: bytes | str, key: str) -> dict[str, Any]:
+        return {"Message": text if isinstance(text, str) else text.decode()}
+
+    def body(self, params: Mapping[str, Any]) -> bytes:
+        return str(params["Message"]).encode()
+
+    def receipt_of(self, response: Mapping[str, Any]) -> str:
+        return f"MessageId {response['MessageId']}"
+
+    def probe(self, known: Collection[str]) -> dict[str, Any]:
+        twice = {"Id": "doctor", "Message": "never stored: the same Id stands twice"}
+        return {"PublishBatchRequestEntries": [twice, twice]}
 
     # -- details
 

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from typing import Any
 
+from ..services import names
 from ._inline import Clock
 from ._rules import (
     ENTRIES,
@@ -190,8 +191,9 @@ class Faults:
     def _add(self, rule: Rule) -> None:
         if not rule.left >= 1:
             raise ValueError("times must be at least 1")
-        if rule.service not in (None, "sns", "kinesis"):
-            raise ValueError(f"service must be 'sns' or 'kinesis', not {rule.service!r}")
+        if rule.service not in (None, *names()):
+            known = " or ".join(map(repr, names()))
+            raise ValueError(f"service must be {known}, not {rule.service!r}")
         with self._lock:
             self._rules.append(rule)
 

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from publisher.contrib import _commands
 from publisher.contrib.django._publishers import DEFAULT, client, publishers
 from publisher.contrib.django.checks import TAG
+from publisher.services import by_option
 
 
 class Command(BaseCommand):
@@ -23,14 +24,14 @@ class Command(BaseCommand):
         """Declare the three subcommands."""
         actions = parser.add_subparsers(dest="action", required=True)
         check = actions.add_parser("check", help="settings, topics and streams; sends nothing")
-        check.add_argument("--topic", action="append", default=[], help="ARN of an SNS topic")
-        check.add_argument("--stream", action="append", default=[], help="name of a stream")
+        for name, service in by_option().items():
+            check.add_argument(f"--{name}", action="append", default=[], help=service.option_help)
         stats = actions.add_parser("stats", help="the account of a running server")
         stats.add_argument("url", nargs="?", help="of its health view; default: this process's own")
         send = actions.add_parser("send", help="send one message and wait until it is stored")
         send.add_argument("message")
-        send.add_argument("--topic", help="ARN of an SNS topic")
-        send.add_argument("--stream", help="name of a Kinesis stream")
+        for name, service in by_option().items():
+            send.add_argument(f"--{name}", help=service.option_help)
         send.add_argument("--key", default="test", help="Kinesis's partition key")
         for each in (check, send):
             each.add_argument("--using", default=DEFAULT, help="alias in AWS_PUBLISHER")
@@ -47,12 +48,10 @@ class Command(BaseCommand):
         except (_commands.CommandFailedError, ImproperlyConfigured) as error:
             raise CommandError(str(error)) from error
 
-    def _check(
-        self, *, topic: list[str], stream: list[str], using: str, timeout: float, **_: Any
-    ) -> None:
+    def _check(self, *, using: str, timeout: float, **destinations: Any) -> None:
         call_command("check", "--tag", TAG, stdout=self.stdout, stderr=self.stderr)
         make = partial(client, using=using)
-        for line in _commands.check(make, topic, stream, timeout):
+        for line in _commands.check(make, destinations, timeout):
             self.stdout.write(line)
 
     def _stats(self, *, url: str | None, **_: Any) -> None:
@@ -64,18 +63,10 @@ class Command(BaseCommand):
                 self.stdout.write(f"{alias}: {publishers[alias].stats()}")
 
     def _send(
-        self,
-        *,
-        message: str,
-        topic: str | None,
-        stream: str | None,
-        key: str,
-        using: str,
-        timeout: float,
-        **_: Any,
+        self, *, message: str, key: str, using: str, timeout: float, **destinations: Any
     ) -> None:
         make = partial(client, using=using)
         line = _commands.send(
-            make, topic=topic, stream=stream, text=message, key=key, timeout=timeout
+            make, destinations=destinations, text=message, key=key, timeout=timeout
         )
         self.stdout.write(line)
