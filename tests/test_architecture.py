@@ -208,11 +208,23 @@ def test_frameworks_are_imported_only_in_contrib() -> None:
         ("services", {"_engine.contract"}),
         (
             "services.sns",
-            {"_engine.contract", "errors", "services._attributes", "services._checks"},
+            {
+                "_engine.contract",
+                "errors",
+                "services._attributes",
+                "services._by_id",
+                "services._checks",
+            },
         ),
         (
             "services.kinesis",
-            {"_engine.contract", "errors", "services._checks", "services._keys"},
+            {
+                "_engine.contract",
+                "errors",
+                "services._by_position",
+                "services._checks",
+                "services._keys",
+            },
         ),
     ],
 )

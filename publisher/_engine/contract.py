@@ -41,7 +41,7 @@ class EntryError(NamedTuple):
 
     code: str
     message: str
-    sender_fault: bool
+    sender_fault: bool = False
 
 
 class Judgement(NamedTuple):
@@ -92,6 +92,9 @@ class Service:
     look: ClassVar[str]
     #: what is answered to :meth:`probe` where publishing is permitted
     probe_codes: ClassVar[frozenset[str]]
+    #: the code of a throttled request, and whether a batch is answered with it entry by entry
+    throttled: ClassVar[str]
+    throttles_entries: ClassVar[bool] = False
     #: the messaging system's name in OpenTelemetry's conventions
     system: ClassVar[str]
     #: the permissions that the batch twin and the single operation need
@@ -155,7 +158,7 @@ class Service:
 
     def label(self, address: Any) -> str:
         """The destination's name, for people and metrics."""
-        raise NotImplementedError
+        return str(address)
 
     def shard_in(self, text: str) -> str:
         """The part of a destination that an error's text names, where a service has such parts."""
@@ -192,6 +195,33 @@ class Service:
         """All entries' outcomes (mapping or EntryError), in order, in the batch twin's shape."""
         raise NotImplementedError
 
+    # -- for the test kit, which answers in the service's place
+
+    def stored(self, params: Mapping[str, Any], number: int) -> dict[str, Any]:
+        """What the single operation answers to a message that it has stored.
+
+        Args:
+            params: boto3's, or those of an entry of the batch twin with its destination.
+            number: of the message, one higher for each.
+        """
+        raise NotImplementedError
+
+    def stored_batch(self, params: Mapping[str, Any], number: int) -> dict[str, Any]:
+        """What the batch twin answers where it has stored all entries."""
+        raise NotImplementedError
+
+    def with_failures(
+        self, answer: Mapping[str, Any], entries: Sequence[Any], failures: Mapping[int, EntryError]
+    ) -> dict[str, Any]:
+        """The batch twin's answer where ``failures``, by their place, have failed as well.
+
+        Args:
+            answer: to those of ``entries`` that have not.
+            entries: all of them, as boto3's parameters.
+            failures: the errors of the others.
+        """
+        raise NotImplementedError
+
     # -- for commands: ``send``, ``check`` and the doctor
 
     def named(self, text: str) -> dict[str, str]:
@@ -216,7 +246,7 @@ class Service:
 
     def receipt_of(self, response: Mapping[str, Any]) -> str:
         """Where a message is stored, for people."""
-        raise NotImplementedError
+        return f"{self.receipt} {response[self.receipt]}"
 
     def probe(self, known: Collection[str]) -> dict[str, Any]:
         """Parameters of the batch twin, beside the destination, of which nothing is stored.

@@ -6,12 +6,14 @@ An SMS or a mobile endpoint goes alone.
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
-from .._engine.contract import Accepted, EntryError, Limits, Service, Verdict
+from .._engine.contract import Accepted, Limits, Verdict
 from ..errors import InvalidMessage, RefusedMessage
 from ._attributes import copied_attributes
+from ._by_id import ById
 from ._checks import check_str, missing, shown_address, utf8_size, wrong_type
 
 _PUBLISH = "https://docs.aws.amazon.com/sns/latest/api/API_Publish.html"
@@ -38,7 +40,7 @@ class Rich(NamedTuple):
     params: Mapping[str, Any]
 
 
-class SNS(Service):
+class SNS(ById):
     """An entry is the message alone, or a :class:`Rich`; an address is a topic's ARN.
 
     The message of an entry is a str where it is ASCII, otherwise its UTF-8: a str with one emoji
@@ -52,7 +54,7 @@ class SNS(Service):
     probe_codes = frozenset({"BatchEntryIdsNotDistinct", "BatchEntryIdsNotDistinctException"})
     system = "aws.sns"
     receipt = "MessageId"
-    about_entries = frozenset({"Successful", "Failed", "MessageId", "SequenceNumber"})
+    throttled = "Throttled"
     words: ClassVar = {
         "publish": (
             "Publish a message to an SNS topic in the background; an SMS and a mobile push too.",
@@ -213,51 +215,6 @@ class SNS(Service):
             ],
         }
 
-    def read(self, response: Mapping[str, Any], count: int) -> list[Mapping[str, Any] | EntryError]:
-        successful, failed = response.get("Successful"), response.get("Failed")
-        if not isinstance(successful, list) and not isinstance(failed, list):
-            raise ValueError("the answer has neither successful nor failed entries")
-        outcomes: list[Mapping[str, Any] | EntryError] = [
-            EntryError("MalformedResponse", "the answer does not mention this entry", False)
-        ] * count
-        places = {str(index): index for index in range(count)}
-        for entry in successful or ():
-            index = places.get(entry.get("Id"))
-            if index is not None and entry.get("MessageId"):
-                outcomes[index] = {key: value for key, value in entry.items() if key != "Id"}
-        for entry in failed or ():  # last: what is in both lists has failed
-            index = places.get(entry.get("Id"))
-            if index is not None:
-                outcomes[index] = EntryError(
-                    str(entry.get("Code") or "Unknown"),
-                    str(entry.get("Message") or ""),
-                    bool(entry.get("SenderFault")),
-                )
-        return outcomes
-
-    def single_response(
-        self, response: Mapping[str, Any], outcome: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        return {**outcome, "ResponseMetadata": response.get("ResponseMetadata", {})}
-
-    def batch_response(
-        self, context: Any, outcomes: Sequence[Any], metadata: Any
-    ) -> dict[str, Any]:
-        successful, failed = [], []
-        for entry_id, outcome in zip(context, outcomes, strict=True):
-            if isinstance(outcome, EntryError):
-                failed.append(
-                    {
-                        "Id": entry_id,
-                        "Code": outcome.code,
-                        "Message": outcome.message,
-                        "SenderFault": outcome.sender_fault,
-                    }
-                )
-            else:
-                successful.append({"Id": entry_id, **outcome})
-        return {"Successful": successful, "Failed": failed, **metadata}
-
     def named(self, text: str) -> dict[str, str]:
         return {"TopicArn": text}
 
@@ -270,8 +227,11 @@ class SNS(Service):
     def body(self, params: Mapping[str, Any]) -> bytes:
         return str(params["Message"]).encode()
 
-    def receipt_of(self, response: Mapping[str, Any]) -> str:
-        return f"MessageId {response['MessageId']}"
+    def stored(self, params: Mapping[str, Any], number: int) -> dict[str, Any]:
+        stored = {"MessageId": str(uuid.uuid4())}
+        if params.get("TopicArn", "").endswith(".fifo"):
+            stored["SequenceNumber"] = f"1{number:019}"
+        return stored
 
     def probe(self, known: Collection[str]) -> dict[str, Any]:
         twice = {"Id": "doctor", "Message": "never stored: the same Id stands twice"}

@@ -11,11 +11,12 @@ import threading
 from collections import deque
 from typing import Any
 
+from .._aws.targets import api_name
+from .._engine.contract import EntryError
 from ..services import names
 from ._inline import Clock
+from ._network import service_of
 from ._rules import (
-    ENTRIES,
-    Failure,
     Messages,
     Plan,
     Positions,
@@ -31,7 +32,6 @@ from ._rules import (
 ALWAYS = math.inf
 
 _PLAN = "publisher_testing_plan"  # in botocore's request context
-_OPERATIONS = {"Publish", "PutRecord", *ENTRIES}
 
 
 class Faults:
@@ -70,7 +70,7 @@ class Faults:
         service: str | None = None,
     ) -> None:
         """Fail the next ``times`` messages with ``code``, each inside an answer to its batch."""
-        self._add(Messages(times, service, Failure(code, message, sender_fault)))
+        self._add(Messages(times, service, EntryError(code, message, sender_fault)))
 
     def fail_entries(
         self,
@@ -82,7 +82,7 @@ class Faults:
         """Fail the entries at these positions, from 0, of the next batch that is long enough."""
         if not positions or min(positions) < 0:
             raise ValueError("fail_entries() takes the positions in the batch, from 0")
-        self._add(Positions(1, service, Failure(code, message), positions))
+        self._add(Positions(1, service, EntryError(code, message), positions))
 
     def reject(
         self,
@@ -97,7 +97,7 @@ class Faults:
 
         ``status`` is the HTTP status; by default what botocore's model says of the code, or 400.
         """
-        self._add(Refused(times, service, Failure(code, message), status))
+        self._add(Refused(times, service, EntryError(code, message), status))
 
     def throttle(self, times: float = 1, *, service: str | None = None) -> None:
         """Throttle the next ``times`` requests; Kinesis says so of every record in them."""
@@ -155,20 +155,22 @@ class Faults:
 
     def _take(self, params: Any, model: Any, context: Any, **_: Any) -> dict[str, Any] | None:
         """Decide what happens to this request; leave out the entries that are to fail."""
-        parameter = ENTRIES.get(model.name)
-        entries = params.get(parameter) if parameter else [params]
-        if model.name not in _OPERATIONS or not isinstance(entries, (list, tuple)) or not entries:
+        service = service_of(model)
+        if service is None or model.name not in map(api_name, (service.single, service.batch)):
             return None
-        plan = Plan(model, context["client_config"], self._let_pass, list(entries))
-        service = model.service_model.service_name
+        is_batch = model.name == api_name(service.batch)
+        entries = params.get(service.entries_parameter) if is_batch else [params]
+        if not isinstance(entries, (list, tuple)) or not entries:
+            return None
+        plan = Plan(model, service, context["client_config"], self._let_pass, list(entries))
         with self._lock:
             for rule in self._rules:
-                if rule.service in (None, service) and not rule.take(plan):
+                if rule.service in (None, service.name) and not rule.take(plan):
                     break
             self._rules = deque(rule for rule in self._rules if rule.left > 0)
         context[_PLAN] = plan
-        if parameter and plan.failures and plan.kept:
-            return {**params, parameter: plan.kept}
+        if is_batch and plan.failures and plan.kept:
+            return {**params, service.entries_parameter: plan.kept}
         return None
 
     def _before(self, params: Any, context: Any, **_: Any) -> Any:

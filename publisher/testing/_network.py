@@ -7,7 +7,6 @@ parameters are validated and serialised, and errors are raised, by the code that
 from __future__ import annotations
 
 import functools
-import hashlib
 import itertools
 import os
 import sys
@@ -25,6 +24,8 @@ from botocore.exceptions import NoRegionError
 
 from .. import services
 from .._aws.connection import Connection
+from .._aws.targets import api_name
+from .._engine.contract import Service
 from . import _moto
 
 if TYPE_CHECKING:
@@ -207,9 +208,24 @@ def _refuse(**_: Any) -> None:
 
 def _answer(model: Any, params: dict[str, Any], context: dict[str, Any], **_: Any) -> Any:
     """What AWS would answer to a request in which nothing is wrong."""
-    make = _ANSWERS.get(model.name)
-    answer = {} if make is None else make(context.get(_PARAMS, {}))
-    return answered(params, 200, answer)
+    return answered(params, 200, _stored(model, context.get(_PARAMS, {})))
+
+
+def _stored(model: Any, params: dict[str, Any]) -> dict[str, Any]:
+    service = service_of(model)
+    if service is not None and model.name == api_name(service.batch):
+        count = len(params[service.entries_parameter])
+        number = [next(_sequence) for _ in range(count)]
+        return service.stored_batch(params, number[0])
+    if service is not None and model.name == api_name(service.single):
+        return service.stored(params, next(_sequence))
+    return {}
+
+
+def service_of(model: Any) -> Service | None:
+    """The service that an operation of botocore's belongs to, where it is one of ours."""
+    name = model.service_model.service_name
+    return services.load(name) if name in services.names() else None
 
 
 def answered(request: dict[str, Any], status: int, answer: dict[str, Any]) -> Any:
@@ -222,46 +238,3 @@ def answered(request: dict[str, Any], status: int, answer: dict[str, Any]) -> An
     }
     http = AWSResponse(request.get("url", ""), status, HTTPHeaders(), None)
     return http, {**answer, "ResponseMetadata": metadata}
-
-
-def _stored_message(topic: str) -> dict[str, Any]:
-    stored = {"MessageId": str(uuid.uuid4())}
-    if topic.endswith(".fifo"):
-        stored["SequenceNumber"] = f"1{next(_sequence):019}"
-    return stored
-
-
-def _stored_record(record: Any) -> dict[str, Any]:
-    number = int(
-        hashlib.md5(record.get("PartitionKey", "").encode(), usedforsecurity=False).hexdigest(), 16
-    )
-    return {
-        "SequenceNumber": f"49{next(_sequence):054}",
-        "ShardId": f"shardId-{number >> 126:012}",  # of four shards
-    }
-
-
-def _publish(params: Any) -> dict[str, Any]:
-    return _stored_message(params.get("TopicArn", ""))
-
-
-def _publish_batch(params: Any) -> dict[str, Any]:
-    entries = params["PublishBatchRequestEntries"]
-    topic = params["TopicArn"]
-    return {
-        "Successful": [{"Id": entry["Id"], **_stored_message(topic)} for entry in entries],
-        "Failed": [],
-    }
-
-
-def _put_records(params: Any) -> dict[str, Any]:
-    records = [_stored_record(record) for record in params["Records"]]
-    return {"FailedRecordCount": 0, "Records": records}
-
-
-_ANSWERS: dict[str, Callable[[Any], dict[str, Any]]] = {
-    "Publish": _publish,
-    "PublishBatch": _publish_batch,
-    "PutRecord": _stored_record,
-    "PutRecords": _put_records,
-}

@@ -9,20 +9,9 @@ from typing import Any
 
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 
+from .._aws.targets import api_name
+from .._engine.contract import EntryError, Service
 from ._network import answered
-
-#: The parameter of the batch operations that has the entries.
-ENTRIES = {"PublishBatch": "PublishBatchRequestEntries", "PutRecords": "Records"}
-_THROUGHPUT = "ProvisionedThroughputExceededException"
-
-
-@dataclass(frozen=True)
-class Failure:
-    """How one entry fails."""
-
-    code: str
-    message: str
-    sender_fault: bool = False
 
 
 @dataclass
@@ -31,6 +20,7 @@ class Plan:
 
     Attributes:
         model: botocore's, of its operation.
+        service: whose operation it is.
         config: the client's.
         let_pass: takes seconds; ``really=False`` where only a clock of ours has to follow.
         entries: what it carries; a single operation carries one.
@@ -39,12 +29,18 @@ class Plan:
     """
 
     model: Any
+    service: Service
     config: Any
     let_pass: Callable[..., None]
     entries: list[Any]
-    failures: dict[int, Failure] = field(default_factory=dict)
+    failures: dict[int, EntryError] = field(default_factory=dict)
     rule: Rule | None = None
     url: str = ""
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether it carries entries that may fail one by one."""
+        return bool(self.model.name == api_name(self.service.batch))
 
     @property
     def kept(self) -> list[Any]:
@@ -56,7 +52,7 @@ class Plan:
         self.url = request["url"]
         answer = None if self.rule is None else self.rule.before(self, request)
         if answer is None and self.failures and not self.kept:  # nothing is left to send
-            if self.model.name in ENTRIES:
+            if self.is_batch:
                 return answered(request, 200, {})
             failure = self.failures[0]
             return error_answer(self.model, request, failure, None)
@@ -66,8 +62,8 @@ class Plan:
         """Have the failed entries in the answer, and do to it what the rule says."""
         if "Error" in parsed:
             return
-        if self.failures and self.model.name in ENTRIES:
-            _SPLICE[self.model.name](parsed, self)
+        if self.failures and self.is_batch:
+            parsed.update(self.service.with_failures(parsed, self.entries, self.failures))
         if self.rule is not None:
             self.rule.after(self, parsed)
 
@@ -97,7 +93,7 @@ class Rule:
 class Messages(Rule):
     """Messages fail one by one; ``left`` counts messages."""
 
-    failure: Failure
+    failure: EntryError
 
     def take(self, plan: Plan) -> bool:
         for index in range(len(plan.entries)):
@@ -111,7 +107,7 @@ class Messages(Rule):
 class Positions(Rule):
     """Entries of one batch fail, by their place in it."""
 
-    failure: Failure
+    failure: EntryError
     positions: tuple[int, ...]
 
     def take(self, plan: Plan) -> bool:
@@ -125,7 +121,7 @@ class Positions(Rule):
 class Refused(Rule):
     """Requests are refused as a whole."""
 
-    failure: Failure
+    failure: EntryError
     status: int | None
 
     def before(self, plan: Plan, request: dict[str, Any]) -> Any:
@@ -134,19 +130,20 @@ class Refused(Rule):
 
 @dataclass
 class Throttled(Rule):
-    """Requests are throttled; Kinesis says so of every record of a batch."""
+    """Requests are throttled; some services say so of every entry of a batch."""
 
     def take(self, plan: Plan) -> bool:
-        if plan.model.name == "PutRecords" and not plan.failures:
-            failure = Failure(_THROUGHPUT, "Rate exceeded for shard shardId-000000000000")
+        if plan.is_batch and plan.service.throttles_entries and not plan.failures:
+            text = "Rate exceeded for shard shardId-000000000000"
+            failure = EntryError(plan.service.throttled, text, False)
             plan.failures = dict.fromkeys(range(len(plan.entries)), failure)
             self.left -= 1
             return False
         return super().take(plan)
 
     def before(self, plan: Plan, request: dict[str, Any]) -> Any:
-        code = _THROUGHPUT if plan.model.name == "PutRecord" else "Throttled"
-        return error_answer(plan.model, request, Failure(code, "Rate exceeded", True), None)
+        failure = EntryError(plan.service.throttled, "Rate exceeded", True)
+        return error_answer(plan.model, request, failure, None)
 
 
 @dataclass
@@ -183,15 +180,17 @@ class Short(Rule):
     """The answer to a batch leaves out its last entry."""
 
     def take(self, plan: Plan) -> bool:
-        return super().take(plan) if plan.model.name in ENTRIES else False
+        return super().take(plan) if plan.is_batch else False
 
     def after(self, plan: Plan, parsed: dict[str, Any]) -> None:
-        entries = parsed.get("Records") or parsed.get("Successful") or parsed.get("Failed")
-        if entries:
-            entries.pop()
+        lists = [each for each in parsed.values() if isinstance(each, list) and each]
+        if lists:
+            lists[0].pop()
 
 
-def error_answer(model: Any, request: dict[str, Any], failure: Failure, status: int | None) -> Any:
+def error_answer(
+    model: Any, request: dict[str, Any], failure: EntryError, status: int | None
+) -> Any:
     """The answer to a request that is refused; the status is what the service's model says."""
     shape = model.service_model.shape_for_error_code(failure.code)
     if status is None:
@@ -204,28 +203,3 @@ def error_answer(model: Any, request: dict[str, Any], failure: Failure, status: 
     elif shape is not None and "message" in shape.members:
         answer["message"] = failure.message
     return answered(request, status, answer)
-
-
-def _splice_messages(parsed: dict[str, Any], plan: Plan) -> None:
-    failed = [
-        {
-            "Id": plan.entries[index]["Id"],
-            "Code": failure.code,
-            "Message": failure.message,
-            "SenderFault": failure.sender_fault,
-        }
-        for index, failure in plan.failures.items()
-    ]
-    parsed["Successful"] = parsed.get("Successful") or []
-    parsed["Failed"] = [*(parsed.get("Failed") or []), *failed]
-
-
-def _splice_records(parsed: dict[str, Any], plan: Plan) -> None:
-    records = list(parsed.get("Records") or [])
-    for index, failure in sorted(plan.failures.items()):
-        records.insert(index, {"ErrorCode": failure.code, "ErrorMessage": failure.message})
-    parsed["Records"] = records
-    parsed["FailedRecordCount"] = sum(1 for record in records if record.get("ErrorCode"))
-
-
-_SPLICE = {"PublishBatch": _splice_messages, "PutRecords": _splice_records}
