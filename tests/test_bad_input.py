@@ -13,6 +13,8 @@ import publisher
 from tests.servers import Endpoint
 from tests.support import STREAM, TOPIC, client_of, publishing
 
+pytestmark = pytest.mark.every_python("botocore's own checks, and their words, differ by version")
+
 SECRET = "squirrel"
 DOCS = "https://docs.aws.amazon.com/"
 KIBI = 1024

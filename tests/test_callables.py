@@ -16,6 +16,10 @@ from publisher._callables import runs_nothing
 from publisher._engine.future import PublishFuture
 from publisher.contrib.aws_lambda import flush_on_return
 
+pytestmark = pytest.mark.every_python(
+    "what counts as a coroutine function, wrapped or not, differs by version"
+)
+
 
 async def coroutine(*_: Any) -> None:
     raise AssertionError("nobody runs this")

@@ -16,6 +16,10 @@ from publisher._aws.connection import Connection
 from publisher.testing import ALWAYS, Faults, MockEnded, capture
 from tests.servers import Endpoint
 
+pytestmark = pytest.mark.every_python(
+    "moto's mock works through botocore's events and boto3's default session"
+)
+
 TOPIC = "arn:aws:sns:us-east-1:123456789012:orders"
 STREAM = "clicks"
 

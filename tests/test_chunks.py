@@ -14,6 +14,10 @@ from publisher._engine.message import BatchFuture, Chunk
 
 from .hand import Bench, Entry, Wire, delivered
 
+pytestmark = pytest.mark.every_python(
+    "the engine must decide alike on every Python, and this costs next to nothing"
+)
+
 FOUR = ["a", "b", "c", "d"]
 
 

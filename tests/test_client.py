@@ -45,6 +45,10 @@ from tests.support import (
     until,
 )
 
+pytestmark = pytest.mark.every_python(
+    "the operations, responses and exceptions of boto3's clients differ by version"
+)
+
 SERVICES = ("sns", "kinesis")
 RECORDS = [{"Data": b"record", "PartitionKey": "key"}]
 ENTRIES = [{"Id": "first", "Message": "message"}]

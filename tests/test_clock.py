@@ -33,6 +33,7 @@ def freeze(request: pytest.FixtureRequest) -> Callable[[], Any]:
     return FREEZES[request.param]
 
 
+@pytest.mark.every_python("what freezes time replaces other functions from one Python to the next")
 def test_messages_go_out_while_time_stands_still(
     endpoint: Endpoint, freeze: Callable[[], Any]
 ) -> None:
@@ -46,6 +47,7 @@ def test_messages_go_out_while_time_stands_still(
     assert endpoint.count("sns") == 4
 
 
+@pytest.mark.every_python("what freezes time replaces other functions from one Python to the next")
 def test_a_wait_ends_in_real_time(endpoint: Endpoint, freeze: Callable[[], Any]) -> None:
     hold = threading.Event()
     endpoint.script(Answer(hold=hold))
@@ -62,6 +64,7 @@ def test_a_wait_ends_in_real_time(endpoint: Endpoint, freeze: Callable[[], Any])
         future.result(SOON)
 
 
+@pytest.mark.every_python("what freezes time replaces other functions from one Python to the next")
 def test_a_deadline_comes_in_real_time(endpoint: Endpoint, freeze: Callable[[], Any]) -> None:
     hold = threading.Event()
     endpoint.script(Answer(hold=hold))

@@ -24,6 +24,10 @@ from publisher._engine import send as _sending
 from tests.servers import Answer, Endpoint, Error
 from tests.support import SOON, STREAM, TOPIC, publishing, tries
 
+pytestmark = pytest.mark.every_python(
+    "botocore's providers, their refresh and their errors differ by version"
+)
+
 #: Answers on order: `credentials.txt` says what the program does, `asked.txt` counts its runs.
 PROGRAM = """
 import json, os, sys, time

@@ -16,6 +16,10 @@ from publisher._engine.lane import NEVER
 
 from .hand import Bench, Wire, delivered
 
+pytestmark = pytest.mark.every_python(
+    "threads race here, and where the GIL changes hands is each Python's own"
+)
+
 
 def refused(code: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": "no"}}, "PublishBatch")

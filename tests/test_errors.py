@@ -14,6 +14,10 @@ import publisher
 from publisher.errors import retries_exhausted
 from tests.support import publishing
 
+pytestmark = pytest.mark.every_python(
+    "the exceptions are made and pickled by botocore and by each Python"
+)
+
 THROTTLED = ClientError(
     {
         "Error": {"Code": "Throttling", "Message": "slow down"},

@@ -28,6 +28,10 @@ from tests.support import (
     until,
 )
 
+pytestmark = pytest.mark.every_python(
+    "callers are held by locks, signals and event loops of each Python"
+)
+
 
 @contextlib.contextmanager
 def full(

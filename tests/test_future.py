@@ -24,6 +24,10 @@ from publisher._engine.message import Message
 
 from .hand import Bench, Wire
 
+pytestmark = pytest.mark.every_python(
+    "it takes the place of concurrent.futures.Future, whose inside differs by version"
+)
+
 SOON = 20
 ERROR = ValueError("no")
 

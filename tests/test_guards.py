@@ -20,6 +20,10 @@ import publisher
 from tests.servers import Endpoint
 from tests.support import SOON, Watch, client_of, codes, publish, publishing, texts
 
+pytestmark = pytest.mark.every_python(
+    "guards and mocks reach into botocore, urllib3 and sockets, which differ by version"
+)
+
 SERVICES = ("sns", "kinesis")
 Guard = Callable[[Path], AbstractContextManager[Any]]
 

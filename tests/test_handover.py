@@ -6,9 +6,15 @@ import threading
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from publisher._threads.handover import Handover, Seat
 
 from .support import SOON
+
+pytestmark = pytest.mark.every_python(
+    "threads race here, and where the GIL changes hands is each Python's own"
+)
 
 
 class Worker(threading.Thread):

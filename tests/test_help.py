@@ -14,6 +14,8 @@ from publisher import services
 from tests.servers import Endpoint
 from tests.support import SOON, STREAM, TOPIC, client_of, publishing
 
+pytestmark = pytest.mark.every_python("inspect and pydoc show a signature in each Python's own way")
+
 OPERATIONS = [
     (name, operation)
     for name in services.names()

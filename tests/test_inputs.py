@@ -17,6 +17,10 @@ from publisher.services._keys import needs_key
 from tests.servers import Endpoint
 from tests.support import FIFO_TOPIC, SOON, STREAM, TOPIC, client, client_of, publishing
 
+pytestmark = pytest.mark.every_python(
+    "what boto3 takes for an argument, and its model refuses, differs by version"
+)
+
 LONE = "squirrel\ud800"
 MEBI = 1024 * 1024
 

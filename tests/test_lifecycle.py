@@ -38,6 +38,10 @@ from tests.support import (
     until,
 )
 
+pytestmark = pytest.mark.every_python(
+    "threads are started, interrupted and ended in each Python's own way"
+)
+
 
 @pytest.fixture
 def gate() -> Any:

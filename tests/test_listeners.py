@@ -21,6 +21,10 @@ import publisher
 from tests.servers import Endpoint
 from tests.support import SOON, STREAM, TOPIC, client_of, publishing
 
+pytestmark = pytest.mark.every_python(
+    "who listens to a client or wraps it reaches into botocore, whatever its version"
+)
+
 SERVICES = ["sns", "kinesis"]
 OPERATIONS = {"sns": "PublishBatch", "kinesis": "PutRecords"}
 PARAMETERS = {"sns": "PublishBatchRequestEntries", "kinesis": "Records"}

@@ -23,6 +23,10 @@ from publisher.testing import capture
 from .servers import Answer, Endpoint, Error
 from .support import SOON, STREAM, TOPIC, client_of, publish, publishing
 
+pytestmark = pytest.mark.every_python(
+    "how logging locks, and guards against recursion, differs by version"
+)
+
 LOGGED = "arn:aws:sns:us-east-1:000000000000:logged"
 application = logging.getLogger("application")
 

@@ -15,6 +15,10 @@ from publisher._account.losses import INTERVAL, Limiter, Losses, code_of, lost_t
 
 from .hand import Clock, Wire
 
+pytestmark = pytest.mark.every_python(
+    "how logging locks, and guards against recursion, differs by version"
+)
+
 COUNTERS = Counters(lambda: "x")
 
 

@@ -16,6 +16,7 @@ from concurrent.futures import CancelledError
 from typing import Any
 from unittest import mock
 
+import pytest
 import tenacity
 from botocore.exceptions import ClientError, ReadTimeoutError
 from hypothesis import HealthCheck, settings
@@ -35,6 +36,8 @@ from publisher._engine.future import LOCK, PublishFuture, is_live
 from publisher._engine.message import Chunk, Message
 
 from .hand import Bench, Entry, Wire, on_another_thread
+
+pytestmark = pytest.mark.every_python("it drives the whole engine, which must hold on every Python")
 
 FAULTS = ("ok", "ok", "ok", "some", "throttled", "lost", "stored", "malformed", "refused")
 CODES = ("InternalFailure", "Throttling", "InvalidParameter")

@@ -19,6 +19,10 @@ from tests.hand import Bench, Entry, Wire, delivered
 from tests.servers import Endpoint
 from tests.support import SOON, Watch, client_of, publish, publishing, texts, until
 
+pytestmark = pytest.mark.every_python(
+    "threads race here, and where the GIL changes hands is each Python's own"
+)
+
 Made = tuple[Bench, Wire, Callable[[str], Any]]
 
 

@@ -16,6 +16,8 @@ from publisher.services import load
 
 from .hand import Bench, Wire
 
+pytestmark = pytest.mark.every_python("what an object weighs differs by version")
+
 
 def memory_per_waiting_record() -> float:
     """Bytes above the payload, with a partition key of its own."""

@@ -21,6 +21,10 @@ from tests.hand import Bench, Entry, Wire
 from tests.servers import Answer, Endpoint, Error
 from tests.support import SOON, TOPIC, Watch, client_of, publish, publishing, texts, tries, until
 
+pytestmark = pytest.mark.every_python(
+    "threads race here, and where the GIL changes hands is each Python's own"
+)
+
 HANGS = 60  # seconds: longer than the test waits
 
 

@@ -18,6 +18,8 @@ from .servers import Answer, Endpoint, Error
 from .support import FAST, SOON, TOPIC, assert_balanced, client_of, publish, publishing
 from .test_hooks import Recorder
 
+pytestmark = pytest.mark.every_python("boto3's operations, and their errors, differ by version")
+
 GONE = Answer(error=Error(404, "NotFound", "Topic does not exist"))
 
 

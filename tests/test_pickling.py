@@ -5,7 +5,11 @@ from __future__ import annotations
 import base64
 import pickle
 
+import pytest
+
 import publisher
+
+pytestmark = pytest.mark.every_python("what one Python has pickled another one loads")
 
 #: An attempt, a ledger, stats, four errors and an event, at the paths that they had in 0.1.
 PICKLED = """

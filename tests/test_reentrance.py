@@ -14,6 +14,10 @@ import pytest
 
 from tests.servers import Endpoint
 
+pytestmark = pytest.mark.every_python(
+    "where a signal handler or a finaliser comes in between differs by version"
+)
+
 COMMON = """
     import atexit, gc, logging, signal, sys, threading, time, warnings
     import publisher

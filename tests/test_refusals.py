@@ -19,6 +19,8 @@ from publisher.testing import capture
 from tests.servers import Endpoint
 from tests.support import SOON, TOPIC, publish, publishing, tries
 
+pytestmark = pytest.mark.every_python("what boto3.client refuses, and how, differs by version")
+
 HERE = {"region_name": "us-east-1"}
 ARGUMENTS: list[dict[str, Any]] = [
     {},

@@ -13,6 +13,10 @@ from hypothesis import strategies as st
 import publisher
 from publisher._engine.retry import MIN_DELAY, Policy, check_policy
 
+pytestmark = pytest.mark.every_python(
+    "the policy is tenacity's, whose oldest release is among those run with"
+)
+
 ERROR = ConnectionError("no")
 
 

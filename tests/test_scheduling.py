@@ -16,6 +16,10 @@ from publisher._engine.lane import NEVER
 
 from .hand import Bench, Wire
 
+pytestmark = pytest.mark.every_python(
+    "the engine must decide alike on every Python, and this costs next to nothing"
+)
+
 
 def test_the_wire_has_all_that_a_target_has() -> None:
     named = {name for name in vars(Target) if not name.startswith("_")}

@@ -19,6 +19,10 @@ from publisher._engine.contract import EntryError, Service, Verdict
 from tests.servers import Answer, Endpoint, Entry
 from tests.support import SESSION, SOON, STREAM, TOPIC, client
 
+pytestmark = pytest.mark.every_python(
+    "each service is compared with botocore's model, which differs by version"
+)
+
 ACCESS = ("AccessDenied", "AccessDeniedException", "ExpiredToken", "SignatureDoesNotMatch")
 
 

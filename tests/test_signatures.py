@@ -24,6 +24,8 @@ from tests.support import (
     texts,
 )
 
+pytestmark = pytest.mark.every_python("the signing, and the clock it reads, are botocore's own")
+
 EXPIRED = "Signature expired: 20261129T101500Z is now earlier than 20261129T102000Z (... - 5 min.)"
 EARLY = "Signature not yet current: 20261129T103000Z is still later than 20261129T102500Z"
 WRONG = "The request signature we calculated does not match the signature you provided."

@@ -14,6 +14,10 @@ from publisher._engine.standing import LEAST, Standing
 from publisher.errors import DeliveryTimeout
 from tests.hand import Bench, Entry, Wire, delivered
 
+pytestmark = pytest.mark.every_python(
+    "the engine must decide alike on every Python, and this costs next to nothing"
+)
+
 
 def stand_still(bench: Bench, seconds: float, used: float = 0.0) -> None:
     """The dispatcher waits for a second, which is taken for a part of it; so many more pass."""

@@ -18,6 +18,10 @@ from publisher.services._keys import needs_key
 from publisher.testing import ALWAYS, Capture, capture
 from tests.servers import Endpoint
 
+pytestmark = pytest.mark.every_python(
+    "its clock stands in for the waits of futures and event loops of each Python"
+)
+
 TOPIC = "arn:aws:sns:us-east-1:123456789012:orders"
 
 

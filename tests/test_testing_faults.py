@@ -15,6 +15,10 @@ import publisher
 from publisher.testing import ALWAYS, Capture, Faults, capture
 from tests.servers import Answer, Endpoint, Error, Failure, Request
 
+pytestmark = pytest.mark.every_python(
+    "a fault looks like what boto3 itself raises, whatever its version"
+)
+
 TOPIC = "arn:aws:sns:us-east-1:123456789012:orders"
 THROUGHPUT = "ProvisionedThroughputExceededException"
 

@@ -21,6 +21,10 @@ from publisher._aws.secrets import told, without_secrets
 from publisher._text import escaped, masked, masked_address, printable
 from tests.support import client_of, publish, publishing, tries
 
+pytestmark = pytest.mark.every_python(
+    "the exceptions that are shown are botocore's, and differ by version"
+)
+
 SECRET = "hunter2"
 
 

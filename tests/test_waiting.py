@@ -17,6 +17,10 @@ from tests.hand import Bench, Wire
 from tests.servers import Answer, Endpoint, Error
 from tests.support import FIFO_TOPIC, SOON, client, publish, publish_all, texts, until
 
+pytestmark = pytest.mark.every_python(
+    "who waits stands in concurrent.futures or asyncio, whose inside differs by version"
+)
+
 LINGER = 600  # seconds: whoever lingers is not back before the test gives up
 
 

@@ -44,11 +44,13 @@ def test_the_project(django: Callable[..., tuple[int, str]]) -> None:
     assert "skipped" not in text, text
 
 
+@pytest.mark.every_python("Django is another release from Python 3.12 on")
 def test_no_migration_is_missing(django: Callable[..., tuple[int, str]]) -> None:
     code, text = django("-m", "django", "makemigrations", "--check", "--dry-run")
     assert code == 0, text
 
 
+@pytest.mark.every_python("Django is another release from Python 3.12 on")
 def test_setting_up_starts_nothing(django: Callable[..., tuple[int, str]]) -> None:
     script = (
         "import threading, django; django.setup()\n"
@@ -72,6 +74,7 @@ def test_bad_settings_are_a_system_check_with_a_hint(
     assert "Traceback" not in text
 
 
+@pytest.mark.every_python("Django is another release from Python 3.12 on")
 def test_servers_run_no_checks_and_refuse_to_start(django: Callable[..., tuple[int, str]]) -> None:
     code, text = django("-c", "import tests.contrib.site.wsgi", AWS_PUBLISHER=WRONG)
     assert code == 1

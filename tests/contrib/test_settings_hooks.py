@@ -186,6 +186,7 @@ with override_settings(AWS_PUBLISHER={"default": both}):  # the same object, oth
     assert project(script) == "5.0\n9.0\n"
 
 
+@pytest.mark.every_python("Django is another release from Python 3.12 on")
 def test_settings_of_a_test_hold_for_the_test(project: Callable[[str], str]) -> None:
     script = """
 deliver("default", 1)

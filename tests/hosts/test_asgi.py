@@ -18,6 +18,10 @@ from tests.hosts.process import Process, bodies
 from tests.servers import Answer, Endpoint
 from tests.support import SOON, TOPIC, client_of, publishing
 
+pytestmark = pytest.mark.every_python(
+    "the servers end by signals and event loops, which differ by version"
+)
+
 Start = Callable[..., Process]
 REQUESTS = 60
 

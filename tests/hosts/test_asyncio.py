@@ -5,8 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import pytest
+
 from tests.hosts.process import Process, assert_stored, expected
 from tests.servers import Answer, Endpoint
+
+pytestmark = pytest.mark.every_python("the event loop, and what wakes it, differs by version")
 
 Start = Callable[..., Process]
 

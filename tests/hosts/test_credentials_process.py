@@ -11,6 +11,10 @@ import pytest
 from tests.hosts.process import Process, assert_stored, expected
 from tests.servers import Endpoint
 
+pytestmark = pytest.mark.every_python(
+    "signal masks are inherited in subprocess's own way in each Python"
+)
+
 ANSWER = """
 import json
 print(json.dumps({"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "b"}))

@@ -9,6 +9,10 @@ import pytest
 from tests.hosts.process import Process, assert_stored, expected
 from tests.servers import Answer, Endpoint, Error
 
+pytestmark = pytest.mark.every_python(
+    "what a fork copies, waits for and warns of differs by version"
+)
+
 Start = Callable[..., Process]
 
 PRELUDE = """

@@ -11,6 +11,10 @@ import pytest
 from tests.hosts.process import Process, assert_stored, expected
 from tests.servers import Answer, Endpoint
 
+pytestmark = pytest.mark.every_python(
+    "gevent and eventlet replace other parts of threading from one Python to the next"
+)
+
 Start = Callable[..., Process]
 
 PATCHED = {

@@ -17,6 +17,8 @@ import pytest
 from tests.hosts.process import SOON, Process, assert_stored, expected
 from tests.servers import Answer, Endpoint
 
+pytestmark = pytest.mark.every_python("Lambda has a runtime for each Python")
+
 Start = Callable[..., Process]
 
 

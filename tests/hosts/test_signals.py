@@ -6,8 +6,14 @@ import signal
 import threading
 from collections.abc import Callable
 
+import pytest
+
 from tests.hosts.process import Process, assert_stored, expected
 from tests.servers import Answer, Endpoint
+
+pytestmark = pytest.mark.every_python(
+    "when a signal handler runs, and what its SystemExit meets, differs by version"
+)
 
 Start = Callable[..., Process]
 

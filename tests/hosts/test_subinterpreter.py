@@ -11,6 +11,8 @@ import pytest
 from tests.hosts.process import Process, assert_stored, expected
 from tests.servers import Answer, Endpoint
 
+pytestmark = pytest.mark.every_python("subinterpreters are made and ended in each Python's own way")
+
 Start = Callable[..., Process]
 
 #: As C programs do that embed Python: each text in an interpreter of its own, which then ends.

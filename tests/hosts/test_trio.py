@@ -5,8 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import pytest
+
 from tests.hosts.process import Process, assert_stored, expected
 from tests.servers import Answer, Endpoint
+
+pytestmark = pytest.mark.every_python(
+    "trio stands on each Python's own way to wake a loop and to interrupt it"
+)
 
 PROGRAM = """
 import trio

@@ -17,6 +17,8 @@ from tests.hosts.process import Process, assert_stored, expected
 from tests.servers import Answer, Endpoint
 from tests.support import until
 
+pytestmark = pytest.mark.every_python("uWSGI embeds each Python, and ends it in its own way")
+
 Start = Callable[..., Process]
 UWSGI = "import pyuwsgi; pyuwsgi.run()"
 

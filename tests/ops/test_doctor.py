@@ -191,6 +191,7 @@ def test_an_endpoint_that_is_none_is_a_finding() -> None:
     assert found(findings, "up to 65535") == doctor.ERROR
 
 
+@pytest.mark.every_python("where botocore keeps its retries differs by version")
 @pytest.mark.parametrize("mode", [None, "standard", "adaptive", "legacy"])
 def test_the_retries_that_nobody_asked_for(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, mode: Any
@@ -206,6 +207,7 @@ def test_the_retries_that_nobody_asked_for(
     assert found(findings, f"retries up to {endpoint.request_count} times") == doctor.WARNING
 
 
+@pytest.mark.every_python("where botocore keeps its retries differs by version")
 @pytest.mark.parametrize(
     ("retries", "tries"),
     [(None, 5), ({}, 5), ({"mode": "standard", "total_max_attempts": 1}, 1), ({"mode": "?"}, 1)],
