@@ -12,6 +12,10 @@
 #   make soak SOAK="--seconds 30 --messages 50000"   the short one
 #   make clean                   remove everything that the other targets made
 #   make PYTHON=python3.12 VENV=.venv-3.12 test   with another Python
+#   make PYTHON=python3.12 VENV=.venv-3.12 test PYTEST='-m "every_python and not heavy"'   what CI runs there
+#
+# CI runs every test on one Python, and those marked every_python on the others: CONTRIBUTING.md tells how to mark
+# one, .ci/run has the budget.
 
 PYTHON ?= python3
 VENV ?= .venv
