@@ -19,11 +19,11 @@ from publisher._aws.targets import api_name
 from publisher._engine.contract import EntryError, Judgement, Limits
 from publisher._engine.core import Core
 from publisher._engine.flow import Ticket
-from publisher._engine.future import acquire
 from publisher._engine.lane import NEVER, Lane
 from publisher._engine.message import BatchFuture, Message, Route
 from publisher._engine.ordered import OrderedLane
 from publisher._engine.request import Request
+from publisher._engine.state import acquire
 from publisher._options import Options, check_options
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import publisher
-from publisher._engine.future import is_live
+from publisher._engine.state import is_live
 from tests.support import FAST, FIFO_TOPIC, SESSION, STREAM, TOPIC, Watch, balance
 
 CALLERS = 3  # beside the main thread

@@ -164,16 +164,20 @@ def test_frameworks_are_imported_only_in_contrib() -> None:
         ("_engine.flow", set()),
         ("_callables", set()),
         ("_engine.retry", {"_callables"}),
-        ("_engine.future", {"errors", "_callables", "_fork", "_account.events"}),
+        ("_engine.state", {"_fork"}),
+        (
+            "_engine.future",
+            {"errors", "_callables", "_fork", "_account.events", "_engine.state"},
+        ),
         ("_account.events", {"_pickling"}),
-        ("_engine.message", {"errors", "_fork", "_engine.future"}),
+        ("_engine.message", {"errors", "_fork", "_engine.future", "_engine.state"}),
         ("_account.ledger", {"_account.causes", "_account.recent", "_account.tables", "_pickling"}),
         ("_engine.request", {"_engine.message"}),
         (
             "_engine.lane",
             {
                 "_engine.contract",
-                "_engine.future",
+                "_engine.state",
                 "_engine.message",
                 "_engine.request",
                 "_account.ledger",
@@ -183,7 +187,7 @@ def test_frameworks_are_imported_only_in_contrib() -> None:
             "_engine.ordered",
             {
                 "_engine.lane",
-                "_engine.future",
+                "_engine.state",
                 "_engine.message",
                 "_engine.request",
                 "_account.ledger",
@@ -193,7 +197,7 @@ def test_frameworks_are_imported_only_in_contrib() -> None:
             "_engine.scheduler",
             {
                 "_engine.lane",
-                "_engine.future",
+                "_engine.state",
                 "_engine.message",
                 "_engine.ordered",
                 "_engine.request",

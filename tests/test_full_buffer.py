@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import publisher
-from publisher._engine.future import LOCK
+from publisher._engine.state import LOCK
 from tests.servers import Answer, Endpoint
 from tests.support import (
     SOON,

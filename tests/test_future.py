@@ -19,8 +19,8 @@ from unittest import mock
 import pytest
 
 from publisher import ForkedProcess, PublishFuture
-from publisher._engine.future import LOCK
 from publisher._engine.message import Message
+from publisher._engine.state import LOCK
 
 from .hand import Bench, Wire
 

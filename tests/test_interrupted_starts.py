@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import publisher
-from publisher._engine.future import is_live
+from publisher._engine.state import is_live
 from publisher._fork import importing
 from publisher._threads.runtime import Threads
 from tests.interrupts import Point, strike

@@ -10,8 +10,8 @@ import pytest
 
 import publisher
 from publisher._engine.contract import Limits
-from publisher._engine.future import is_live
 from publisher._engine.message import Route
+from publisher._engine.state import is_live
 from tests.hand import Bench, Hand, Wire
 from tests.interrupts import Point, strike
 

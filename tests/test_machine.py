@@ -32,8 +32,9 @@ from hypothesis.stateful import (
 from publisher import BufferFull, Event, ForkedProcess, PublisherClosed, retry_policy
 from publisher._aws.judging import MalformedAnswer
 from publisher._engine.contract import EntryError, Limits
-from publisher._engine.future import LOCK, PublishFuture, is_live
+from publisher._engine.future import PublishFuture
 from publisher._engine.message import Chunk, Message
+from publisher._engine.state import LOCK, is_live
 
 from .hand import Bench, Entry, Wire, on_another_thread
 

@@ -16,12 +16,12 @@ from .._options import Options
 from .._threads.hosts import runs_event_loop
 from ..errors import BufferFull, InvalidMessage, PublisherClosed
 from .flow import Ticket
-from .future import FINISHED, PENDING, RUNNING
 from .lane import NEVER, Lane
 from .message import BatchEntry, BatchFuture, Chunk, Message, Route
 from .reentrance import ENTRIES, reentered
 from .settle import DROPPED, Ending, build_full, build_line
 from .standing import Standing
+from .state import FINISHED, PENDING, RUNNING
 
 logger = logging.getLogger("publisher")
 _lines = LINES.get  # the name costs less than the attribute

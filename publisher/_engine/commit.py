@@ -18,8 +18,9 @@ from typing import Any
 
 from .._account.ledger import Account, Counters
 from .flow import FlowControl
-from .future import CANCELLED, FINISHED, LOCK, Callback, PublishFuture, is_waited_for
+from .future import PublishFuture
 from .message import BatchEntry, BatchFuture, Chunk, Message
+from .state import CANCELLED, FINISHED, LOCK, Callback, is_waited_for
 
 #: Has an iterator of assignments carried out, without a look at signals in between.
 _carry_out: Callable[[Iterator[None]], None] = deque[None](maxlen=0).extend

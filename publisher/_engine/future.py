@@ -11,17 +11,17 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import logging
-import os
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .._account.events import Response
 from .._callables import runs_nothing
-from .._fork import on_fork, take_note
+from .._fork import take_note
 from ..errors import ForkedProcess
+from .state import CANCELLED, FINISHED, LIVE, LOCK, PENDING, RUNNING, Waiter, Watch, acquire
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as _TypeVar
@@ -32,86 +32,6 @@ else:
     R = TypeVar("R")
 
 logger = logging.getLogger("publisher")
-
-# The phases carry the standard library's own names, because ``wait`` and ``as_completed`` compare
-# against them.
-PENDING = "PENDING"  # accepted, no request has carried it yet: can be cancelled
-RUNNING = "RUNNING"  # handed to a worker at least once
-CANCELLED = "CANCELLED_AND_NOTIFIED"
-FINISHED = "FINISHED"
-_LIVE = (PENDING, RUNNING)
-
-#: What a finished future keeps until it is read: the exception, the response, or ``(build, a, b)``
-#: to make one from.
-Outcome: TypeAlias = (
-    "BaseException | Response | tuple[Callable[[Any, Any], BaseException | Response], Any, Any]"
-)
-Callback: TypeAlias = "tuple[Callable[[PublishFuture], object], PublishFuture]"
-
-
-class _Lock:
-    """Guards every transition of every future's phase, and its watchers.
-
-    Held for moments, never across user code.
-
-    Re-entrant, because a signal handler may publish on the thread that it interrupted here; each
-    transition is a compare and a store, so what it finds is whole.
-    """
-
-    def __init__(self) -> None:
-        self.pid = 0
-        self.renew()
-
-    def renew(self) -> None:
-        """A new lock, in the child of a fork.
-
-        Another thread of the parent may have held the old one.
-        """
-        if self.pid == os.getpid():
-            return
-        self.pid = os.getpid()
-        self.rlock = threading.RLock()
-        # A leaf, for whoever makes a watch without holding the other.
-        self.making = threading.RLock()
-        # For the futures that a fork left behind: nobody of this process ends them.
-        self.condition = threading.Condition()
-
-
-LOCK = _Lock()
-on_fork(LOCK.renew)
-
-
-class _Watch:
-    """Who waits for a future; made with the first of them.
-
-    ``condition`` is what wait() and as_completed() lock, together with those of other futures in
-    the order of their ids; so each future needs its own, made when they first ask. Under ``LOCK``
-    a future with one is ended while holding it. They never want ``LOCK`` while they hold one.
-    """
-
-    __slots__ = ("callbacks", "condition", "lock", "waiters")
-
-    def __init__(self) -> None:
-        #: The condition's. Its own ``__enter__`` is Python: Ctrl-C in it would leave it locked.
-        self.lock = threading.RLock()
-        self.condition: threading.Condition | None = None
-        self.waiters: list[Any] = []
-        self.callbacks: list[Callable[[PublishFuture], object]] = []
-
-
-class _Waiter:
-    """One thread in ``result()``; answers to the names that the standard library's waiters have."""
-
-    __slots__ = ("gate",)
-
-    def __init__(self) -> None:
-        self.gate = threading.Lock()
-        self.gate.acquire()
-
-    def add_result(self, future: Any) -> None:
-        self.gate.release()
-
-    add_exception = add_cancelled = add_result
 
 
 class PublishFuture(Future[R]):
@@ -127,8 +47,10 @@ class PublishFuture(Future[R]):
     __slots__ = ("_phase", "_value", "_watch")
 
     _phase: str
+    #: From its end on: the exception, the response, or, until it is read, ``(build, a, b)`` to make
+    #: one from.
     _value: Any
-    _watch: _Watch | None
+    _watch: Watch | None
 
     def __init__(self) -> None:
         self._phase = PENDING
@@ -154,7 +76,7 @@ class PublishFuture(Future[R]):
         return self._state == RUNNING
 
     def done(self) -> bool:
-        return self._state not in _LIVE
+        return self._state not in LIVE
 
     def result(self, timeout: float | None = None) -> R:
         """The response, in the shape boto3 gives it.
@@ -225,7 +147,7 @@ class PublishFuture(Future[R]):
             )
         if not self._is_foreign():
             with LOCK.rlock:
-                if self._phase in _LIVE:
+                if self._phase in LIVE:
                     self._watching().callbacks.append(fn)
                     return
         try:
@@ -295,7 +217,7 @@ class PublishFuture(Future[R]):
 
         @property
         def _state(self) -> str:
-            return FINISHED if self._phase in _LIVE and self._is_foreign() else self._phase
+            return FINISHED if self._phase in LIVE and self._is_foreign() else self._phase
 
         @property
         def _waiters(self) -> list[Any]:
@@ -312,7 +234,7 @@ class PublishFuture(Future[R]):
         return False
 
     def _outcome(self, timeout: float | None) -> BaseException | Response:
-        if self._phase in _LIVE:
+        if self._phase in LIVE:
             if self._is_foreign():
                 return ForkedProcess()
             self._wait(timeout)
@@ -328,23 +250,23 @@ class PublishFuture(Future[R]):
                     value = self._value = build(first, second)
         return value  # type: ignore[no-any-return]  # _value is untyped to keep the slot free of wrappers
 
-    def _watching(self) -> _Watch:
+    def _watching(self) -> Watch:
         with LOCK.making:
             watch = self._watch
             if watch is None:
-                watch = self._watch = _Watch()
+                watch = self._watch = Watch()
             return watch
 
     def _wait(self, timeout: float | None) -> None:
         with LOCK.rlock:
-            if self._phase not in _LIVE:
+            if self._phase not in LIVE:
                 return
-            waiter = _Waiter()
+            waiter = Waiter()
             self._watching().waiters.append(waiter)
         try:
             if timeout is None or timeout > 0:  # to look is not to wait
                 self._hurry()
-            if not self._acquire(waiter.gate, timeout) and self._phase in _LIVE:
+            if not self._acquire(waiter.gate, timeout) and self._phase in LIVE:
                 raise FutureTimeoutError
         finally:
             with LOCK.rlock:
@@ -355,53 +277,3 @@ class PublishFuture(Future[R]):
 
     def _acquire(self, gate: threading.Lock, timeout: float | None) -> bool:
         return acquire(gate, timeout)
-
-
-def acquire(gate: threading.Lock, timeout: float | None) -> bool:
-    """Acquire ``gate`` within ``timeout`` seconds; None: without bound."""
-    return gate.acquire(
-        timeout=-1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX)
-    )
-
-
-def finish_locked(
-    future: PublishFuture, phase: str, value: Any, *, failed: bool = False
-) -> list[Callback]:
-    """End one future; the caller holds ``LOCK`` and has checked that it is live.
-
-    Returns the callbacks to hand on.
-    """
-    watch = future._watch
-    if watch is None or watch.condition is None:
-        # No call since the look: under the GIL nobody of the standard library has begun to watch.
-        future._value = value
-        future._phase = phase
-        return [] if watch is None else _tell(future, watch, failed)
-    with watch.condition:
-        future._value = value
-        future._phase = phase
-        return _tell(future, watch, failed)
-
-
-def _tell(future: PublishFuture, watch: _Watch, failed: bool) -> list[Callback]:
-    phase = future._phase
-    for waiter in watch.waiters:
-        if phase == CANCELLED:
-            waiter.add_cancelled(future)
-        elif failed:
-            waiter.add_exception(future)
-        else:
-            waiter.add_result(future)
-    callbacks = [(callback, future) for callback in watch.callbacks]
-    watch.callbacks = []
-    return callbacks
-
-
-def is_live(future: PublishFuture) -> bool:
-    """True while the future has not ended."""
-    return future._phase in _LIVE
-
-
-def is_waited_for(future: PublishFuture) -> bool:
-    """True where the standard library's ``wait`` or ``as_completed`` looks at it."""
-    return future._watch is not None and future._watch.condition is not None

@@ -20,9 +20,9 @@ from typing import Any, Protocol
 
 from .._account.ledger import Counters
 from .contract import Limits
-from .future import LOCK, PENDING, RUNNING, is_live
 from .message import Chunk, Message, Route
 from .request import Answer, Split
+from .state import LOCK, PENDING, RUNNING, is_live
 
 NEVER = math.inf
 _MAX_ROUTES = 100

@@ -13,7 +13,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .future import FINISHED, PENDING, PublishFuture
+from .future import PublishFuture
+from .state import FINISHED, PENDING
 
 if TYPE_CHECKING:
     from .._account.events import Attempt, Failure, Response

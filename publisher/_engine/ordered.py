@@ -15,10 +15,10 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from .future import LOCK, PENDING, RUNNING, is_live
 from .lane import NEVER, Lane
 from .message import Message
 from .request import Answer, Split
+from .state import LOCK, PENDING, RUNNING, is_live
 
 _order = itertools.count()
 

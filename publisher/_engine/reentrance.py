@@ -12,7 +12,8 @@ from concurrent import futures
 from types import CodeType
 from typing import Any
 
-from .future import LOCK, PublishFuture
+from .future import PublishFuture
+from .state import LOCK
 
 #: Where a thread may hold a lock of ours, or that of a future.
 ENTRIES: set[CodeType] = {

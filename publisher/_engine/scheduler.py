@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 
 from .._account.ledger import Counters
-from .future import LOCK, is_live
 from .lane import NEVER, Lane
 from .message import Message, Route
 from .ordered import OrderedLane
 from .request import Answer, Request
+from .state import LOCK, is_live
 
 _order = itertools.count()
 _TIMERS = 128

@@ -14,10 +14,10 @@ from typing import Any
 from .._account.events import Attempt, Failure
 from ..errors import DeliveryTimeout, retries_exhausted
 from .contract import EntryError, Judgement, Target, Verdict
-from .future import LOCK, RUNNING, is_live
 from .message import Chunk, Message
 from .request import Answer, Request, cut
 from .retry import wanted_pause
+from .state import LOCK, RUNNING, is_live
 
 logger = logging.getLogger("publisher")
 

@@ -14,12 +14,12 @@ from ..errors import BufferFull, PublisherClosed, PublisherError
 from .commit import Ended
 from .contract import Target
 from .flow import FlowControl
-from .future import CANCELLED, FINISHED, LOCK, PENDING, RUNNING
 from .lane import Lane
 from .message import Chunk, Message
 from .reentrance import entered
 from .scheduler import Scheduler
 from .send import timed_out
+from .state import CANCELLED, FINISHED, LOCK, PENDING, RUNNING
 
 DELIVERED, FAILED, DROPPED, WITHDRAWN = "delivered", "failed", "dropped", "cancelled"
 _HOOK_OF = {DELIVERED: "on_delivered", FAILED: "on_failed", DROPPED: "on_dropped"}

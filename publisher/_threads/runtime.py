@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _clock
 from .._engine.flow import Ticket
-from .._engine.future import acquire
 from .._engine.lane import NEVER
 from .._engine.request import Request
+from .._engine.state import acquire
 from .._fork import importing
 from .._log_lines import ALL, LINES
 from . import exit as _exit

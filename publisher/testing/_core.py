@@ -8,8 +8,9 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any
 
 from .._engine.core import Core
-from .._engine.future import PublishFuture, is_live
+from .._engine.future import PublishFuture
 from .._engine.message import BatchFuture, Message, Route
+from .._engine.state import is_live
 from .._options import Options
 from ._inline import Clock, Inline
 

@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .._engine.flow import Ticket
-from .._engine.future import acquire
 from .._engine.lane import NEVER
 from .._engine.reentrance import OUTSIDE
 from .._engine.request import Request
+from .._engine.state import acquire
 
 if TYPE_CHECKING:
     from .._engine.core import Core

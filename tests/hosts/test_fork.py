@@ -134,7 +134,7 @@ assert all(future.running() or not future.done() for future in inherited)
 # `with` a lock in another thread, for as long as the fork takes; each of them is one that the
 # publisher's threads hold for moments all the time.
 LOCKED = """
-from publisher._engine import future as _future
+from publisher._engine import state as _state
 def hold(locks, held, release):
     from contextlib import ExitStack
     with ExitStack() as stack:
@@ -159,7 +159,7 @@ def until_others_rest():
 
 def forked_while_locked(fork):
     core = publisher._default._core
-    locks = [_future.LOCK.rlock, core.scheduler.lock, core.account.lock, core.flow.lock]
+    locks = [_state.LOCK.rlock, core.scheduler.lock, core.account.lock, core.flow.lock]
     held, release = threading.Event(), threading.Event()
     holder = threading.Thread(target=hold, args=(locks, held, release), daemon=True)
     # No thread may be asking for the GIL at a fork that Python is not told of: the child would hand

@@ -15,17 +15,9 @@ from django.db import transaction
 from django.db.transaction import TransactionManagementError
 
 from ..._client import Client, _copied, _positional
-from ..._engine.future import (
-    CANCELLED,
-    FINISHED,
-    LOCK,
-    Callback,
-    PublishFuture,
-    R,
-    finish_locked,
-    is_live,
-)
+from ..._engine.future import PublishFuture, R
 from ..._engine.reentrance import entered
+from ..._engine.state import CANCELLED, FINISHED, LOCK, Callback, finish_locked, is_live
 from ...errors import PublisherClosed
 
 if TYPE_CHECKING:

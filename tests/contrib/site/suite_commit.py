@@ -12,7 +12,7 @@ from django.test import TestCase, TransactionTestCase
 
 import publisher
 import tests.contrib.site.suite  # noqa: F401
-from publisher._engine.future import LOCK
+from publisher._engine.state import LOCK
 from publisher.contrib.django import CommitFuture, client, publish_on_commit, publishers
 from publisher.contrib.django._commit import _AtCommit
 from tests.contrib.site.models import Note

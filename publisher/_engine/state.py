@@ -1,0 +1,138 @@
+"""What a future's state stands on: the lock that guards it, who watches it, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from .._fork import on_fork
+
+if TYPE_CHECKING:
+    from .future import PublishFuture
+
+# The phases carry the standard library's own names, because ``wait`` and ``as_completed`` compare
+# against them.
+PENDING = "PENDING"  # accepted, no request has carried it yet: can be cancelled
+RUNNING = "RUNNING"  # handed to a worker at least once
+CANCELLED = "CANCELLED_AND_NOTIFIED"
+FINISHED = "FINISHED"
+LIVE = (PENDING, RUNNING)
+
+Callback: TypeAlias = "tuple[Callable[[PublishFuture], object], PublishFuture]"
+
+
+class _Lock:
+    """Guards every transition of every future's phase, and its watchers.
+
+    Held for moments, never across user code.
+
+    Re-entrant, because a signal handler may publish on the thread that it interrupted here; each
+    transition is a compare and a store, so what it finds is whole.
+    """
+
+    def __init__(self) -> None:
+        self.pid = 0
+        self.renew()
+
+    def renew(self) -> None:
+        """A new lock, in the child of a fork.
+
+        Another thread of the parent may have held the old one.
+        """
+        if self.pid == os.getpid():
+            return
+        self.pid = os.getpid()
+        self.rlock = threading.RLock()
+        # A leaf, for whoever makes a watch without holding the other.
+        self.making = threading.RLock()
+        # For the futures that a fork left behind: nobody of this process ends them.
+        self.condition = threading.Condition()
+
+
+LOCK = _Lock()
+on_fork(LOCK.renew)
+
+
+class Watch:
+    """Who waits for a future; made with the first of them.
+
+    ``condition`` is what wait() and as_completed() lock, together with those of other futures in
+    the order of their ids; so each future needs its own, made when they first ask. Under ``LOCK``
+    a future with one is ended while holding it. They never want ``LOCK`` while they hold one.
+    """
+
+    __slots__ = ("callbacks", "condition", "lock", "waiters")
+
+    def __init__(self) -> None:
+        #: The condition's. Its own ``__enter__`` is Python: Ctrl-C in it would leave it locked.
+        self.lock = threading.RLock()
+        self.condition: threading.Condition | None = None
+        self.waiters: list[Any] = []
+        self.callbacks: list[Callable[[PublishFuture], object]] = []
+
+
+class Waiter:
+    """One thread in ``result()``; answers to the names that the standard library's waiters have."""
+
+    __slots__ = ("gate",)
+
+    def __init__(self) -> None:
+        self.gate = threading.Lock()
+        self.gate.acquire()
+
+    def add_result(self, future: Any) -> None:
+        self.gate.release()
+
+    add_exception = add_cancelled = add_result
+
+
+def acquire(gate: threading.Lock, timeout: float | None) -> bool:
+    """Acquire ``gate`` within ``timeout`` seconds; None: without bound."""
+    return gate.acquire(
+        timeout=-1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX)
+    )
+
+
+def finish_locked(
+    future: PublishFuture, phase: str, value: Any, *, failed: bool = False
+) -> list[Callback]:
+    """End one future; the caller holds ``LOCK`` and has checked that it is live.
+
+    Returns the callbacks to hand on.
+    """
+    watch = future._watch
+    if watch is None or watch.condition is None:
+        # No call since the look: under the GIL nobody of the standard library has begun to watch.
+        future._value = value
+        future._phase = phase
+        return [] if watch is None else _tell(future, watch, failed)
+    with watch.condition:
+        future._value = value
+        future._phase = phase
+        return _tell(future, watch, failed)
+
+
+def _tell(future: PublishFuture, watch: Watch, failed: bool) -> list[Callback]:
+    phase = future._phase
+    for waiter in watch.waiters:
+        if phase == CANCELLED:
+            waiter.add_cancelled(future)
+        elif failed:
+            waiter.add_exception(future)
+        else:
+            waiter.add_result(future)
+    callbacks = [(callback, future) for callback in watch.callbacks]
+    watch.callbacks = []
+    return callbacks
+
+
+def is_live(future: PublishFuture) -> bool:
+    """True while the future has not ended."""
+    return future._phase in LIVE
+
+
+def is_waited_for(future: PublishFuture) -> bool:
+    """True where the standard library's ``wait`` or ``as_completed`` looks at it."""
+    return future._watch is not None and future._watch.condition is not None
