@@ -30,6 +30,7 @@ from .._log_lines import ALL, LINES
 from . import exit as _exit
 from .handover import Handover, Seat
 from .hosts import check_host
+from .primitives import join, locked, pop, ring, tell_error
 
 if TYPE_CHECKING:
     from .._engine.core import Core
@@ -74,11 +75,11 @@ class Threads:
         self.core = core
         # A lock used as an alarm clock: the dispatcher waits to acquire it, anybody may release it,
         # from a signal handler or a finaliser too.
-        self._alarm = _locked()
+        self._alarm = locked()
         self._handover = Handover()
         self._workers = 0  # that serve; where there are none the dispatcher sends
         self._calls: deque[tuple[Callable[[Any], object], Any]] = deque()
-        self._calls_alarm = _locked()
+        self._calls_alarm = locked()
         #: How much of user code has returned; written by the callbacks' thread alone.
         self.calls_run = 0
         # Two tokens for each thread: list.pop is whole where a lock could block. One is popped by
@@ -92,7 +93,7 @@ class Threads:
         self._local = threading.local()
         self._stopping = False
         self._tells = True  # the dispatcher does what callers leave to it
-        self._told = _locked()  # released when it does so no more
+        self._told = locked()  # released when it does so no more
         self._ending = False  # the callbacks' thread may end
         self._threadless = False  # no thread can be started: the callers do the work
         self._retired = False  # and none may be, from here on
@@ -122,7 +123,7 @@ class Threads:
     def _wake(self) -> None:
         if self._threadless:
             self._pump()
-        _ring(self._alarm)
+        ring(self._alarm)
 
     def _start(self, token: list[None], name: str) -> None:
         if self._retired:
@@ -131,7 +132,7 @@ class Threads:
         thread = threading.Thread(target=run, name=name, daemon=True)
         none_left = False
         try:
-            if not _pop(token):  # somebody else is at it; or who was interrupted by this handler
+            if not pop(token):  # somebody else is at it; or who was interrupted by this handler
                 return
             if not self._ending:
                 _exit.register(self)
@@ -150,7 +151,7 @@ class Threads:
 
     def _take_place(self, token: list[None]) -> bool:
         """Whether this thread is the one that runs, of those that were started for the same."""
-        if not _pop(token):
+        if not pop(token):
             return False
         self._local.own = True
         self._threads[threading.current_thread()] = None
@@ -169,7 +170,7 @@ class Threads:
         try:
             executor = self._prepare()
         except BaseException:  # noqa: BLE001 - it is logged
-            _tell_error("the dispatcher could not start all that it needs")
+            tell_error("the dispatcher could not start all that it needs")
         core.scheduler.workers = max(min(self._workers, core.options.max_workers), 1)
         core.scheduler.reserve = max(self._workers - core.scheduler.workers, 0)
         failures = 0  # in a row
@@ -178,7 +179,7 @@ class Threads:
                 self._take_turn(executor)
                 failures = 0
             except BaseException:  # noqa: BLE001 - logged; nobody else would do its work
-                _tell_error("the dispatcher met an error and goes on")
+                tell_error("the dispatcher met an error and goes on")
                 failures += 1
                 if failures == _HOPELESS:
                     self._give_up()
@@ -195,7 +196,7 @@ class Threads:
         self._tells = False
         with contextlib.suppress(Exception):
             self.core.finish_for_callers()
-        _ring(self._told)
+        ring(self._told)
 
     def _prepare(self) -> ThreadPoolExecutor:
         # Where threads are green this one is its starter's, perhaps the main thread itself.
@@ -264,7 +265,7 @@ class Threads:
                 self._serve_at(Seat())
                 return
             except BaseException:  # noqa: BLE001 - logged; others may wait for this one
-                _tell_error("a worker met an error and goes on")
+                tell_error("a worker met an error and goes on")
 
     def _serve_at(self, seat: Seat) -> None:
         while (request := self._handover.get(seat)) is not None:
@@ -289,7 +290,7 @@ class Threads:
                 following = self.core.work(following)
         except BaseException:  # noqa: BLE001 - it is logged
             self.core.scheduler.release_worker()
-            _tell_error("a worker met an error and goes on")
+            tell_error("a worker met an error and goes on")
 
     def _pump(self) -> None:
         """Where no thread can be started: take the dispatcher's and the worker's turns here."""
@@ -319,7 +320,7 @@ class Threads:
             self._start(self._start_callbacks, CALLBACKS)
             if self._start_callbacks:  # no thread can be started
                 self._run_calls()
-        _ring(self._calls_alarm)
+        ring(self._calls_alarm)
 
     def _run_callbacks(self) -> None:
         if not self._take_place(self._be_callbacks):
@@ -330,7 +331,7 @@ class Threads:
                 self._call_until_the_end()
                 return
             except BaseException:  # noqa: BLE001 - it is logged
-                _tell_error("the thread of callbacks met an error and goes on")
+                tell_error("the thread of callbacks met an error and goes on")
 
     def _call_until_the_end(self) -> None:
         while True:
@@ -341,7 +342,7 @@ class Threads:
             self._be_callbacks.append(None)  # what comes later has another thread
             self._start_callbacks.append(None)
             # Where there is more already, and that one is not at it:
-            if not (self._calls and _pop(self._start_callbacks) and _pop(self._be_callbacks)):
+            if not (self._calls and pop(self._start_callbacks) and pop(self._be_callbacks)):
                 return
 
     def _run_calls(self) -> None:
@@ -354,8 +355,8 @@ class Threads:
             try:
                 function(argument)
             except BaseException:  # noqa: BLE001 - logged; SystemExit too: user code ends no thread
-                _tell_error("%s raised", _name(function), level=logging.ERROR)
-            if function is not _ring:  # that is how wait_for_calls() gets to know
+                tell_error("%s raised", _name(function), level=logging.ERROR)
+            if function is not ring:  # that is how wait_for_calls() gets to know
                 self.calls_run += 1
             took = _clock.now() - began
             if took > _SLOW_CALLBACK:
@@ -413,15 +414,15 @@ class Threads:
         """
         if self._start_callbacks or self.is_own_thread():
             return True
-        done = _locked()
-        self.call([(_ring, done)])
+        done = locked()
+        self.call([(ring, done)])
         return self.acquire(done, timeout)
 
     def wait_for_end(self, timeout: float) -> None:
         """After :meth:`stop`: wait until the last of the user code has run."""
         for thread in list(self._threads):
             if thread.name == CALLBACKS:
-                _join(thread, timeout)
+                join(thread, timeout)
 
     def spawn(self, function: Callable[[], object]) -> None:
         """Run ``function`` on a thread of its own; at the end of the process that is not needed."""
@@ -434,23 +435,23 @@ class Threads:
         A worker stuck in a request is left to it.
         """
         self._stopping = True
-        _ring(self._alarm)
-        if self._tells and _pop(self._be_dispatcher):  # it was not needed, or it never ran
+        ring(self._alarm)
+        if self._tells and pop(self._be_dispatcher):  # it was not needed, or it never ran
             self._stop_telling()
         until = NEVER if timeout is None else _clock.now() + max(timeout, _TURN)
         # Who is rung and meets Ctrl-C then does not ring the next one who waits.
         while self._tells and not self.is_own_thread() and (left := until - _clock.now()) > 0:
             acquire(self._told, min(left, _LOOKS))
-            _ring(self._told)
+            ring(self._told)
         if not self._ending:  # otherwise that thread may have ended already: it is joined below
             self.wait_for_calls(timeout)
         self._ending = True
-        _ring(self._calls_alarm)
+        ring(self._calls_alarm)
         # Everything has ended: what a thread is still at is a request whose messages were given up.
         deadline = _clock.now() + (_STUCK if timeout is None else min(timeout, _STUCK))
         for thread in list(self._threads):
             if thread is not threading.current_thread():
-                _join(thread, max(deadline - _clock.now(), 0))
+                join(thread, max(deadline - _clock.now(), 0))
         _exit.forget(self)
 
     def retire(self, timeout: float) -> None:
@@ -465,7 +466,7 @@ class Threads:
         self._retired = True
         self.stop(timeout)
         for thread in list(self._threads):
-            _join(thread, max(deadline - _clock.now(), 0))
+            join(thread, max(deadline - _clock.now(), 0))
         if any(thread.is_alive() for thread in list(self._threads)):
             logger.critical(
                 "a thread is still in a call %g s after this interpreter should have ended;"
@@ -485,41 +486,6 @@ def _mask(signals: tuple[int, ...]) -> None:
     """Block these signals in this thread, and no others; a thread of ours, and no green one."""
     if _set_mask is not None:
         _set_mask(signal.SIG_SETMASK, signals)
-
-
-def _tell_error(text: str, *arguments: object, level: int = logging.CRITICAL) -> None:
-    """Log the exception that is being handled; a handler that raises ends no thread of ours."""
-    with contextlib.suppress(BaseException):
-        logger.log(level, text, *arguments, exc_info=True)
-
-
-def _join(thread: threading.Thread, timeout: float) -> None:
-    try:
-        thread.join(timeout)
-    except BaseException as error:
-        # From 3.13 on eventlet raises this where time is up, and it is no Exception.
-        if type(error).__module__ != "eventlet.timeout":
-            raise
-
-
-def _locked() -> threading.Lock:
-    lock = threading.Lock()
-    lock.acquire()
-    return lock
-
-
-def _pop(token: list[None]) -> bool:
-    try:
-        token.pop()
-    except IndexError:
-        return False
-    return True
-
-
-def _ring(lock: threading.Lock) -> None:
-    if lock.locked():
-        with contextlib.suppress(RuntimeError):  # somebody else rang in between
-            lock.release()
 
 
 def _name(function: Any) -> str:
