@@ -167,7 +167,7 @@ def ended(made: publisher.Publisher) -> list[str]:
         if flow.messages or flow.bytes or flow.waiting:
             wrong.append(f"flow control at the end: {flow.messages}, {flow.bytes}, {flow.waiting}")
         core.runtime.wait_for_end(ENDS_WITHIN)
-        alive = [thread.name for thread in core.runtime._threads if thread.is_alive()]
+        alive = [thread.name for thread in core.runtime.crew.threads if thread.is_alive()]
         if alive:
             wrong.append(f"still running: {alive}")
     return wrong

@@ -115,7 +115,7 @@ def test_an_exception_at_any_point_leaves_it_all_usable(
         if core is not None:
             core.runtime.wait_for_end(SOON)
             assert isinstance(core.runtime, Threads)
-            alive = [thread for thread in core.runtime._threads if thread.is_alive()]
+            alive = [thread for thread in core.runtime.crew.threads if thread.is_alive()]
             assert not alive, where
     assert len(met) > 3
     assert threading.active_count() < 100

@@ -153,7 +153,7 @@ def test_close_refuses_drains_and_stops(endpoint: Endpoint) -> None:
     assert watch.seconds < 5
     core = made._core
     assert core is not None
-    for thread in core.runtime._threads:
+    for thread in core.runtime.crew.threads:
         thread.join(SOON)
         assert not thread.is_alive()
     assert futures[3].result(0)["MessageId"]
@@ -268,7 +268,7 @@ def test_an_unclosed_publisher_is_closed_also_where_warnings_are_errors(
         _forget(last)
     assert raised == [ResourceWarning]
     assert future.result(SOON)["MessageId"]
-    until(lambda: not any(thread.is_alive() for thread in runtime._threads))
+    until(lambda: not any(thread.is_alive() for thread in runtime.crew.threads))
 
 
 def test_a_publisher_refuses_to_be_copied_and_pickled(endpoint: Endpoint) -> None:

@@ -28,9 +28,10 @@ from .._engine.state import acquire
 from .._fork import importing
 from .._log_lines import ALL, LINES
 from . import exit as _exit
+from .crew import Crew, LazyThread
 from .handover import Handover, Seat
 from .hosts import check_host
-from .primitives import join, locked, pop, ring, tell_error
+from .primitives import locked, pop, ring, tell_error
 
 if TYPE_CHECKING:
     from .._engine.core import Core
@@ -82,22 +83,14 @@ class Threads:
         self._calls_alarm = locked()
         #: How much of user code has returned; written by the callbacks' thread alone.
         self.calls_run = 0
-        # Two tokens for each thread: list.pop is whole where a lock could block. One is popped by
-        # whoever starts it, and put back where Ctrl-C leaves it unknown whether it has started; the
-        # other one by the thread itself, so that one runs, however many were started.
-        self._start_dispatcher: list[None] = [None]
-        self._be_dispatcher: list[None] = [None]
-        self._start_callbacks: list[None] = [None]
-        self._be_callbacks: list[None] = [None]
-        self._threads: dict[threading.Thread, None] = {}
+        self.crew = Crew(self._before_start)
+        self._dispatcher = LazyThread(self.crew, DISPATCHER, self._dispatch)
+        self._callbacks = LazyThread(self.crew, CALLBACKS, self._run_callbacks)
         self._local = threading.local()
         self._stopping = False
         self._tells = True  # the dispatcher does what callers leave to it
         self._told = locked()  # released when it does so no more
         self._ending = False  # the callbacks' thread may end
-        self._threadless = False  # no thread can be started: the callers do the work
-        self._retired = False  # and none may be, from here on
-        self._starter = 0  # the system's id of the thread that started the dispatcher
         self._masks = False  # signals are blocked in idle threads of ours
 
     # -- the dispatcher and the workers
@@ -107,59 +100,30 @@ class Threads:
 
         Never blocks, but where no thread can be started and at the very end of the process.
         """
-        if self._start_dispatcher:
-            self._start(self._start_dispatcher, DISPATCHER)
+        if self._dispatcher.to_start:
+            self._dispatcher.start()
         self._wake()
         if not self.is_own_thread():
             _exit.deliver_late(self.core)
 
     def wake_if_started(self) -> None:
         """The same, but where nothing was accepted there is nothing to look at."""
-        if self._start_dispatcher and self.core.flow.messages:  # Ctrl-C hit who was to start it
-            self._start(self._start_dispatcher, DISPATCHER)
-        if self._threadless or not (self._start_dispatcher and self._be_dispatcher):
+        dispatcher = self._dispatcher
+        if dispatcher.to_start and self.core.flow.messages:  # Ctrl-C hit who was to start it
+            dispatcher.start()
+        if dispatcher.denied or not (dispatcher.to_start and dispatcher.to_run):
             self._wake()
 
     def _wake(self) -> None:
-        if self._threadless:
+        if self._dispatcher.denied:
             self._pump()
         ring(self._alarm)
 
-    def _start(self, token: list[None], name: str) -> None:
-        if self._retired:
-            return
-        run = self._run_callbacks if name == CALLBACKS else self._dispatch
-        thread = threading.Thread(target=run, name=name, daemon=True)
-        none_left = False
-        try:
-            if not pop(token):  # somebody else is at it; or who was interrupted by this handler
-                return
-            if not self._ending:
-                _exit.register(self)
-            self._starter = threading.get_native_id()
-            thread.start()
-        except RuntimeError:  # the end of the interpreter, or the system has no threads left
-            token.append(None)  # there may be one the next time
-            none_left = True
-        except BaseException:  # Ctrl-C: it may be on its way, or may never run
-            token.append(None)
-            raise
-        else:
-            self._threads[thread] = None
-        if name != CALLBACKS:
-            self._threadless = none_left
-
-    def _take_place(self, token: list[None]) -> bool:
-        """Whether this thread is the one that runs, of those that were started for the same."""
-        if not pop(token):
-            return False
-        self._local.own = True
-        self._threads[threading.current_thread()] = None
-        return True
+    def _before_start(self) -> None:
+        if not self._ending:
+            _exit.register(self)
 
     def _dispatch(self) -> None:
-        if not self._take_place(self._be_dispatcher):
-            return
         # Whoever starts this thread rings when its message is in. To wait for that hands the GIL
         # straight back to a caller who is in a hurry; to start the workers first would keep it for
         # milliseconds.
@@ -199,8 +163,7 @@ class Threads:
         ring(self._told)
 
     def _prepare(self) -> ThreadPoolExecutor:
-        # Where threads are green this one is its starter's, perhaps the main thread itself.
-        self._masks = threading.get_native_id() != self._starter
+        self._masks = not self._dispatcher.is_green()
         if self._masks:
             _mask(_OTHERS)  # the workers inherit that
         imports = importing().stretch()
@@ -219,8 +182,8 @@ class Threads:
     def _take_turn(self, executor: ThreadPoolExecutor | None) -> None:
         core = self.core
         requests, alarm = core.step()
-        if self._calls and self._start_callbacks:  # Ctrl-C hit who was to start that thread
-            self._start(self._start_callbacks, CALLBACKS)
+        if self._calls and self._callbacks.to_start:  # Ctrl-C hit who was to start that thread
+            self._callbacks.start()
         if executor is not None:
             self._hire(executor, core.scheduler.busy)
         for request in requests:
@@ -259,7 +222,7 @@ class Threads:
         self._handover.close()
 
     def _serve(self) -> None:
-        self._local.own = True
+        self.crew.enter()
         while True:
             try:
                 self._serve_at(Seat())
@@ -316,15 +279,13 @@ class Threads:
         Never blocks.
         """
         self._calls.extend(calls)
-        if self._start_callbacks:
-            self._start(self._start_callbacks, CALLBACKS)
-            if self._start_callbacks:  # no thread can be started
+        if self._callbacks.to_start:
+            self._callbacks.start()
+            if self._callbacks.to_start:  # no thread can be started
                 self._run_calls()
         ring(self._calls_alarm)
 
     def _run_callbacks(self) -> None:
-        if not self._take_place(self._be_callbacks):
-            return
         LINES.set(ALL)  # a green thread has its starter's context
         while True:
             try:
@@ -339,10 +300,9 @@ class Threads:
             if not self._ending:
                 self._calls_alarm.acquire()
                 continue
-            self._be_callbacks.append(None)  # what comes later has another thread
-            self._start_callbacks.append(None)
-            # Where there is more already, and that one is not at it:
-            if not (self._calls and pop(self._start_callbacks) and pop(self._be_callbacks)):
+            self._callbacks.leave()
+            # Where there is more already, and another thread is not at it:
+            if not (self._calls and self._callbacks.stay()):
                 return
 
     def _run_calls(self) -> None:
@@ -369,14 +329,14 @@ class Threads:
 
     def is_own_thread(self) -> bool:
         """True on a thread of ours, where nothing may wait for the others."""
-        return getattr(self._local, "own", False)
+        return self.crew.is_own_thread()
 
     def is_safe(self) -> bool:
         """True where no signal handler and no Ctrl-C can strike, or nobody else would do the work.
 
         That is on a thread of ours. Elsewhere what takes several steps is the dispatcher's.
         """
-        return self.is_own_thread() or self._threadless or not self._tells
+        return self.crew.is_own_thread() or self._dispatcher.denied or not self._tells
 
     def wait(self, gate: threading.Lock, timeout: float | None) -> None:
         """Wait for ``gate`` to be released, at most ``timeout`` seconds.
@@ -393,7 +353,7 @@ class Threads:
         deadline = NEVER if timeout is None else _clock.now() + timeout
         while True:
             left = deadline - _clock.now()
-            if self._threadless:
+            if self._dispatcher.denied:
                 self._pump()
                 due = self.core.scheduler.alarm - self.core.clock()
                 # Another caller may have been at work, and have left a retry behind.
@@ -412,7 +372,7 @@ class Threads:
 
         Returns whether it has, as far as was waited for.
         """
-        if self._start_callbacks or self.is_own_thread():
+        if self._callbacks.to_start or self.is_own_thread():
             return True
         done = locked()
         self.call([(ring, done)])
@@ -420,9 +380,7 @@ class Threads:
 
     def wait_for_end(self, timeout: float) -> None:
         """After :meth:`stop`: wait until the last of the user code has run."""
-        for thread in list(self._threads):
-            if thread.name == CALLBACKS:
-                join(thread, timeout)
+        self._callbacks.join(timeout)
 
     def spawn(self, function: Callable[[], object]) -> None:
         """Run ``function`` on a thread of its own; at the end of the process that is not needed."""
@@ -436,7 +394,7 @@ class Threads:
         """
         self._stopping = True
         ring(self._alarm)
-        if self._tells and pop(self._be_dispatcher):  # it was not needed, or it never ran
+        if self._tells and pop(self._dispatcher.to_run):  # it was not needed, or it never ran
             self._stop_telling()
         until = NEVER if timeout is None else _clock.now() + max(timeout, _TURN)
         # Who is rung and meets Ctrl-C then does not ring the next one who waits.
@@ -448,10 +406,7 @@ class Threads:
         self._ending = True
         ring(self._calls_alarm)
         # Everything has ended: what a thread is still at is a request whose messages were given up.
-        deadline = _clock.now() + (_STUCK if timeout is None else min(timeout, _STUCK))
-        for thread in list(self._threads):
-            if thread is not threading.current_thread():
-                join(thread, max(deadline - _clock.now(), 0))
+        self.crew.join(_clock.now() + (_STUCK if timeout is None else min(timeout, _STUCK)))
         _exit.forget(self)
 
     def retire(self, timeout: float) -> None:
@@ -463,23 +418,24 @@ class Threads:
             timeout: seconds to wait for all of them together.
         """
         deadline = _clock.now() + timeout
-        self._retired = True
+        self.crew.retired = True
         self.stop(timeout)
-        for thread in list(self._threads):
-            join(thread, max(deadline - _clock.now(), 0))
-        if any(thread.is_alive() for thread in list(self._threads)):
+        self.crew.join(deadline)
+        if self.crew.alive():
             logger.critical(
                 "a thread is still in a call %g s after this interpreter should have ended;"
                 " Python may abort the process over that",
                 timeout,
             )
-        self._start_dispatcher[:] = [None]
-        self._threadless = True
+        self._dispatcher.to_start[:] = [None]
+        self._dispatcher.denied = True
         self._masks = False  # a caller's thread keeps its signals
 
     def __repr__(self) -> str:
-        alive = sum(thread.is_alive() for thread in list(self._threads))
-        return f"<Threads alive={alive} calls={len(self._calls)} stopping={self._stopping}>"
+        return (
+            f"<Threads alive={self.crew.alive()} calls={len(self._calls)}"
+            f" stopping={self._stopping}>"
+        )
 
 
 def _mask(signals: tuple[int, ...]) -> None:
