@@ -10,28 +10,23 @@ request.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
-import signal
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from .. import _clock
 from .._engine.flow import Ticket
 from .._engine.lane import NEVER
-from .._engine.request import Request
 from .._engine.state import acquire
-from .._fork import importing
 from .._log_lines import ALL, LINES
 from . import exit as _exit
 from .crew import Crew, LazyThread
-from .handover import Handover, Seat
 from .hosts import check_host
 from .primitives import locked, pop, ring, tell_error
+from .workers import Workers
 
 if TYPE_CHECKING:
     from .._engine.core import Core
@@ -41,21 +36,6 @@ logger = logging.getLogger("publisher")
 CALLBACKS = "publisher-callbacks"
 DISPATCHER = "publisher-dispatcher"
 _SLOW_CALLBACK = 1.0  # seconds
-#: What a thread brings on itself: it has to meet it there (faulthandler does).
-_OF_THE_THREAD = {
-    getattr(signal, name)
-    for name in ("SIGSEGV", "SIGFPE", "SIGBUS", "SIGILL", "SIGABRT")
-    if hasattr(signal, name)
-}
-#: The signals that an idle thread of ours leaves to others. One that the system hands to it would
-#: not wake a main thread that waits in a system call: multiprocessing's pools hung in terminate()
-#: over that. The callbacks' thread, which runs user code all the time, leaves none.
-_OTHERS = tuple(sorted(map(int, signal.valid_signals() - _OF_THE_THREAD)))
-_NONE: tuple[int, ...] = ()
-#: ``signal.pthread_sigmask`` makes an enum of each signal, a tenth of a millisecond in all.
-_set_mask = getattr(sys.modules.get("_signal", signal), "pthread_sigmask", None)
-#: What the first request (to encode the name of a host) and the first retry would import.
-_NEEDED = ("encodings.idna", "tenacity")
 _ANOTHERS_WORK = 0.1  # seconds
 _TURN = 0.1  # seconds that close() always has for the dispatcher's last turn
 _LOOKS = 1.0  # seconds; as long as something is unresolved the dispatcher looks so often
@@ -77,8 +57,6 @@ class Threads:
         # A lock used as an alarm clock: the dispatcher waits to acquire it, anybody may release it,
         # from a signal handler or a finaliser too.
         self._alarm = locked()
-        self._handover = Handover()
-        self._workers = 0  # that serve; where there are none the dispatcher sends
         self._calls: deque[tuple[Callable[[Any], object], Any]] = deque()
         self._calls_alarm = locked()
         #: How much of user code has returned; written by the callbacks' thread alone.
@@ -86,12 +64,12 @@ class Threads:
         self.crew = Crew(self._before_start)
         self._dispatcher = LazyThread(self.crew, DISPATCHER, self._dispatch)
         self._callbacks = LazyThread(self.crew, CALLBACKS, self._run_callbacks)
+        self._workers = Workers(core, self.crew)
         self._local = threading.local()
         self._stopping = False
         self._tells = True  # the dispatcher does what callers leave to it
         self._told = locked()  # released when it does so no more
         self._ending = False  # the callbacks' thread may end
-        self._masks = False  # signals are blocked in idle threads of ours
 
     # -- the dispatcher and the workers
 
@@ -130,17 +108,17 @@ class Threads:
         self.core.standing.expect(self.core.clock(), _LOOKS)
         self._alarm.acquire(timeout=_LOOKS)
         core = self.core
-        executor: ThreadPoolExecutor | None = None
+        workers = self._workers
         try:
-            executor = self._prepare()
+            workers.start(masks=not self._dispatcher.is_green())
         except BaseException:  # noqa: BLE001 - it is logged
             tell_error("the dispatcher could not start all that it needs")
-        core.scheduler.workers = max(min(self._workers, core.options.max_workers), 1)
-        core.scheduler.reserve = max(self._workers - core.scheduler.workers, 0)
+        core.scheduler.workers = max(min(workers.count, core.options.max_workers), 1)
+        core.scheduler.reserve = max(workers.count - core.scheduler.workers, 0)
         failures = 0  # in a row
         while not self._stopping:
             try:
-                self._take_turn(executor)
+                self._take_turn()
                 failures = 0
             except BaseException:  # noqa: BLE001 - logged; nobody else would do its work
                 tell_error("the dispatcher met an error and goes on")
@@ -151,9 +129,8 @@ class Threads:
                 with contextlib.suppress(BaseException):
                     self._alarm.acquire(timeout=_PAUSE)
         self._stop_telling()
-        self.release_workers()
-        if executor is not None:
-            executor.shutdown(wait=True)  # stop() does not wait for this longer than it may
+        workers.release()
+        workers.join()  # stop() does not wait for this longer than it may
 
     def _stop_telling(self) -> None:
         """From here on whoever ends a message tells it, and whoever waited for that is let go."""
@@ -162,34 +139,16 @@ class Threads:
             self.core.finish_for_callers()
         ring(self._told)
 
-    def _prepare(self) -> ThreadPoolExecutor:
-        self._masks = not self._dispatcher.is_green()
-        if self._masks:
-            _mask(_OTHERS)  # the workers inherit that
-        imports = importing().stretch()
-        with contextlib.suppress(Exception):  # what needs it says so
-            imports.begin()
-            for name in _NEEDED:
-                importlib.import_module(name)
-        imports.over = True
-        most = 2 * self.core.options.max_workers  # where all of them hang
-        executor = ThreadPoolExecutor(most, thread_name_prefix=_exit.WORKERS)
-        # All together and now: at interpreter exit Python 3.12 refuses new threads just when the
-        # last batches need them, and every executor refuses work.
-        self._hire(executor, self.core.options.max_workers + 1)
-        return executor
-
-    def _take_turn(self, executor: ThreadPoolExecutor | None) -> None:
+    def _take_turn(self) -> None:
         core = self.core
         requests, alarm = core.step()
         if self._calls and self._callbacks.to_start:  # Ctrl-C hit who was to start that thread
             self._callbacks.start()
-        if executor is not None:
-            self._hire(executor, core.scheduler.busy)
+        self._workers.hire(core.scheduler.busy)
         for request in requests:
-            if not (self._workers and self._handover.put(request)):
+            if not self._workers.put(request):
                 core.standing.expect(core.clock(), NEVER)  # that may take long
-                self._work(request)
+                self._workers.work(request)
         wait = alarm - core.clock()
         if core.flow.messages:  # whoever was to ring may have met Ctrl-C just then
             wait = min(wait, _LOOKS)
@@ -205,55 +164,9 @@ class Threads:
             self._tells = False
             self.core._abandon()
 
-    def _hire(self, executor: ThreadPoolExecutor, wanted: int) -> None:
-        """See to it that there are so many workers, where the system has threads left."""
-
-        def hire() -> None:
-            with contextlib.suppress(RuntimeError):
-                while self._workers < wanted:
-                    executor.submit(self._serve)
-                    self._workers += 1
-
-        if self._workers < wanted:
-            _exit.start_workers(hire)
-
     def release_workers(self) -> None:
         """End the workers when they are idle; from here on the dispatcher sends by itself."""
-        self._handover.close()
-
-    def _serve(self) -> None:
-        self.crew.enter()
-        while True:
-            try:
-                self._serve_at(Seat())
-                return
-            except BaseException:  # noqa: BLE001 - logged; others may wait for this one
-                tell_error("a worker met an error and goes on")
-
-    def _serve_at(self, seat: Seat) -> None:
-        while (request := self._handover.get(seat)) is not None:
-            self._work(request)
-            del request
-
-    def _work(self, request: Request) -> None:
-        # What a request starts (a credential_process, what a handler of the user's runs) inherits
-        # the signals that are blocked here: none.
-        if self._masks:
-            _mask(_NONE)
-        try:
-            self._work_through(request)
-        finally:
-            if self._masks:
-                _mask(_OTHERS)
-
-    def _work_through(self, request: Request) -> None:
-        following: Request | None = request
-        try:
-            while following is not None:
-                following = self.core.work(following)
-        except BaseException:  # noqa: BLE001 - it is logged
-            self.core.scheduler.release_worker()
-            tell_error("a worker met an error and goes on")
+        self._workers.release()
 
     def _pump(self) -> None:
         """Where no thread can be started: take the dispatcher's and the worker's turns here."""
@@ -267,7 +180,7 @@ class Threads:
                 if not requests:
                     return
                 for request in requests:
-                    self._work(request)
+                    self._workers.work(request)
         finally:
             self._local.pumping = False
 
@@ -429,19 +342,13 @@ class Threads:
             )
         self._dispatcher.to_start[:] = [None]
         self._dispatcher.denied = True
-        self._masks = False  # a caller's thread keeps its signals
+        self._workers.leave_signals()
 
     def __repr__(self) -> str:
         return (
             f"<Threads alive={self.crew.alive()} calls={len(self._calls)}"
             f" stopping={self._stopping}>"
         )
-
-
-def _mask(signals: tuple[int, ...]) -> None:
-    """Block these signals in this thread, and no others; a thread of ours, and no green one."""
-    if _set_mask is not None:
-        _set_mask(signal.SIG_SETMASK, signals)
 
 
 def _name(function: Any) -> str:
