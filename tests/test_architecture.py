@@ -206,6 +206,23 @@ def test_frameworks_are_imported_only_in_contrib() -> None:
             },
         ),
         ("_threads.handover", {"_engine.request"}),
+        ("_threads.primitives", set()),
+        ("_threads.crew", {"_clock", "_threads.primitives"}),
+        (
+            "_threads.callbacks",
+            {"_clock", "_log_lines", "_threads.crew", "_threads.primitives"},
+        ),
+        (
+            "_threads.workers",
+            {
+                "_engine.request",
+                "_fork",
+                "_threads.crew",
+                "_threads.exit",
+                "_threads.handover",
+                "_threads.primitives",
+            },
+        ),
         ("_account.causes", set()),
         ("_aws.reached", set()),
         ("_aws.lightening", set()),

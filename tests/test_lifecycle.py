@@ -19,8 +19,8 @@ import pytest
 import tenacity
 
 import publisher
+from publisher._threads import callbacks as _callbacks
 from publisher._threads import exit as _exit
-from publisher._threads import runtime as _runtime
 from tests.servers import Answer, Endpoint, Error
 from tests.support import (
     FAST,
@@ -531,7 +531,7 @@ def test_a_callback_added_after_the_end_runs_in_the_caller(endpoint: Endpoint) -
 def test_a_slow_callback_is_named_and_delays_only_callbacks(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(_runtime, "_SLOW_CALLBACK", 0.05)
+    monkeypatch.setattr(_callbacks, "_SLOW", 0.05)
     added, entered, release = threading.Event(), threading.Event(), threading.Event()
     endpoint.script(lambda request: Answer(hold=added) if request.number == 1 else None)
 

@@ -1,10 +1,7 @@
-"""The only file with threads: the dispatcher, the executor's workers, and the callbacks' thread.
+"""One core's threads, composed: the dispatcher, the workers that send, the thread of user code.
 
-Nothing starts before the first message. Then one daemon thread, ``publisher-dispatcher``, owns time
-and starts all workers of one bounded ``ThreadPoolExecutor`` together; each stays, and takes the due
-requests that the dispatcher hands out. ``publisher-callbacks`` starts with the first callback. The
-workers, started from a daemon thread, are daemons too: a process can end while one is stuck in a
-request.
+Nothing starts before the first message. Then one daemon thread, ``publisher-dispatcher``, owns
+time: it starts the workers, asks the core what is due, and hands them the requests.
 """
 
 from __future__ import annotations
@@ -13,7 +10,6 @@ import contextlib
 import logging
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +17,8 @@ from .. import _clock
 from .._engine.flow import Ticket
 from .._engine.lane import NEVER
 from .._engine.state import acquire
-from .._log_lines import ALL, LINES
 from . import exit as _exit
+from .callbacks import Callbacks
 from .crew import Crew, LazyThread
 from .hosts import check_host
 from .primitives import locked, pop, ring, tell_error
@@ -33,9 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("publisher")
 
-CALLBACKS = "publisher-callbacks"
-DISPATCHER = "publisher-dispatcher"
-_SLOW_CALLBACK = 1.0  # seconds
+_DISPATCHER = "publisher-dispatcher"
 _ANOTHERS_WORK = 0.1  # seconds
 _TURN = 0.1  # seconds that close() always has for the dispatcher's last turn
 _LOOKS = 1.0  # seconds; as long as something is unresolved the dispatcher looks so often
@@ -54,24 +48,17 @@ class Threads:
     def __init__(self, core: Core) -> None:
         check_host()
         self.core = core
-        # A lock used as an alarm clock: the dispatcher waits to acquire it, anybody may release it,
-        # from a signal handler or a finaliser too.
-        self._alarm = locked()
-        self._calls: deque[tuple[Callable[[Any], object], Any]] = deque()
-        self._calls_alarm = locked()
-        #: How much of user code has returned; written by the callbacks' thread alone.
-        self.calls_run = 0
+        self._alarm = locked()  # rung when the dispatcher is to look
         self.crew = Crew(self._before_start)
-        self._dispatcher = LazyThread(self.crew, DISPATCHER, self._dispatch)
-        self._callbacks = LazyThread(self.crew, CALLBACKS, self._run_callbacks)
+        self._dispatcher = LazyThread(self.crew, _DISPATCHER, self._dispatch)
         self._workers = Workers(core, self.crew)
-        self._local = threading.local()
+        self._callbacks = Callbacks(self.crew)
+        self._local = threading.local()  # whether this thread pumps
         self._stopping = False
         self._tells = True  # the dispatcher does what callers leave to it
         self._told = locked()  # released when it does so no more
-        self._ending = False  # the callbacks' thread may end
 
-    # -- the dispatcher and the workers
+    # -- the dispatcher
 
     def wake(self) -> None:
         """Have the dispatcher look now; starts it with the first message.
@@ -85,7 +72,7 @@ class Threads:
             _exit.deliver_late(self.core)
 
     def wake_if_started(self) -> None:
-        """The same, but where nothing was accepted there is nothing to look at."""
+        """Have the dispatcher look now, unless nothing was accepted that it could look at."""
         dispatcher = self._dispatcher
         if dispatcher.to_start and self.core.flow.messages:  # Ctrl-C hit who was to start it
             dispatcher.start()
@@ -98,7 +85,7 @@ class Threads:
         ring(self._alarm)
 
     def _before_start(self) -> None:
-        if not self._ending:
+        if not self._callbacks.ending:
             _exit.register(self)
 
     def _dispatch(self) -> None:
@@ -142,8 +129,7 @@ class Threads:
     def _take_turn(self) -> None:
         core = self.core
         requests, alarm = core.step()
-        if self._calls and self._callbacks.to_start:  # Ctrl-C hit who was to start that thread
-            self._callbacks.start()
+        self._callbacks.start_if_left()
         self._workers.hire(core.scheduler.busy)
         for request in requests:
             if not self._workers.put(request):
@@ -191,52 +177,12 @@ class Threads:
 
         Never blocks.
         """
-        self._calls.extend(calls)
-        if self._callbacks.to_start:
-            self._callbacks.start()
-            if self._callbacks.to_start:  # no thread can be started
-                self._run_calls()
-        ring(self._calls_alarm)
+        self._callbacks.call(calls)
 
-    def _run_callbacks(self) -> None:
-        LINES.set(ALL)  # a green thread has its starter's context
-        while True:
-            try:
-                self._call_until_the_end()
-                return
-            except BaseException:  # noqa: BLE001 - it is logged
-                tell_error("the thread of callbacks met an error and goes on")
-
-    def _call_until_the_end(self) -> None:
-        while True:
-            self._run_calls()
-            if not self._ending:
-                self._calls_alarm.acquire()
-                continue
-            self._callbacks.leave()
-            # Where there is more already, and another thread is not at it:
-            if not (self._calls and self._callbacks.stay()):
-                return
-
-    def _run_calls(self) -> None:
-        while True:
-            try:
-                function, argument = self._calls.popleft()
-            except IndexError:
-                return
-            began = _clock.now()
-            try:
-                function(argument)
-            except BaseException:  # noqa: BLE001 - logged; SystemExit too: user code ends no thread
-                tell_error("%s raised", _name(function), level=logging.ERROR)
-            if function is not ring:  # that is how wait_for_calls() gets to know
-                self.calls_run += 1
-            took = _clock.now() - began
-            if took > _SLOW_CALLBACK:
-                text = "%s took %.1f s: other callbacks and hooks waited for it"
-                with contextlib.suppress(BaseException):
-                    logger.warning(text, _name(function), took)
-            del function, argument
+    @property
+    def calls_run(self) -> int:
+        """How much of user code has returned."""
+        return self._callbacks.calls_run
 
     # -- waiting, and the end
 
@@ -285,11 +231,8 @@ class Threads:
 
         Returns whether it has, as far as was waited for.
         """
-        if self._callbacks.to_start or self.is_own_thread():
-            return True
-        done = locked()
-        self.call([(ring, done)])
-        return self.acquire(done, timeout)
+        done = None if self.is_own_thread() else self._callbacks.mark()
+        return done is None or self.acquire(done, timeout)
 
     def wait_for_end(self, timeout: float) -> None:
         """After :meth:`stop`: wait until the last of the user code has run."""
@@ -314,10 +257,9 @@ class Threads:
         while self._tells and not self.is_own_thread() and (left := until - _clock.now()) > 0:
             acquire(self._told, min(left, _LOOKS))
             ring(self._told)
-        if not self._ending:  # otherwise that thread may have ended already: it is joined below
+        if not self._callbacks.ending:  # otherwise that thread may have ended: it is joined below
             self.wait_for_calls(timeout)
-        self._ending = True
-        ring(self._calls_alarm)
+        self._callbacks.end()
         # Everything has ended: what a thread is still at is a request whose messages were given up.
         self.crew.join(_clock.now() + (_STUCK if timeout is None else min(timeout, _STUCK)))
         _exit.forget(self)
@@ -346,10 +288,6 @@ class Threads:
 
     def __repr__(self) -> str:
         return (
-            f"<Threads alive={self.crew.alive()} calls={len(self._calls)}"
+            f"<Threads alive={self.crew.alive()} calls={self._callbacks.waiting()}"
             f" stopping={self._stopping}>"
         )
-
-
-def _name(function: Any) -> str:
-    return getattr(function, "__qualname__", None) or type(function).__qualname__
