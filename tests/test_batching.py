@@ -9,9 +9,10 @@ from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from publisher._engine.contract import Limits
 from publisher._engine.lane import NEVER
 from publisher._engine.message import Message, Route
-from publisher._engine.request import Answer, Limits, Split, cut
+from publisher._engine.request import Answer, Split, cut
 from publisher._engine.state import is_live
 
 from .hand import Bench, Entry, Wire

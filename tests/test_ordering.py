@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from publisher import DeliveryTimeout
-from publisher._engine.contract import EntryError
+from publisher._engine.contract import EntryError, Limits
 from publisher._engine.message import Message, Route
 from publisher._engine.ordered import OrderedLane
-from publisher._engine.request import Answer, Limits, Request, Split, cut
+from publisher._engine.request import Answer, Request, Split, cut
 from publisher._engine.state import is_live
 
 from .hand import Bench, Wire
