@@ -260,8 +260,8 @@ ending()
         endpoint.url,
     )
     process.read_ending()
-    assert process.end(20) == 0, process.log
-    assert process.took < 2, process.log
+    assert process.end() == 0, process.log
+    assert process.took < 10, process.log  # who is held is so for close_timeout, 30 s
     assert "NoneType" not in process.log
     assert "late" not in process.log
     assert not [entry for entry in endpoint.stored("sns") if entry.data == b"late"]
