@@ -12,10 +12,10 @@ from ._aws.connection import Connection
 from ._aws.targets import BatchTarget, Call, CallTarget
 from ._engine.contract import EntryError, Service
 from ._engine.core import Core
+from ._engine.ends import error_named, failure_of
 from ._engine.lane import Lane
 from ._engine.message import BatchFuture, Chunk
 from ._engine.ordered import OrderedLane
-from ._engine.send import error_named, failure_of
 from ._engine.state import CANCELLED
 
 #: Idle destinations are forgotten beyond so many of one client; their counts stay.

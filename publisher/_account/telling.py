@@ -32,8 +32,8 @@ from .events import Attempt, Event, Failure, label_of
 if TYPE_CHECKING:
     from .._engine.contract import Service, Target
     from .._engine.message import Message
+    from .._engine.outcomes import Outcome
     from .._engine.request import Request
-    from .._engine.send import Outcome
 
 logger = logging.getLogger("publisher")
 

@@ -15,11 +15,12 @@ from .._log_lines import LINES, is_line
 from .._options import Options
 from .._threads.hosts import runs_event_loop
 from ..errors import BufferFull, InvalidMessage, PublisherClosed
+from .ends import DROPPED, build_full, build_line
 from .flow import Ticket
 from .lane import NEVER, Lane
 from .message import BatchEntry, BatchFuture, Chunk, Message, Route
 from .reentrance import ENTRIES, reentered
-from .settle import DROPPED, Ending, build_full, build_line
+from .settle import Ending
 from .standing import Standing
 from .state import FINISHED, PENDING, RUNNING
 

@@ -24,13 +24,14 @@ from .._log_lines import OPENERS, quiet
 from .._options import Delivery, Options
 from ..errors import PublisherClosed
 from .accept import Accepting
+from .ends import DELIVERED, FAILED, expired, overdue
 from .flow import FlowControl
 from .lane import NEVER, Lane
+from .outcomes import Outcome
 from .reentrance import ENTRIES
 from .request import Request
 from .scheduler import Scheduler, Turn
-from .send import Outcome, perform
-from .settle import DELIVERED, FAILED, expired, overdue
+from .send import perform
 from .standing import Standing
 
 logger = logging.getLogger("publisher")

@@ -10,18 +10,15 @@ from typing import Any
 from .._account.ledger import LOG_LINE, Account
 from .._account.losses import Losses, code_of
 from .._account.telling import Teller
-from ..errors import BufferFull, PublisherClosed, PublisherError
 from .commit import Ended
-from .contract import Target
+from .ends import DELIVERED, DROPPED, FAILED, WITHDRAWN, build_full, closed, closed_in_flight
 from .flow import FlowControl
 from .lane import Lane
 from .message import Chunk, Message
 from .reentrance import entered
 from .scheduler import Scheduler
-from .send import timed_out
 from .state import CANCELLED, FINISHED, LOCK, PENDING, RUNNING
 
-DELIVERED, FAILED, DROPPED, WITHDRAWN = "delivered", "failed", "dropped", "cancelled"
 _HOOK_OF = {DELIVERED: "on_delivered", FAILED: "on_failed", DROPPED: "on_dropped"}
 
 
@@ -252,65 +249,3 @@ def _taken_apart_locked(
         elif end != WITHDRAWN or message._phase == PENDING or message.parts is not None:
             parted += [(part, value) for part in message.apart_locked()]
     return [message for message, _ in parted], [value for _, value in parted]
-
-
-# What a future keeps until somebody reads it: (one of these, its two arguments); and the ends they
-# belong to: (what it keeps, the end, the reason).
-
-
-def build_full(text: str, _: None) -> BaseException:
-    return BufferFull(text)
-
-
-def build_line(*_: None) -> BaseException:
-    return PublisherError(
-        "a logging handler published a line that a request of the publisher's caused, or a line of"
-        " the publisher's own: the message was dropped, for it would have caused others without"
-        " end; give the handler the filter publisher.contrib.log_filter.OutsideRequests()"
-    )
-
-
-def _history(message: Message) -> tuple[bool, str | None, BaseException | None]:
-    """Whether the service may have stored it, and what its last try met."""
-    last = message.history[-1] if message.history else None
-    unknown = any(attempt.outcome_unknown for attempt in message.history)
-    if last is None or last.error_code is None:
-        return unknown, None, None
-    target: Target = message.route.lane.target
-    return unknown, last.error_code, target.error_of(last)
-
-
-def expired(message: Message) -> tuple[Any, str, str | None]:
-    value = (_build_late, message, None)
-    return value, *((FAILED, None) if message.history else (DROPPED, "expired"))
-
-
-def overdue(message: Message) -> tuple[Any, str, str | None]:
-    return (_build_late, message, True), FAILED, None
-
-
-def _build_late(message: Message, carried: bool | None) -> BaseException:
-    unknown, code, cause = _history(message)
-    return timed_out(message.route.delivery.timeout, unknown or bool(carried), code, cause)
-
-
-def closed(message: Message) -> tuple[Any, str, str | None]:
-    return (_build_closed, message, False), *(
-        (FAILED, None) if message.history else (DROPPED, "closed")
-    )
-
-
-def closed_in_flight(message: Message) -> tuple[Any, str, str | None]:
-    return (_build_closed, message, True), FAILED, None
-
-
-def _build_closed(message: Message, carried: bool) -> BaseException:
-    unknown, code, cause = _history(message)
-    unknown = unknown or carried
-    maybe = "; the service may have stored it" if unknown else "; it is not stored"
-    return PublisherClosed(
-        f"the publisher was closed before the message was delivered{maybe}",
-        outcome_unknown=unknown,
-        last_code=code,
-        cause=cause,
-    )
