@@ -236,6 +236,7 @@ def test_frameworks_are_imported_only_in_contrib() -> None:
                 "services._attributes",
                 "services._by_id",
                 "services._checks",
+                "services._messages",
             },
         ),
         (
@@ -246,6 +247,7 @@ def test_frameworks_are_imported_only_in_contrib() -> None:
                 "services._by_position",
                 "services._checks",
                 "services._keys",
+                "services._records",
             },
         ),
     ],
@@ -333,7 +335,6 @@ def test_the_core_does_not_know_a_service_by_name() -> None:
     for name in outside(
         set(modules()),
         "publisher.services",
-        "publisher._aws.fast",  # bodies and readers of two operations
         "publisher.contrib.opentelemetry",  # the attributes of messages to topics
         "publisher.types",
         "publisher.demo",

@@ -23,6 +23,8 @@ from publisher._aws import fast as _fast
 from publisher._engine.contract import Service
 from publisher.services import load
 from publisher.services._keys import needs_key
+from publisher.services._messages import form_quote, read_messages
+from publisher.services._records import read_records
 from tests.servers import Answer, Endpoint
 from tests.support import SESSION, tries
 
@@ -47,7 +49,7 @@ def make(service: str, *, fast: bool) -> Any:
         config=boto3.session.Config(parameter_validation=False),
     )
     if fast:
-        assert _fast.install(client, service)
+        assert _fast.install(client, load(service))
     return client
 
 
@@ -76,8 +78,7 @@ def body(client: Any, operation: str, params: dict[str, Any]) -> bytes:
 def bodies(name: str, address: Any, entries: list[Any]) -> tuple[bytes, bytes]:
     """Ours, and botocore's own."""
     service = SERVICES[name]
-    fast = _fast.encode(name, address, entries)
-    assert fast is not None
+    fast = _fast.encode(service, address, entries)
     plain = service.batch_request(address, entries)
     return (
         body(CLIENTS[name, True], service.batch, fast),
@@ -148,13 +149,13 @@ def test_publish_batch_is_botocores_byte_for_byte(given_messages: Any) -> None:
 @given(st.lists(texts, max_size=5))
 def test_form_quote_is_quote_plus(given_texts: list[str]) -> None:
     expected = [quote_plus(text).encode() for text in given_texts]
-    assert _fast.form_quote([text.encode() for text in given_texts]) == (expected or [b""])
+    assert form_quote([text.encode() for text in given_texts]) == (expected or [b""])
 
 
 def test_form_quote_knows_every_character_of_one_byte() -> None:
     few = "".join(map(chr, range(32, 128)))
     for text in (few, few + "naïve 😀 +%", "".join(map(chr, range(256))), *map(chr, range(256))):
-        assert _fast.form_quote([text.encode(), b"a"]) == [quote_plus(text).encode(), b"a"]
+        assert form_quote([text.encode(), b"a"]) == [quote_plus(text).encode(), b"a"]
 
 
 def answered(client: Any, operation: str, params: dict[str, Any], status: int, text: bytes) -> Any:
@@ -185,8 +186,7 @@ def both_read(name: str, status: int, text: bytes) -> None:
     address: Any = TOPIC if name == "sns" else "clicks"
     entry: Any = "m" if name == "sns" else (b"d", "k")
     plain = service.batch_request(address, [entry])
-    fast = _fast.encode(name, address, [entry])
-    assert fast is not None
+    fast = _fast.encode(service, address, [entry])
     ours = answered(CLIENTS[name, True], service.batch, fast, status, text)
     botocores = answered(CLIENTS[name, False], service.batch, plain, status, text)
     assert ours == botocores
@@ -294,7 +294,7 @@ def test_another_protocol_falls_through_to_botocore() -> None:
     model = client.meta.service_model
     model.__dict__["resolved_protocol"] = "json"
     model.metadata = {**model.metadata, "protocol": "json"}
-    assert not _fast.install(client, "sns")
+    assert not _fast.install(client, load("sns"))
 
 
 def test_a_passed_in_client_is_not_touched(endpoint: Endpoint) -> None:
@@ -378,9 +378,9 @@ def hostile(text: str, size: int, run: str) -> list[str]:
 def test_reading_costs_time_linear_in_the_answers_size(name: str, run: str) -> None:
     """0.3 s for 1 MB is far from both: linear takes milliseconds, quadratic hours."""
     if name == "sns":
-        text, read = xml(f"<Failed/><Successful>{member(0)}</Successful>"), _fast.read_sns
+        text, read = xml(f"<Failed/><Successful>{member(0)}</Successful>"), read_messages
     else:
-        text, read = json.dumps({"FailedRecordCount": 0, "Records": [RECORD]}), _fast.read_kinesis
+        text, read = json.dumps({"FailedRecordCount": 0, "Records": [RECORD]}), read_records
     assert read(text.encode()) is not None
     for answer in hostile(text, 1_000_000, run):
         body = answer.encode()

@@ -73,13 +73,14 @@ def open_bare(service: str, endpoint: str) -> Iterator[Send]:
     from publisher._aws.fast import encode
     from publisher.services import load
 
-    kwargs = {"endpoint_url": endpoint, "region_name": REGION}
-    client = Connection(service, kwargs, None, None, {}, WORKERS).get()
-    name = load(service).batch
+    kwargs = {"endpoint_url": endpoint}
+    client = Connection(service, REGION, kwargs, None, None, {}, WORKERS).get()
+    known = load(service)
+    name = known.batch
     address = TOPIC if service == "sns" else STREAM
 
     def call(batch: list[Any]) -> None:
-        response = getattr(client, name)(**encode(service, address, batch))
+        response = getattr(client, name)(**encode(known, address, batch))
         if response.get("FailedRecordCount") or response.get("Failed"):
             raise RuntimeError("an entry failed")
 

@@ -25,6 +25,7 @@ from .. import _clock
 from .._fork import importing
 from .._log_lines import OPENERS, is_line, quiet
 from ..errors import InvalidMessage
+from ..services import load
 from . import sessions as _sessions
 from .fast import install
 from .listeners import Listeners
@@ -229,7 +230,7 @@ class Connection:
 
     def _make_now(self, wait: float) -> Any:
         client = self._client_of(self._config(self._kwargs.get("config")), wait)
-        self._listeners = install(client, self.service)
+        self._listeners = install(client, load(self.service))
         return client
 
     def _client_of(self, config: Any, wait: float) -> Any:

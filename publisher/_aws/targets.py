@@ -171,9 +171,11 @@ class BatchTarget(_Target):
             return [
                 {key: value for key, value in response.items() if key in service.about_entries}
             ], response
-        params = encode(service.name, self.address, entries) if self.connection.fast else None
-        if params is None:
-            params = service.batch_request(self.address, entries)
+        params = (
+            encode(service, self.address, entries)
+            if self.connection.fast
+            else service.batch_request(self.address, entries)
+        )
         response = getattr(client, service.batch)(**params)
         try:
             # Of a client that retries nothing botocore says that it has reached its maximum.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
@@ -58,6 +58,25 @@ class Judgement(NamedTuple):
     answered: bool
 
 
+class Fast(NamedTuple):
+    """The batch twin's body made, and its answer read, by hand; botocore does the rest.
+
+    Attributes:
+        protocol: botocore's name of the one that it is made for.
+        stub: entries that botocore serialises in their place.
+        encode: address and entries -> the other parameters, and the body.
+        read: an answer's body -> the parsed answer, and what is left for botocore to parse; None
+            for one that botocore has to read.
+        largest: bytes of an answer at most; a larger one is botocore's too.
+    """
+
+    protocol: str
+    stub: Any
+    encode: Callable[[Any, Sequence[Any]], tuple[dict[str, Any], bytes]]
+    read: Callable[[bytes], tuple[dict[str, Any], bytes] | None]
+    largest: int
+
+
 #: A call that goes into a batch: its address (hashable; equal for messages that may share a
 #: request), its entry (immutable, what the batch request is built from), and its bytes as the
 #: service counts them.
@@ -101,6 +120,7 @@ class Service:
     permission: ClassVar[str]
     single_permission: ClassVar[str]
     limits: ClassVar[Limits]
+    fast: ClassVar[Fast | None] = None
     #: a single message up to this many bytes is sent, alone if it is over ``limits.bytes``; above,
     #: it is refused at the call
     max_message: ClassVar[int]

@@ -13,6 +13,7 @@ from ..errors import InvalidMessage
 from ._by_position import ByPosition
 from ._checks import as_bytes, check_str, missing, shown_address, wrong_type
 from ._keys import MAX_KEY, SOURCE, checked_hash_key, checked_key, needs_key
+from ._records import FAST
 
 _ADDRESS = ("StreamName", "StreamARN", "StreamId")
 _STREAM_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,128}")
@@ -82,6 +83,7 @@ class Kinesis(ByPosition):
     single_permission = "kinesis:PutRecord"
     # Larger records are for streams with a raised MaxRecordSize: elsewhere one of them would have
     # its whole request refused.
+    fast = FAST
     limits = Limits(entries=500, bytes=10 * 1024 * 1024, together=1024 * 1024)
     max_message = 10 * 1024 * 1024
     max_message_source = SOURCE

@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from .._engine.contract import Accepted, Limits, Verdict
 from ..errors import InvalidMessage, RefusedMessage
 from ._attributes import copied_attributes
 from ._by_id import ById
 from ._checks import check_str, missing, shown_address, utf8_size, wrong_type
+from ._messages import FAST, MAX_ENTRIES, Rich
 
 _PUBLISH = "https://docs.aws.amazon.com/sns/latest/api/API_Publish.html"
 _SOURCE = "https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html"
@@ -31,13 +32,6 @@ _RULES = {
     "MessageGroupId": (_ID, _IDS := "up to 128 characters"),
     "MessageDeduplicationId": (_ID, _IDS),
 }
-
-
-class Rich(NamedTuple):
-    """An entry with more than a message: boto3's own parameters, and their size in bytes."""
-
-    size: int
-    params: Mapping[str, Any]
 
 
 class SNS(ById):
@@ -88,7 +82,8 @@ class SNS(ById):
     permission = single_permission = "sns:Publish"
     # https://docs.aws.amazon.com/sns/latest/dg/fifo-message-dedup.html
     deduplication_window = 300.0
-    limits = Limits(entries=10, bytes=256 * 1024)
+    limits = Limits(entries=MAX_ENTRIES, bytes=256 * 1024)
+    fast = FAST
     max_message = 1024 * 1024
     refusal = "InvalidParameter"
     max_message_source = "https://docs.aws.amazon.com/sns/latest/dg/large-message-payloads.html"
