@@ -17,6 +17,7 @@ from ._engine.lane import Lane
 from ._engine.message import BatchFuture, Chunk
 from ._engine.ordered import OrderedLane
 from ._engine.state import CANCELLED
+from ._engine.unordered import UnorderedLane
 
 #: Idle destinations are forgotten beyond so many of one client; their counts stay.
 MAX_ROUTES = 1_000
@@ -79,7 +80,7 @@ class Line:
             )
             if self.service.is_ordered(address):
                 return OrderedLane(*parts, group_of=self.service.group)
-            lane = Lane(*parts)
+            lane = UnorderedLane(*parts)
             lane.measure_all = self.service.measure_all
             return lane
 
@@ -94,7 +95,7 @@ class Line:
 
         def make() -> Lane:
             target = CallTarget(self.service, self.connection, operation)
-            return Lane(
+            return UnorderedLane(
                 target.limits,
                 _size_of_call,
                 self._counters(target)

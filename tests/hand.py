@@ -24,6 +24,7 @@ from publisher._engine.message import BatchFuture, Message, Route
 from publisher._engine.ordered import OrderedLane
 from publisher._engine.request import Request
 from publisher._engine.state import acquire
+from publisher._engine.unordered import UnorderedLane
 from publisher._options import Options, check_options
 
 
@@ -313,7 +314,7 @@ class Bench:
         if ordered:
             lane: Lane = OrderedLane(*parts, group_of=lambda entry: entry.group)
         else:
-            lane = Lane(*parts)
+            lane = UnorderedLane(*parts)
         return lane.route(self.core.delivery("sns", changes))
 
     def publish(self, route: Route, name: str, size: int = 1, **more: Any) -> Message:

@@ -195,6 +195,16 @@ def test_frameworks_are_imported_only_in_contrib() -> None:
             },
         ),
         (
+            "_engine.unordered",
+            {
+                "_engine.lane",
+                "_engine.future",
+                "_engine.message",
+                "_engine.request",
+                "_account.ledger",
+            },
+        ),
+        (
             "_engine.scheduler",
             {
                 "_engine.lane",

@@ -1,4 +1,4 @@
-"""The lane of a FIFO topic: order is kept within a message group. Pure, like the lane it extends.
+"""The lane of a FIFO topic: order is kept within a message group. Pure.
 
 At most one entry of a group is on the wire until its request has really come back: two in one
 batch, the first refused and the second accepted, would be a reordering. Groups do not wait for each
