@@ -185,13 +185,23 @@ def test_frameworks_are_imported_only_in_contrib() -> None:
             },
         ),
         (
+            "_engine.resend",
+            {
+                "_engine.contract",
+                "_engine.lane",
+                "_engine.future",
+                "_engine.message",
+                "_engine.request",
+            },
+        ),
+        (
             "_engine.ordered",
             {
                 "_engine.lane",
                 "_engine.state",
                 "_engine.message",
                 "_engine.request",
-                "_account.ledger",
+                "_engine.resend",
             },
         ),
         (
@@ -201,7 +211,7 @@ def test_frameworks_are_imported_only_in_contrib() -> None:
                 "_engine.future",
                 "_engine.message",
                 "_engine.request",
-                "_account.ledger",
+                "_engine.resend",
             },
         ),
         (

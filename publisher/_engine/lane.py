@@ -21,7 +21,6 @@ from .._account.ledger import Counters
 from .contract import Limits
 from .message import Message, Route
 from .request import Answer, Split
-from .state import is_live
 
 NEVER = math.inf
 _MAX_ROUTES = 100
@@ -87,8 +86,6 @@ class Lane(abc.ABC):
         self.timer_entry: list[Lane] = []  # and what stands for that in its heap: emptied, no look
         self.flush_until = -NEVER  # what was accepted up to then is due at once
         self.has_company = False  # somebody waits for a message; others may join for a moment
-        self._pieces: deque[tuple[list[Message], Split | None]] = deque()
-        self._resent_deadline = NEVER  # no retry or piece expires before this
 
     def route(self, delivery: Any) -> Route:
         """The way into this lane for messages with these delivery options."""
@@ -181,10 +178,9 @@ class Lane(abc.ABC):
     def waiting(self) -> Iterator[Message]:
         """Everything that waits here, in no order; some may have ended already."""
 
+    @abc.abstractmethod
     def oldest(self) -> float:
         """When the oldest waiting message was accepted; NEVER if none waits."""
-        resent = (message.accepted for message in self._again() if is_live(message))
-        return min(self.oldest_unsent(), min(resent, default=NEVER))
 
     @abc.abstractmethod
     def oldest_unsent(self) -> float:
@@ -196,51 +192,3 @@ class Lane(abc.ABC):
             if route.inbox and (best is None or route.inbox[0].accepted < best[0].accepted):
                 best = route.inbox
         return best
-
-    @abc.abstractmethod
-    def _again(self) -> Iterator[Message]:
-        """What was sent and waits to be sent again."""
-
-    def _take_back_pieces(self, answer: Answer) -> None:
-        for piece in answer.pieces:
-            self._pieces.append((piece, answer.split))
-            for message in piece:
-                self._resent_deadline = min(self._resent_deadline, message.deadline)
-
-    def _take_piece(self) -> tuple[list[Message], Split | None] | None:
-        """The next piece of a split request, without what ended since; None if there is none."""
-        for _ in range(len(self._pieces)):
-            messages, split = self._pieces.popleft()
-            if split is not None and not split.may_go:
-                self._pieces.append((messages, split))
-                continue
-            live = [message for message in messages if is_live(message)]
-            if len(live) < len(messages):
-                self._let_go([message for message in messages if message not in live])
-            if live:
-                return live, split
-            if split is not None:
-                split.note_back()
-        return None
-
-    def _a_piece_may_go(self) -> bool:
-        return any(split is None or split.may_go for _, split in self._pieces)
-
-    @abc.abstractmethod
-    def _let_go(self, messages: list[Message]) -> None:
-        """Messages of a piece will not be sent again, whoever ended them."""
-
-    def _expire_pieces(self, now: float) -> list[Message]:
-        expired: list[Message] = []
-        kept: deque[tuple[list[Message], Split | None]] = deque()
-        for messages, split in self._pieces:
-            late = [message for message in messages if message.deadline <= now]
-            expired += late
-            left = [message for message in messages if message.deadline > now]
-            if left:
-                kept.append((left, split))
-            elif split is not None:
-                split.note_back()
-        self._pieces = kept
-        self._let_go(expired)
-        return expired

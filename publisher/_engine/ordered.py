@@ -18,6 +18,7 @@ from typing import Any
 from .lane import NEVER, Lane
 from .message import Message
 from .request import Answer, Split
+from .resend import Pieces, oldest_live
 from .state import LOCK, PENDING, RUNNING, is_live
 
 _order = itertools.count()
@@ -50,21 +51,22 @@ class OrderedLane(Lane):
         self._groups: dict[str, _Group] = {}
         self._runnable: deque[_Group] = deque()
         self._held: list[tuple[float, int, _Group]] = []
-        self._resent: dict[
-            int, Message
-        ] = {}  # heads that were sent before and wait to be sent again
+        #: Heads that were sent before and wait to be sent again, by identity.
+        self._resent: dict[int, Message] = {}
+        self._resent_deadline = NEVER  # none of these heads expires before this
+        self._pieces = Pieces()
 
     def is_idle(self) -> bool:
         return not (
             self.in_flight
             or self._groups
-            or self._pieces
+            or self._pieces.queue
             or any(route.inbox for route in self.routes)
         )
 
     def is_empty(self) -> bool:
         self._admit()
-        return not self._pieces and not any(group.queue for group in self._groups.values())
+        return not self._pieces.queue and not any(group.queue for group in self._groups.values())
 
     def capacity(self) -> float:
         # With many groups each request carries few entries of each: more requests than this would
@@ -72,7 +74,7 @@ class OrderedLane(Lane):
         return min(super().capacity(), max(1, math.ceil(len(self._groups) / self.limits.entries)))
 
     def due(self, now: float) -> float:
-        if self._a_piece_may_go():
+        if self._pieces.queue and self._pieces.may_go():
             return now
         self._admit()
         self._release_held(now)
@@ -91,7 +93,7 @@ class OrderedLane(Lane):
         return due
 
     def next_deadline(self) -> float:
-        deadline = self._resent_deadline
+        deadline = min(self._resent_deadline, self._pieces.deadline)
         for route in self.routes:
             self._trim(route.backlog)
             for queue in (route.backlog, route.inbox):
@@ -101,8 +103,7 @@ class OrderedLane(Lane):
         return deadline
 
     def take(self, now: float) -> tuple[list[Message], Split | None]:
-        piece = self._take_piece()
-        if piece is not None:
+        if self._pieces.queue and (piece := self._pieces.take(self._let_go)) is not None:
             return piece
         self._admit()
         self._release_held(now)
@@ -128,7 +129,7 @@ class OrderedLane(Lane):
         return batch, None
 
     def take_back(self, answer: Answer) -> None:
-        super()._take_back_pieces(answer)
+        self._pieces.push(answer)
         for message, due in answer.retries:
             if not is_live(message):
                 continue
@@ -177,8 +178,12 @@ class OrderedLane(Lane):
                 for message in [m for m in self._resent.values() if m.deadline <= now]:
                     del self._resent[id(message)]
                     expired.append(message)
-                expired += self._expire_pieces(now)
-                self._resent_deadline = min((m.deadline for m in self._again()), default=NEVER)
+                left = (message.deadline for message in self._resent.values())
+                self._resent_deadline = min(left, default=NEVER)
+            if now >= self._pieces.deadline:
+                late = self._pieces.expire(now)
+                self._let_go(late)
+                expired += late
         return [message for message in expired if is_live(message)]
 
     def evict_oldest(self, taken: dict[Message, None]) -> Message | None:
@@ -220,8 +225,11 @@ class OrderedLane(Lane):
             for message in group.queue:
                 if message._phase == PENDING or id(message) in self._resent:
                     yield message
-        for messages, _ in self._pieces:
-            yield from messages
+        yield from self._pieces
+
+    def oldest(self) -> float:
+        resent = itertools.chain(self._resent.values(), self._pieces)
+        return min(self.oldest_unsent(), oldest_live(resent))
 
     def oldest_unsent(self) -> float:
         return min((queue[0].accepted for queue in self._unsent()), default=NEVER)
@@ -274,10 +282,6 @@ class OrderedLane(Lane):
         while backlog and backlog[0]._phase != PENDING:
             backlog.popleft()
 
-    def _again(self) -> Iterator[Message]:
-        yield from self._resent.values()
-        for messages, _ in self._pieces:
-            yield from messages
-
     def _let_go(self, messages: list[Message]) -> None:
+        """Messages of a piece will not be sent again, whoever ended them."""
         self._free([self._group_of(message.entry) for message in messages])

@@ -7,7 +7,6 @@ soon as they do not, it is taken apart, and its entries go on as messages in its
 
 from __future__ import annotations
 
-import heapq
 import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -19,6 +18,7 @@ from .request import Answer, Split
 from .state import LOCK, PENDING, RUNNING, is_live
 
 _order = itertools.count()
+from .resend import Pieces, Retries, oldest_live
 
 
 class UnorderedLane(Lane):
@@ -26,15 +26,16 @@ class UnorderedLane(Lane):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._retries: list[tuple[float, int, Message]] = []  # heap: due, order, message
+        self._retries = Retries()
+        self._pieces = Pieces()
 
     def is_idle(self) -> bool:
         return not self.in_flight and self.is_empty()
 
     def is_empty(self) -> bool:
         return not (
-            self._retries
-            or self._pieces
+            self._retries.heap
+            or self._pieces.queue
             or any(route.inbox or route.chunks for route in self.routes)
         )
 
@@ -42,13 +43,15 @@ class UnorderedLane(Lane):
         return None
 
     def due(self, now: float) -> float:
-        if self._a_piece_may_go() or any(route.chunks for route in self.routes):
+        if self._pieces.queue and self._pieces.may_go():
+            return now
+        if any(route.chunks for route in self.routes):
             return now
         return self._due_alone(now)
 
     def _due_alone(self, now: float) -> float:
-        """The same for the messages that stand for themselves."""
-        due = self._retry_due()
+        """When the first message that stands for itself is to go; see :meth:`due`."""
+        due = self._retries.due(self.flush_until) if self._retries.heap else NEVER
         for route in self.routes:
             if inbox := route.inbox:
                 if len(inbox) >= self.limits.entries or inbox[0].accepted <= self.flush_until:
@@ -56,35 +59,20 @@ class UnorderedLane(Lane):
                 due = min(due, inbox[0].accepted + route.delivery.linger)
         return due
 
-    def _retry_due(self) -> float:
-        """When the first retry goes: its backoff over, it waits for company like a new message.
-
-        A throttled destination answers every request with a few failures; each of them alone in a
-        request of its own would cost as much as a full one.
-        """
-        if not self._retries:
-            return NEVER
-        due, _, message = self._retries[0]
-        lingering = due + message.route.delivery.linger
-        if message.accepted <= self.flush_until or lingering >= message.deadline:
-            return due
-        return lingering
-
     def next_deadline(self) -> float:
-        deadline = self._resent_deadline
+        deadline = min(self._retries.deadline, self._pieces.deadline)
         for _, queue in self._queues():
             deadline = min(deadline, queue[0].deadline)
         return deadline
 
     def take(self, now: float) -> tuple[list[Message], Split | None]:
         self.taken_size = None
-        piece = self._take_piece()
-        if piece is not None:
+        if self._pieces.queue and (piece := self._pieces.take()) is not None:
             return piece
         chunk = self._take_chunk(now)
         if chunk is not None:
             return [chunk], None
-        if not self._retries and len(self.routes) == 1:
+        if not self._retries.heap and len(self.routes) == 1:
             whole = self._take_whole(self.routes[0].inbox)
             if whole is not None:
                 return whole, None
@@ -115,7 +103,8 @@ class UnorderedLane(Lane):
 
     def _is_due_before(self, accepted: float, now: float) -> bool:
         """Whether a message that stands for itself is due, and older than ``accepted``."""
-        if self._retry_due() <= now and self._retries[0][2].accepted < accepted:
+        retries = self._retries
+        if retries.due(self.flush_until) <= now and retries.heap[0][2].accepted < accepted:
             return True
         for route in self.routes:
             if inbox := route.inbox:
@@ -130,23 +119,10 @@ class UnorderedLane(Lane):
         return False
 
     def _take_each(self, now: float) -> list[Message]:
-        batch: list[Message] = []
-        room = self.limits.bytes
-        limit = self.limits.entries
         together = self.limits.together
         measure = self.measure
         with LOCK.rlock:
-            while self._retries and self._retries[0][0] <= now and len(batch) < limit:
-                message = self._retries[0][2]
-                if message._phase == RUNNING:
-                    size = measure(message.entry)
-                    room -= size
-                    alone = message.goes_alone or size > together
-                    if batch and (room < 0 or alone):
-                        return batch
-                    batch.append(message)
-                    limit = 1 if alone else limit
-                heapq.heappop(self._retries)
+            batch, room, limit = self._retries.take_locked(now, self.limits, measure)
             while len(batch) < limit and (inbox := self._oldest_inbox()) is not None:
                 # the usual case in one tight loop: as much of this inbox as fits
                 only = len(self.routes) == 1
@@ -190,14 +166,15 @@ class UnorderedLane(Lane):
 
     def take_back(self, answer: Answer) -> None:
         for message, due in answer.retries:
-            heapq.heappush(self._retries, (due, next(_order), message))
-            self._resent_deadline = min(self._resent_deadline, message.deadline)
-        self._take_back_pieces(answer)
+            self._retries.push(message, due)
+        if answer.pieces:
+            self._pieces.push(answer)
 
     def expire(self, now: float) -> list[Message]:
         expired = [*filter(is_live, _spread(self._expired_inboxes(now)))]
-        if now >= self._resent_deadline:
-            expired += self._expire_resent(now)
+        for resent in (self._retries, self._pieces):
+            if now >= resent.deadline:
+                expired += filter(is_live, resent.expire(now))
         return expired
 
     def evict_oldest(self, taken: dict[Message, None]) -> Message | None:
@@ -218,7 +195,7 @@ class UnorderedLane(Lane):
         return None
 
     def drain(self) -> list[Message]:
-        left = list(self._again())
+        left = [*self._retries, *self._pieces]
         for route in self.routes:
             route.wake_at = 1  # who has a permit and no message here yet is to look after it
             for queue in (route.inbox, route.chunks):
@@ -226,17 +203,17 @@ class UnorderedLane(Lane):
         left = [*filter(is_live, _spread(left))]
         self._retries.clear()
         self._pieces.clear()
-        self._resent_deadline = NEVER
         return left
 
     def waiting(self) -> Iterator[Message]:
         for route in self.routes:
             yield from list(route.inbox)
             yield from _spread(list(route.chunks))
-        for _, _, message in self._retries:
-            yield message
-        for messages, _ in self._pieces:
-            yield from messages
+        yield from self._retries
+        yield from self._pieces
+
+    def oldest(self) -> float:
+        return min(self.oldest_unsent(), oldest_live(itertools.chain(self._retries, self._pieces)))
 
     def oldest_unsent(self) -> float:
         oldest = NEVER
@@ -268,25 +245,6 @@ class UnorderedLane(Lane):
             while queue and queue[0].deadline <= now:
                 yield queue.popleft()
 
-    def _again(self) -> Iterator[Message]:
-        for _, _, message in self._retries:
-            yield message
-        for messages, _ in self._pieces:
-            yield from messages
-
-    def _let_go(self, messages: list[Message]) -> None:
-        pass
-
-    def _expire_resent(self, now: float) -> list[Message]:
-        # What has ended already goes too, or its deadline would be looked at for ever.
-        expired = [message for _, _, message in self._retries if message.deadline <= now]
-        if expired:
-            self._retries = [item for item in self._retries if item[2].deadline > now]
-            heapq.heapify(self._retries)
-        expired += self._expire_pieces(now)
-        self._resent_deadline = min((message.deadline for message in self._again()), default=NEVER)
-        return [message for message in expired if is_live(message)]
-
 
 def _emptied(queue: deque[Any]) -> list[Any]:
     """All that was in a queue; what callers append meanwhile is among it, or stays there."""
@@ -294,6 +252,6 @@ def _emptied(queue: deque[Any]) -> list[Any]:
 
 
 def _spread(messages: Iterable[Message]) -> Iterator[Message]:
-    """The same with the entries of a chunk that was taken apart where it stood in its place."""
+    """These messages, a chunk that was taken apart being replaced by those of its entries."""
     for message in messages:
         yield from message.parts or (message,)
