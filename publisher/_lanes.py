@@ -80,9 +80,7 @@ class Line:
             )
             if self.service.is_ordered(address):
                 return OrderedLane(*parts, group_of=self.service.group)
-            lane = UnorderedLane(*parts)
-            lane.measure_all = self.service.measure_all
-            return lane
+            return UnorderedLane(*parts, measure_all=self.service.measure_all)
 
         return self.lane(address, make)
 

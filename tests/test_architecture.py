@@ -197,21 +197,25 @@ def test_frameworks_are_imported_only_in_contrib() -> None:
         (
             "_engine.ordered",
             {
+                "_engine.contract",
                 "_engine.lane",
                 "_engine.state",
                 "_engine.message",
                 "_engine.request",
                 "_engine.resend",
+                "_account.ledger",
             },
         ),
         (
             "_engine.unordered",
             {
+                "_engine.contract",
                 "_engine.lane",
                 "_engine.future",
                 "_engine.message",
                 "_engine.request",
                 "_engine.resend",
+                "_account.ledger",
             },
         ),
         (
@@ -220,7 +224,6 @@ def test_frameworks_are_imported_only_in_contrib() -> None:
                 "_engine.lane",
                 "_engine.state",
                 "_engine.message",
-                "_engine.ordered",
                 "_engine.request",
                 "_account.ledger",
             },
@@ -274,6 +277,27 @@ def test_frameworks_are_imported_only_in_contrib() -> None:
 )
 def test_a_lower_layer_knows_only_what_is_below_it(name: str, below: set[str]) -> None:
     assert ours(f"publisher.{name}") <= {f"publisher.{other}" for other in below}
+
+
+def test_the_kinds_of_lanes_are_siblings_that_only_their_maker_tells_apart() -> None:
+    kinds = {"publisher._engine.ordered", "publisher._engine.unordered"}
+    assert {name for name in modules() if kinds & ours(name)} == {"publisher._lanes"}
+    bases = {
+        node.name: [ast.unparse(base) for base in node.bases]
+        for kind in kinds
+        for node in modules()[kind].body
+        if isinstance(node, ast.ClassDef) and node.name.endswith("Lane")
+    }
+    assert bases == {"OrderedLane": ["Lane"], "UnorderedLane": ["Lane"]}
+    asked = {
+        name
+        for name, tree in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "id", "") in {"isinstance", "issubclass", "type"}
+        and any("lane" in ast.unparse(argument).lower() for argument in node.args)
+    }
+    assert asked == set()
 
 
 #: The rooms, each with those that it may import; what stands in none of them is above them all.

@@ -245,7 +245,7 @@ def test_a_worker_that_died_does_not_shrink_the_pool() -> None:
     route = bench.route()
     take_back = route.lane.take_back
 
-    def fault(answer: Any) -> None:
+    def fault(groups: Any, answer: Any) -> None:
         route.lane.take_back = take_back  # type: ignore[method-assign]
         raise ZeroDivisionError
 

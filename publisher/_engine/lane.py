@@ -14,7 +14,7 @@ import abc
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from .._account.ledger import Counters
@@ -73,10 +73,6 @@ class Lane(abc.ABC):
         self.routes: list[Route] = []
         #: Whether messages go in the order in which they were accepted, or at least some of them.
         self.keeps_order = False
-        #: Bytes of several entries together; the service may have a quicker way.
-        self.measure_all: Callable[[Sequence[Any]], int] = lambda entries: sum(
-            map(measure, entries)
-        )
         self.taken_size: int | None = None  # of the last take(), where it was counted
         self.in_flight = 0
         self.cautious = False  # a request timed out: one at a time until one succeeds
@@ -156,8 +152,13 @@ class Lane(abc.ABC):
         """The messages of the next request, claimed for a worker; empty if nothing can go."""
 
     @abc.abstractmethod
-    def take_back(self, answer: Answer) -> None:
-        """A request has really come back: hold what is to be sent again until it is due."""
+    def take_back(self, groups: list[str] | None, answer: Answer) -> None:
+        """A request has really come back: hold what is to be sent again until it is due.
+
+        Args:
+            groups: what :meth:`groups_of` said of its messages.
+            answer: what is to be sent again.
+        """
 
     @abc.abstractmethod
     def expire(self, now: float) -> list[Message]:

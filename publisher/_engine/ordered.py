@@ -12,10 +12,12 @@ import heapq
 import itertools
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from .lane import NEVER, Lane
+from .._account.ledger import Counters
+from .contract import Limits
+from .lane import NEVER, Lane, Owner
 from .message import Message
 from .request import Answer, Split
 from .resend import Pieces, oldest_live
@@ -43,8 +45,16 @@ class OrderedLane(Lane):
     off, in ``_held``, or is busy.
     """
 
-    def __init__(self, *args: Any, group_of: Any) -> None:
-        super().__init__(*args)
+    def __init__(
+        self,
+        limits: Limits,
+        measure: Callable[[Any], int],
+        counters: Counters,
+        core: Owner,
+        target: Any,
+        group_of: Callable[[Any], str],
+    ) -> None:
+        super().__init__(limits, measure, counters, core, target)
         self.keeps_order = True
         self.keeps_entries = True  # they say which group a late answer frees
         self._group_of = group_of
@@ -128,7 +138,8 @@ class OrderedLane(Lane):
                     del self._groups[group.key]
         return batch, None
 
-    def take_back(self, answer: Answer) -> None:
+    def take_back(self, groups: list[str] | None, answer: Answer) -> None:
+        assert groups is not None
         self._pieces.push(answer)
         for message, due in answer.retries:
             if not is_live(message):
@@ -138,21 +149,15 @@ class OrderedLane(Lane):
             group.due = due
             self._resent[id(message)] = message
             self._resent_deadline = min(self._resent_deadline, message.deadline)
+        # The groups of its pieces stay busy: their entries are on their way still.
+        busy = {self._group_of(message.entry) for piece in answer.pieces for message in piece}
+        self._free([key for key in groups if key not in busy])
 
     def groups_of(self, messages: list[Message]) -> list[str] | None:
         return [self._group_of(message.entry) for message in messages]
 
-    def free(self, keys: list[str], answer: Answer) -> None:
-        """The request that carried one entry of each of these groups has come back.
-
-        Called after :meth:`take_back`.
-
-        The groups of its pieces stay busy: their entries are on their way still.
-        """
-        busy = {self._group_of(message.entry) for piece in answer.pieces for message in piece}
-        self._free([key for key in keys if key not in busy])
-
     def _free(self, keys: list[str]) -> None:
+        """No entry of these groups is on the wire any more: the next one may go when it is due."""
         for key in keys:
             group = self._groups[key]
             group.busy = False

@@ -20,7 +20,6 @@ from operator import itemgetter
 from .._account.ledger import Counters
 from .lane import NEVER, Lane
 from .message import Message, Route
-from .ordered import OrderedLane
 from .request import Answer, Request
 from .state import LOCK, is_live
 
@@ -133,9 +132,7 @@ class Scheduler:
                 lane.held_until = max(lane.held_until, now + answer.hold)
             if request.split is not None:
                 request.split.note_back()
-            lane.take_back(answer)
-            if request.groups is not None and isinstance(lane, OrderedLane):
-                lane.free(request.groups, answer)
+            lane.take_back(request.groups, answer)
             self._review(lane, now)
             self.busy -= 1
             self._take_hurried(now)

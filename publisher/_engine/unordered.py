@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from .lane import NEVER, Lane
+from .._account.ledger import Counters
+from .contract import Limits
+from .lane import NEVER, Lane, Owner
 from .message import Chunk, Message, Route
 from .request import Answer, Split
 from .state import LOCK, PENDING, RUNNING, is_live
@@ -22,10 +24,23 @@ from .resend import Pieces, Retries, oldest_live
 
 
 class UnorderedLane(Lane):
-    """A lane that keeps no order; see :class:`Lane`."""
+    """A lane that keeps no order; see :class:`Lane`.
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    ``measure_all`` gives the bytes of several entries together, where the service has a quicker way
+    than one by one.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        measure: Callable[[Any], int],
+        counters: Counters,
+        core: Owner,
+        target: Any,
+        measure_all: Callable[[Sequence[Any]], int] | None = None,
+    ) -> None:
+        super().__init__(limits, measure, counters, core, target)
+        self._measure_all = measure_all or (lambda entries: sum(map(measure, entries)))
         self._retries = Retries()
         self._pieces = Pieces()
 
@@ -150,7 +165,7 @@ class UnorderedLane(Lane):
         taken = [inbox.popleft() for _ in range(min(self.limits.entries, len(inbox)))]
         with LOCK.rlock:
             live = [message for message in taken if message._phase == PENDING]
-            size = self.measure_all([message.entry for message in live])
+            size = self._measure_all([message.entry for message in live])
             if size > self.limits.bytes or (size > self.limits.together and self._has_large(live)):
                 inbox.extendleft(reversed(taken))
                 return None
@@ -164,7 +179,7 @@ class UnorderedLane(Lane):
 
     # -- what comes back
 
-    def take_back(self, answer: Answer) -> None:
+    def take_back(self, groups: list[str] | None, answer: Answer) -> None:
         for message, due in answer.retries:
             self._retries.push(message, due)
         if answer.pieces:
