@@ -2,8 +2,9 @@
 
 Pure: no thread, no clock, no network; time is an argument.
 
-A lane holds the unsent messages of one destination. Callers append to the inboxes of its routes;
-everything else here is called by the scheduler under its lock. Every accepted message of a lane is,
+A lane holds the unsent messages of one destination. Callers append to the inboxes of its routes,
+ask for a route and whether a lane is idle; everything else is called by the scheduler under its
+lock. Every accepted message of a lane is,
 at any time, in exactly one of: an inbox, a route's chunks, the retries, the pieces of a split
 request, a group of an ordered lane, or a request in flight.
 """
@@ -47,6 +48,9 @@ class Owner(Protocol):
 class Lane(abc.ABC):
     """The unsent messages of one destination.
 
+    Kinds of lanes are siblings: each says what is abstract here in its own way, and none extends
+    another.
+
     Args:
         limits: of one request.
         measure: entry -> bytes.
@@ -63,8 +67,6 @@ class Lane(abc.ABC):
         core: Owner,
         target: Any,
     ) -> None:
-        #: Whether an entry is still needed after its message has ended, until its request returns.
-        self.keeps_entries = False
         self.limits = limits
         self.measure = measure
         self.counters = counters
@@ -73,7 +75,10 @@ class Lane(abc.ABC):
         self.routes: list[Route] = []
         #: Whether messages go in the order in which they were accepted, or at least some of them.
         self.keeps_order = False
+        #: Whether an entry is still needed after its message has ended, until its request returns.
+        self.keeps_entries = False
         self.taken_size: int | None = None  # of the last take(), where it was counted
+        # What the scheduler keeps on it.
         self.in_flight = 0
         self.cautious = False  # a request timed out: one at a time until one succeeds
         self.held_until = -NEVER  # the service said when to come back
@@ -107,7 +112,10 @@ class Lane(abc.ABC):
 
     @abc.abstractmethod
     def is_idle(self) -> bool:
-        """True when nothing waits here and nothing is in flight."""
+        """True when nothing waits here and nothing is in flight.
+
+        Called without the scheduler's lock: it changes nothing.
+        """
 
     @abc.abstractmethod
     def is_empty(self) -> bool:
@@ -188,6 +196,7 @@ class Lane(abc.ABC):
         """When the oldest message that was never sent was accepted; NEVER if there is none."""
 
     def _oldest_inbox(self) -> deque[Message] | None:
+        """The inbox whose first message was accepted before those of the others."""
         best: deque[Message] | None = None
         for route in self.routes:
             if route.inbox and (best is None or route.inbox[0].accepted < best[0].accepted):

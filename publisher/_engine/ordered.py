@@ -211,7 +211,7 @@ class OrderedLane(Lane):
         left = [message for message in self.waiting() if is_live(message)]
         for route in self.routes:
             route.backlog.clear()
-            route.wake_at = 1  # as in Lane.drain()
+            route.wake_at = 1  # who has a permit and no message here yet is to look after it
         for group in list(self._groups.values()):
             group.queue.clear()
             if not group.busy:

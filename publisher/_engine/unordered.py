@@ -17,10 +17,8 @@ from .contract import Limits
 from .lane import NEVER, Lane, Owner
 from .message import Chunk, Message, Route
 from .request import Answer, Split
-from .state import LOCK, PENDING, RUNNING, is_live
-
-_order = itertools.count()
 from .resend import Pieces, Retries, oldest_live
+from .state import LOCK, PENDING, RUNNING, is_live
 
 
 class UnorderedLane(Lane):
