@@ -6,6 +6,7 @@ a time, and `Wire` is where a request would leave the machine.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
@@ -263,7 +264,9 @@ class Hand:
     def run(self, timeout: float | None, done: Callable[[], bool]) -> bool:
         """Let everything go its way until `done`, at most `timeout` seconds; whether it is."""
         clock: Any = self.core.clock
-        deadline = NEVER if timeout is None else clock.now + timeout
+        deadline = NEVER
+        if timeout is not None:  # the least that moves the clock: who waits would do so for ever
+            deadline = max(clock.now + timeout, math.nextafter(clock.now, NEVER))
         for _ in range(100_000):
             rings = self.rings
             self.step()

@@ -189,7 +189,7 @@ def test_frameworks_are_imported_only_in_contrib() -> None:
             {
                 "_engine.contract",
                 "_engine.lane",
-                "_engine.future",
+                "_engine.state",
                 "_engine.message",
                 "_engine.request",
             },
@@ -211,7 +211,7 @@ def test_frameworks_are_imported_only_in_contrib() -> None:
             {
                 "_engine.contract",
                 "_engine.lane",
-                "_engine.future",
+                "_engine.state",
                 "_engine.message",
                 "_engine.request",
                 "_engine.resend",

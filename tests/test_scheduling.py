@@ -27,6 +27,13 @@ def test_the_wire_has_all_that_a_target_has() -> None:
         assert hasattr(Wire(), name)
 
 
+def test_time_passes_however_short_a_wait_is() -> None:
+    bench = Bench()
+    before = bench.core.clock()
+    assert not bench.hand.run(1e-20, lambda: False)
+    assert bench.core.clock() > before
+
+
 class TestTheAlarm:
     def test_with_nothing_to_do_it_never_rings(self) -> None:
         bench = Bench()
