@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from publisher._engine.contract import Limits
-from publisher._engine.state import LOCK, is_live
 from publisher._engine.lane import NEVER
 from publisher._engine.message import Message
 from publisher._engine.request import Answer, Split, cut
 from publisher._engine.resend import Pieces, Retries, oldest_live
+from publisher._engine.state import LOCK, is_live
 
 from .hand import Bench
 
