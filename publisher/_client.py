@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
-from ._aws.connection import Connection, check_params
+from ._aws.connection import Connection
+from ._aws.parameters import check_params
 from ._aws.targets import Call, call_size
 from ._engine.contract import Service
 from ._engine.core import Core

@@ -135,7 +135,8 @@ class Publisher:
         imports = importing().stretch()
         try:
             imports.begin()
-            from ._aws.connection import Connection, check_config
+            from ._aws.config import check_config
+            from ._aws.connection import Connection
             from ._aws.refusals import check
             from ._client import Client
             from ._threads import runtime as _runtime  # noqa: F401 - or the first message would wait for it

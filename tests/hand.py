@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from publisher import services
 from publisher._account.events import Attempt, Failure
-from publisher._aws.errors import entry_failure, exception_for
+from publisher._aws.errors import entry_failure
+from publisher._aws.exceptions import exception_for
 from publisher._aws.judging import judge
 from publisher._aws.targets import api_name
 from publisher._engine.contract import EntryError, Judgement, Limits

@@ -20,7 +20,7 @@ from botocore.config import Config
 import publisher
 from publisher import _publisher
 from publisher._aws import connection as _connection
-from publisher._engine import send as _sending
+from publisher._engine import outcomes as _outcomes
 from tests.servers import Answer, Endpoint, Error
 from tests.support import SOON, STREAM, TOPIC, publishing, tries
 
@@ -125,9 +125,9 @@ def test_who_says_no_is_asked_for_a_while(
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    assert _sending._NO_CREDENTIALS_FOR == 10
+    assert _outcomes._NO_CREDENTIALS_FOR == 10
     # Longer than it takes to make the boto3 client, on a busy machine too.
-    monkeypatch.setattr(_sending, "_NO_CREDENTIALS_FOR", 2)
+    monkeypatch.setattr(_outcomes, "_NO_CREDENTIALS_FOR", 2)
     with publishing() as made:
         sns = made.client("sns", endpoint_url=endpoint.url)
         future = publish(sns)
@@ -135,7 +135,7 @@ def test_who_says_no_is_asked_for_a_while(
         assert isinstance(error, botocore.exceptions.NoCredentialsError)
         assert len(future.attempts) > 1
         assert not any(attempt.outcome_unknown for attempt in future.attempts)
-        monkeypatch.setattr(_sending, "_NO_CREDENTIALS_FOR", 10)
+        monkeypatch.setattr(_outcomes, "_NO_CREDENTIALS_FOR", 10)
         later = publish(sns, "later")
         sns.close(0.3)
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
@@ -193,7 +193,7 @@ def test_a_fetch_that_takes_long_is_no_refusal(
     endpoint: Endpoint, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_connection, "_ANOTHER_TAKES", 0.01)
-    monkeypatch.setattr(_sending, "_NO_CREDENTIALS_FOR", 0.05)
+    monkeypatch.setattr(_outcomes, "_NO_CREDENTIALS_FOR", 0.05)
     source.hold()
     with publishing(delivery_timeout=60, linger=0) as made:
         sns = made.client("sns", endpoint_url=endpoint.url)
@@ -214,7 +214,7 @@ def test_a_fetch_that_takes_long_is_no_refusal(
 def test_a_source_that_cannot_be_read_is_asked_to_the_deadline(
     endpoint: Endpoint, source: Source, monkeypatch: pytest.MonkeyPatch, garbage: str
 ) -> None:
-    monkeypatch.setattr(_sending, "_NO_CREDENTIALS_FOR", 0)
+    monkeypatch.setattr(_outcomes, "_NO_CREDENTIALS_FOR", 0)
     source.order(fail=2, garbage=garbage)
     with publishing(delivery_timeout=60) as made:
         future = publish(made.client("sns", endpoint_url=endpoint.url))
@@ -230,7 +230,7 @@ def test_a_half_written_file_of_credentials_is_read_again(
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(path))
-    monkeypatch.setattr(_sending, "_NO_CREDENTIALS_FOR", 0)
+    monkeypatch.setattr(_outcomes, "_NO_CREDENTIALS_FOR", 0)
     whole = "[default]\naws_access_key_id = k\naws_secret_access_key = s\n"
     with publishing(delivery_timeout=60) as made:
         sns = made.client("sns", endpoint_url=endpoint.url)

@@ -27,9 +27,9 @@ from publisher._account.events import Failure
 from publisher._aws.connection import NotMadeError, StillFetching
 from publisher._aws.errors import (
     entry_failure,
-    exception_for,
     whole_failure,
 )
+from publisher._aws.exceptions import exception_for
 from publisher._aws.judging import malformed
 from publisher._aws.reached import NOWHERE, Reached, Stage
 from publisher._aws.secrets import told

@@ -7,26 +7,20 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import os
-import re
 import sys
 import threading
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-import botocore
-import botocore.config
-import botocore.validate
 from botocore.exceptions import BotoCoreError
 
 from .. import _clock
 from .._fork import importing
 from .._log_lines import OPENERS, is_line, quiet
-from ..errors import InvalidMessage
 from ..services import load
 from . import sessions as _sessions
+from .config import config_of
 from .fast import install
 from .listeners import Listeners
 
@@ -38,10 +32,6 @@ _RETRY_AFTER = 1.0
 _ANOTHER_TAKES = 5.0
 #: A caller waits at most so long, for what only a boto3 client can tell, seconds.
 _CALLER_WAITS = 120.0
-
-
-#: What a part of a user agent may not hold; as botocore replaces it.
-_NO_TOKEN = re.compile(r"[^!#$%&'*+\-.^_`|~0-9A-Za-z]")
 
 
 class NotMadeError(Exception):
@@ -229,7 +219,10 @@ class Connection:
             imports.over = True
 
     def _make_now(self, wait: float) -> Any:
-        client = self._client_of(self._config(self._kwargs.get("config")), wait)
+        maker = self._session or _sessions.current()
+        user = self._kwargs.get("config")
+        config = config_of(user, maker, self._defaults, self._max_workers)
+        client = self._client_of(config, wait)
         self._listeners = install(client, load(self.service))
         return client
 
@@ -268,19 +261,6 @@ class Connection:
             )
         return client
 
-    def _config(self, user: Any) -> Any:
-        maker = self._session or _sessions.current()
-        # Arguments are checked at the call; a user agent that is made once saves a tenth of a small
-        # request.
-        config = botocore.config.Config(
-            parameter_validation=False,
-            user_agent=_user_agent(_app_id(user, maker)),
-            **self._defaults,
-        )
-        if user is not None:
-            config = config.merge(user)
-        return config.merge(botocore.config.Config(**overridden(config, self._max_workers)))
-
 
 OPENERS.update((Connection._make.__code__, Connection.get_retrying.__code__))
 
@@ -305,118 +285,3 @@ def _check_port(endpoint_url: Any) -> None:
         _ = urlsplit(str(endpoint_url or "")).port
     except ValueError as error:
         raise NoSuchPortError(str(error)) from None
-
-
-def overridden(config: Any, max_workers: int) -> dict[str, Any]:
-    """The botocore options that are set whatever the user's ``Config`` says."""
-    needed: dict[str, Any] = {"retries": {"total_max_attempts": 1}}
-    # Where some hang, up to twice max_workers requests may be under way; see _engine/scheduler.py.
-    if config.max_pool_connections < 2 * max_workers:
-        needed["max_pool_connections"] = 2 * max_workers
-    return needed
-
-
-def check_config(user: Any, max_workers: int) -> None:
-    """Warn once, in the caller, of what a user's ``Config`` asks for and does not get."""
-    given = getattr(user, "_user_provided_options", {})
-    retries = given.get("retries") or {}
-    if any(retries.get(name, 1) != 1 for name in ("max_attempts", "total_max_attempts")):
-        warnings.warn(
-            "config= has retries of its own: botocore's are switched off (total_max_attempts=1),"
-            " because this package retries only what failed; use retry= instead",
-            stacklevel=4,
-        )
-    if retries.get("mode") == "adaptive":
-        warnings.warn(
-            "config= has retries of the mode adaptive: botocore's are switched off, and its rate"
-            " limit with them; use retry= and max_workers= instead",
-            stacklevel=4,
-        )
-    connections = given.get("max_pool_connections")
-    if connections is not None and connections < max_workers:
-        warnings.warn(
-            f"config= has max_pool_connections={connections}: raised to max_workers={max_workers},"
-            " or bursts would open and drop connections",
-            stacklevel=4,
-        )
-
-
-def _user_agent(app_id: str) -> str:
-    """What botocore would say of this process, and this package.
-
-    Where a user agent is given, botocore leaves out the last two.
-    """
-    import boto3
-
-    from .. import __version__
-
-    python = ".".join(map(str, sys.version_info[:3]))
-    parts = [
-        f"Boto3/{boto3.__version__} Botocore/{botocore.__version__} Python/{python}",
-        f"boto3-publisher/{__version__}",
-    ]
-    if host := os.environ.get("AWS_EXECUTION_ENV"):
-        parts.append(f"exec-env/{_NO_TOKEN.sub('-', host)}")
-    if app_id:
-        parts.append(f"app/{_NO_TOKEN.sub('-', app_id)}")
-    return " ".join(parts)
-
-
-def _app_id(user: Any, maker: Any) -> str:
-    """The application's id: of the user's ``Config``, the environment or a configuration file."""
-    if given := getattr(user, "user_agent_appid", None):
-        return str(given)
-    session: Any = getattr(maker, "_session", None)
-    try:
-        return str(session.get_config_variable("user_agent_appid") or "")
-    except Exception:  # noqa: BLE001 - an old botocore, or no session of boto3's
-        return ""
-
-
-def check_params(client: Any, operation: str, params: Mapping[str, Any]) -> None:
-    """Check a call's arguments against botocore's own model, with a text that quotes none.
-
-    Args:
-        client: a boto3 client.
-        operation: boto3's method name.
-        params: the caller's.
-
-    Raises:
-        InvalidMessage: what botocore would have raised ParamValidationError for.
-    """
-    model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
-    shape = model.input_shape
-    if shape is None:
-        if params:
-            raise InvalidMessage(
-                f"{operation}() takes no parameters, not {', '.join(sorted(params))}"
-            )
-        return
-    report = botocore.validate.ParamValidator().validate(dict(params), shape)
-    if not report.has_errors():
-        return
-    problems = []
-    for reason, where, details in getattr(report, "_errors", []):
-        place = where.lstrip(".") or "the parameters"
-        if reason == "missing required field":
-            inside = f" in {place}" if where else ""
-            problems.append(f"the parameter {details.get('required_name')} is missing{inside}")
-        elif reason == "unknown field":
-            known = ", ".join(details.get("valid_names", ()))
-            problems.append(
-                f"unknown parameter {details.get('unknown_param')!r} in {place}; known are {known}"
-            )
-        elif reason == "invalid type":  # botocore names the types as repr() does: <class 'str'>
-            wanted = " or ".join(details.get("valid_types", ())).replace("<class '", "")
-            found = type(details.get("param")).__name__
-            problems.append(f"{place} must be {wanted.replace(chr(39) + '>', '')}, not {found}")
-        elif reason == "invalid length":
-            problems.append(
-                f"{place} has length {details.get('param')}; at least {details.get('min_allowed')}"
-                " is needed"
-            )
-        else:
-            problems.append(f"{place}: {reason}")
-    raise InvalidMessage(
-        f"{operation}(): " + "; ".join(problems or ["botocore refuses the parameters"])
-    )

@@ -1,11 +1,7 @@
-"""Foreign errors, translated in one place.
-
-What boto3 raises into what to do, and back into what the caller gets.
-"""
+"""Foreign errors, translated in one place: what boto3 raises into what is to be done."""
 
 from __future__ import annotations
 
-import copy
 import http.client
 from dataclasses import replace
 from typing import Any
@@ -20,8 +16,9 @@ from .._text import printable
 from ..errors import InvalidMessage
 from .codes import verdict as verdict_of
 from .connection import NoSuchPortError, NotMadeError, StillFetching
+from .exceptions import REFUSED, kept, quotes_values
 from .reached import NOWHERE, Reached, Stage, inner_errors
-from .secrets import told, without_secrets
+from .secrets import told
 
 #: Met before anything was sent, unless the traceback says otherwise.
 _NOT_SENT = (
@@ -44,9 +41,6 @@ _UNREAD = (boto.ConfigParseError, StillFetching)
 #: What botocore makes of a network's faults, and of whatever else is raised inside its session.
 _OF_THE_SESSION = (boto.HTTPClientError, boto.ConnectionError)
 _PASSING = (408, 429)  # HTTP's own words for "later"
-_REFUSED = (
-    "botocore refuses the parameters; its own text is left out because it quotes their values"
-)
 _WRONG_HEADER = (
     "a header of the request has a character that no header may have, a line break perhaps: look at"
     " the session token, and at user_agent_extra; its value is left out"
@@ -55,10 +49,6 @@ _UNBUILT = (
     "the request could not be built from this message; the text of the error is left out because it"
     " may quote it"
 )
-
-
-def _quotes_values(error: BaseException) -> bool:
-    return isinstance(error, boto.ParamValidationError) and not isinstance(error, InvalidMessage)
 
 
 def whole_failure(
@@ -82,7 +72,7 @@ def whole_failure(
     """
     failure, verdict = _judged(error, service, count, unknown_passes, operation, reached)
     # Attempts show it: their owners may look at it, log it and pickle it.
-    return replace(failure, error=_kept(failure.error)), verdict
+    return replace(failure, error=kept(failure.error)), verdict
 
 
 def _judged(
@@ -106,22 +96,6 @@ def _judged(
     return _unanswered(error, count, reached)
 
 
-def _kept(error: BaseException | None) -> BaseException | None:
-    """What a failure keeps of an error: no frames, no secrets, no values of parameters."""
-    if error is None or isinstance(error, boto.ClientError):
-        return error
-    return boto.ParamValidationError(report=_REFUSED) if _quotes_values(error) else _own(error)
-
-
-def _own(error: BaseException) -> BaseException:
-    try:
-        own = copy.copy(error)
-    except Exception:  # noqa: BLE001 - a class that cannot be copied: shared is better than lost
-        own = error
-    own.__cause__ = own.__context__ = None
-    return without_secrets(own.with_traceback(None))
-
-
 def _unanswered(error: BaseException, count: int, reached: Reached) -> tuple[Failure, Verdict]:
     if not reached.left and not reached.building and _is_wrong(error):
         inner = _unwrapped(error)
@@ -134,7 +108,7 @@ def _unanswered(error: BaseException, count: int, reached: Reached) -> tuple[Fai
     if isinstance(error, boto.BotoCoreError) and not isinstance(error, _OF_THE_SESSION):
         # no region, a bad parameter, a stubber: not sent, and nothing changes by itself
         split = isinstance(error, boto.ParamValidationError) and count > 1
-        text = _REFUSED if _quotes_values(error) else told(error)
+        text = REFUSED if quotes_values(error) else told(error)
         failure = Failure(type(error).__name__, text, final=True, error=error)
         return failure, Verdict.SPLIT if split else Verdict.FINAL
     return _of_this_process(error, count, reached)
@@ -175,7 +149,7 @@ def _of_another(error: BaseException) -> tuple[Failure, Verdict]:
         )
     else:
         failed = (*_NOT_SENT, *_OF_THE_SESSION, *_UNREAD, ResponseParserError)
-        text = _REFUSED if _quotes_values(error) else told(error)
+        text = REFUSED if quotes_values(error) else told(error)
         # botocore says no by its own classes; Python's say that it stumbled over what it read.
         no = isinstance(error, boto.BotoCoreError) and not isinstance(error, failed)
         failure = Failure(type(error).__name__, text, error=error, no_credentials=no)
@@ -308,40 +282,3 @@ def entry_failure(outcome: EntryError, service: Service, metadata: dict[str, Any
         sender_fault=outcome.sender_fault,
         metadata=metadata,
     )
-
-
-def exception_for(failure: Failure, exceptions: Any, operation: str) -> BaseException:
-    """The exception boto3 would have raised: a new instance, naming the caller's operation.
-
-    Args:
-        failure: what happened.
-        exceptions: the boto3 client's ``exceptions``, or None where there is no client.
-        operation: boto3's name of it (``"Publish"``).
-    """
-    error = failure.error
-    if error is None:
-        response: Any = {
-            "Error": {
-                "Code": failure.code,
-                "Message": failure.text,
-                "Type": "Sender" if failure.sender_fault else "Receiver",
-            },
-            "ResponseMetadata": dict(failure.metadata),
-        }
-        kind = boto.ClientError if exceptions is None else exceptions.from_code(failure.code)
-        made: BaseException = kind(response, operation)
-        return made
-    if _quotes_values(error):  # of a credential provider's operation it keeps its name
-        return (
-            boto.ParamValidationError(report=_REFUSED)
-            if failure.no_credentials
-            else InvalidMessage(_REFUSED)
-        )
-    if isinstance(error, boto.ClientError):
-        response = copy.deepcopy(dict(error.response))
-        # botocore's text would say "(reached max retries: 0)": the attempts say how often it was
-        # tried
-        response.get("ResponseMetadata", {}).pop("MaxAttemptsReached", None)
-        response.setdefault("Error", {"Code": failure.code, "Message": failure.text})
-        return type(error)(response, error.operation_name if failure.operation else operation)
-    return _own(error)

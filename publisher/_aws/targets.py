@@ -17,7 +17,8 @@ from .._account.causes import ACCESS, is_stale
 from .._account.events import Attempt, Failure
 from .._engine.contract import EntryError, Judgement, Limits, Service
 from .connection import Connection, NotMadeError
-from .errors import entry_failure, exception_for
+from .errors import entry_failure
+from .exceptions import exception_for
 from .fast import encode
 from .judging import MalformedAnswer, judge
 
