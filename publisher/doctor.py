@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ._text import escaped
+from .services import by_option
 
 #: Severities, in rising order.
 OK, NOTE, WARNING, ERROR = "ok", "note", "warning", "error"
@@ -56,10 +57,16 @@ def examine(
         endpoint_url: in place of AWS's own.
         others: destinations of other services, by the option of ``doctor`` that names them.
 
+    Raises:
+        TypeError: no service has such a destination.
+
     Nothing is published: the permission to publish is tried with a request that no service stores.
     """
     from ._doctoring import aws, live, process
 
+    if unknown := others.keys() - by_option().keys():
+        known = ", ".join(by_option())
+        raise TypeError(f"examine() has no {', '.join(sorted(unknown))}; destinations are {known}")
     named = {"topic": topic, "stream": stream, **others}
     destinations = {option: name for option, name in named.items() if name is not None}
 

@@ -121,7 +121,7 @@ def test_the_source_is_read() -> None:
         modules()
     )
     assert "publisher._engine.send" in ours("publisher._engine.core")
-    assert Import("boto3", inner=True) in imports("publisher._aws.connection")
+    assert Import("boto3", inner=True) in imports("publisher._aws.config")
 
 
 def test_only_one_folder_starts_threads() -> None:

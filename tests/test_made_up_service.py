@@ -130,5 +130,5 @@ def test_the_doctor_tries_it(moto_server: Moto, delivery: str) -> None:
     found = doctor.examine(delivery=delivery, region="us-east-1", endpoint_url=moto_server.url)
     about = [each.text for each in found if each.about == f"firehose {delivery}"]
     assert any("accepts connections" in text for text in about), about
-    with pytest.raises(TypeError, match="'deliveries' names no destination"):
+    with pytest.raises(TypeError, match="has no deliveries; destinations are"):
         doctor.examine(deliveries="x", region="us-east-1")

@@ -111,7 +111,10 @@ class TestWakingTheDispatcher:
 
 
 class TestWaiters:
-    """Who waits for a message; see tests/test_waiting.py for whole processes."""
+    """Who waits for a message; see tests/test_waiting.py for whole processes.
+
+    "Many" is half of the workers, and four at the least.
+    """
 
     @staticmethod
     def wait_for_one(bench: Bench, route: Any, name: str, after: float = 0.002) -> bool:
@@ -132,32 +135,71 @@ class TestWaiters:
             assert len(bench.hand.on_wire) == index + 1
 
     def test_where_many_wait_those_of_a_moment_share_a_request(self) -> None:
-        bench, wire = Bench(max_workers=4, linger=600), Wire()
-        route = bench.route(wire)
-        for index in range(2):
-            self.wait_for_one(bench, route, f"{index}")
-        assert self.wait_for_one(bench, route, "2")
-        assert bench.core.scheduler.alarm == pytest.approx(1000.007)
-        assert not any(self.wait_for_one(bench, route, f"{index}", 0.0002) for index in range(3, 6))
-        assert len(bench.hand.on_wire) == 2
+        bench, wire, route = self.many()
+        assert self.wait_for_one(bench, route, "4")
+        assert bench.core.scheduler.alarm == pytest.approx(1000.011)
+        assert not any(self.wait_for_one(bench, route, f"{index}", 0.0002) for index in range(5, 8))
+        assert len(bench.hand.on_wire) == 4
         bench.hand.pass_time(0.001)
         bench.hand.settle()
-        assert wire.sent == [["0"], ["1"], ["2", "3", "4", "5"]]
+        assert wire.sent[4:] == [["4", "5", "6", "7"]]
         bench.assert_at_rest()
 
-    def test_what_comes_after_that_moment_has_one_of_its_own(self) -> None:
-        bench, wire = Bench(max_workers=4, linger=600), Wire()
-        route = bench.route(wire)
-        for index in range(3):
-            self.wait_for_one(bench, route, f"{index}")
-        bench.core.clock.now += 0.001  # type: ignore[attr-defined]
-        bench.hand.step()
-        assert len(bench.hand.on_wire) == 3
-        assert self.wait_for_one(bench, route, "3")
-        assert len(bench.hand.on_wire) == 3
+    def test_who_joins_while_a_turn_is_under_way_is_not_left_out(self) -> None:
+        bench, wire, route = self.many(Limits(2, 100))
+        scheduler = bench.core.scheduler
+        self.wait_for_one(bench, route, "4")
+        bench.publish(route, "5")  # a full request
+        read = bench.core.clock() + 0.001  # by the turn, before it has the lock
+        bench.core.clock.now += 0.0015  # type: ignore[attr-defined]
+        late = bench.publish(route, "late")
+        assert late.accepted > read
+        assert not scheduler.hurry_one(late, bench.core.clock())
+        bench.hand.on_wire += scheduler.step(read).requests
         bench.hand.pass_time(0.001)
         bench.hand.settle()
-        assert wire.sent[2:] == [["2"], ["3"]]
+        assert [name for names in wire.sent[4:] for name in names] == ["4", "5", "late"]
+        assert bench.core.clock() < 1001
+        bench.assert_at_rest()
+
+    def test_with_few_workers_nobody_waits_for_company(self) -> None:
+        bench, wire = Bench(max_workers=3, linger=600), Wire()
+        route = bench.route(wire)
+        for index in range(3):
+            assert self.wait_for_one(bench, route, f"{index}")
+            assert len(bench.hand.on_wire) == index + 1
+
+    def test_who_waits_for_a_group_that_has_just_come_wakes_the_dispatcher(self) -> None:
+        bench, wire = Bench(max_workers=10, linger=600), Wire()
+        route = bench.route(wire, ordered=True)
+        bench.core.hurry_one(bench.publish(route, "first", group="0"))
+        bench.hand.step()
+        bench.core.clock.now += 0.002  # type: ignore[attr-defined]
+        for index in range(1, 12):  # more groups than the lane knows of: it may send two requests
+            message = bench.publish(route, f"{index}", group=f"{index}")
+        rings = bench.hand.rings
+        bench.core.hurry_one(message)
+        assert bench.hand.rings == rings + 1
+
+    def many(self, limits: Limits | None = None) -> tuple[Bench, Wire, Any]:
+        """Half of the workers are busy."""
+        bench, wire = Bench(max_workers=8, linger=600), Wire(limits=limits)
+        route = bench.route(wire)
+        for index in range(4):
+            assert self.wait_for_one(bench, route, f"{index}")
+        return bench, wire, route
+
+    def test_what_comes_after_that_moment_has_one_of_its_own(self) -> None:
+        bench, wire, route = self.many()
+        assert self.wait_for_one(bench, route, "4")
+        bench.core.clock.now += 0.001  # type: ignore[attr-defined]
+        bench.hand.step()
+        assert len(bench.hand.on_wire) == 5
+        assert self.wait_for_one(bench, route, "5")
+        assert len(bench.hand.on_wire) == 5
+        bench.hand.pass_time(0.001)
+        bench.hand.settle()
+        assert wire.sent[4:] == [["4"], ["5"]]
 
     def test_where_no_worker_is_free_nobody_is_woken_for_them(self) -> None:
         bench, wire = Bench(max_workers=1, linger=600), Wire()

@@ -143,7 +143,7 @@ def _losses(name: str, ledger: Ledger, scene: Scene) -> Iterator[Finding]:
     for code, count in ledger.failed_by_code.items():
         why = cause(code, scene)
         text = f"{count:,} messages failed: {code}{', ' if why else ''}{why}"
-        yield Finding(ERROR, name, text, f"python -m publisher doctor {_option(name)}")
+        yield Finding(ERROR, name, text, f"python -m publisher doctor {_option(name)}".strip())
     for reason, count in ledger.dropped_by_reason.items():
         if count:
             text = f"{count:,} messages were dropped: {reason}, {cause(reason, scene)}"

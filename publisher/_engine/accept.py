@@ -160,8 +160,8 @@ class Accepting(Ending):
     def hurry_one(self, message: Message) -> None:
         """Somebody waits for this message: its batch goes with what has come so far.
 
-        That is at once while few wait; otherwise a moment later, or with the next worker that is
-        free, so that many who wait share their requests.
+        That is at once while its destination has few requests in flight; otherwise a moment later,
+        or with the next worker that is free, so that many who wait share their requests.
         """
         # A signal handler or a finaliser that waits: what it interrupted may hold the lock.
         if not reentered() and self.scheduler.hurry_one(message, self.clock()):

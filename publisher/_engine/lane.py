@@ -86,7 +86,8 @@ class Lane(abc.ABC):
         self.timer = NEVER  # the scheduler's next look at it,
         self.timer_entry: list[Lane] = []  # and what stands for that in its heap: emptied, no look
         self.flush_until = -NEVER  # what was accepted up to then is due at once
-        self.has_company = False  # somebody waits for a message; others may join for a moment
+        self.has_company = False  # somebody waits for a message; others may join for a moment,
+        self.waited_for = -NEVER  # up to the one that was accepted then
 
     def route(self, delivery: Any) -> Route:
         """The way into this lane for messages with these delivery options."""

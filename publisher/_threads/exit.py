@@ -171,12 +171,12 @@ def start_workers(start: Callable[[], None]) -> None:
             start()
 
 
-def _is_at_rest(core: Core) -> bool:
+def _is_at_rest(core: Core, until: float) -> bool:
     """Whether nothing is left, and no callback or hook runs that could publish more.
 
-    One of a message that was delivered just before the time was over may be about to.
+    One of a message that was delivered just before the time was over may be about to; what runs
+    ``until`` then is not waited for.
     """
-    until = _clock.now() + _LAST_CALLBACKS
     while (left := until - _clock.now()) > 0:
         ran = core.runtime.calls_run
         if core.flow.messages or core.flush(0):
@@ -187,9 +187,14 @@ def _is_at_rest(core: Core) -> bool:
 
 
 def _abandon(cores: list[Core]) -> None:
-    """Give up what is left where the time for it is over, and say so once."""
+    """Give up what is left where the time for it is over, and say so once.
+
+    Callbacks and hooks that hang cost twice ``_LAST_CALLBACKS``, however many publishers there are.
+    """
+    until = _clock.now() + _LAST_CALLBACKS
+    given_up = []
     for core in cores:
-        if _process.spent < core.options.close_timeout or _is_at_rest(core):
+        if _process.spent < core.options.close_timeout or _is_at_rest(core, until):
             core.losses.last_words(core.stats().total)
             continue
         core.losses.silence()  # the line below has the counts
@@ -211,7 +216,10 @@ def _abandon(cores: list[Core]) -> None:
         else:  # a callback was about to publish, and is told that it may not
             core.losses.silence(False)
             core.losses.last_words(total)
-        core.runtime.wait_for_calls(_LAST_CALLBACKS)
+        given_up.append(core)
+    until = _clock.now() + _LAST_CALLBACKS
+    for core in given_up:
+        core.runtime.wait_for_calls(max(until - _clock.now(), 0))
 
 
 def _before_threads_are_joined() -> None:

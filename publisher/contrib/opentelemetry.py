@@ -15,6 +15,7 @@ Conventions: https://opentelemetry.io/docs/specs/semconv/messaging/
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import Context, ContextVar
 from typing import Any
@@ -44,6 +45,7 @@ _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5
 _span_of_message: ContextVar[Span] = ContextVar("publisher_span_of_message")
 
 
+@functools.cache
 def _system(service: str) -> str:
     return load(service).system if service in names() else f"aws.{service}"
 

@@ -1,7 +1,7 @@
 """The services, one small file each: what differs from one AWS service to the next.
 
 A service is one file with one ``Service`` of its own (see ``_engine/contract.py``), and a row here.
-Nothing else in the package knows the name of a service.
+Beside it the types for checkers, the demo and the traces' attributes alone name services.
 """
 
 from __future__ import annotations

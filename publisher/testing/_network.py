@@ -214,9 +214,10 @@ def _answer(model: Any, params: dict[str, Any], context: dict[str, Any], **_: An
 def _stored(model: Any, params: dict[str, Any]) -> dict[str, Any]:
     service = service_of(model)
     if service is not None and model.name == api_name(service.batch):
-        count = len(params[service.entries_parameter])
-        number = [next(_sequence) for _ in range(count)]
-        return service.stored_batch(params, number[0])
+        first = next(_sequence)
+        for _ in params[service.entries_parameter][1:]:
+            next(_sequence)
+        return service.stored_batch(params, first)
     if service is not None and model.name == api_name(service.single):
         return service.stored(params, next(_sequence))
     return {}

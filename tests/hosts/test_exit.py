@@ -229,6 +229,26 @@ atexit.register(over.set)  # runs when the time for draining is over
     assert "1 messages were abandoned" in process.log or "PublisherClosed" in process.log
 
 
+def test_callbacks_that_hang_cost_the_exit_the_same_however_many_publishers_there_are(
+    endpoint: Endpoint, start: Start
+) -> None:
+    process = start(
+        """
+made = [publisher.Publisher(close_timeout=0.2) for _ in range(8)]
+for each in made:
+    sns = each.client('sns', endpoint_url=os.environ['ENDPOINT'], region_name='us-east-1')
+    future = sns.publish(TopicArn=TOPIC, Message='m')
+    future.add_done_callback(lambda _: threading.Event().wait(60))
+    future.result()
+ending()
+""",
+        endpoint.url,
+    )
+    process.read_ending()
+    assert process.end() == 0, process.log
+    assert process.took < 0.2 + 2 * 0.3 + 1.5, process.log  # 8 x 2 x 0.3 s one after the other
+
+
 FINALISERS = {
     "a global": "keep = Last()",
     "a cycle": "keep = Last(); keep.me = keep",
