@@ -236,7 +236,18 @@ class Threads:
 
     def wait_for_end(self, timeout: float) -> None:
         """After :meth:`stop`: wait until the last of the user code has run."""
-        self._callbacks.join(timeout)
+        deadline = _clock.now() + timeout
+        self._wait_until_told(deadline)
+        self._callbacks.join(max(deadline - _clock.now(), 0))
+
+    def _wait_until_told(self, until: float) -> None:
+        """Wait until the dispatcher has told what callers ended; not at all on a thread of ours."""
+        while not self.is_own_thread() and (left := until - _clock.now()) > 0:
+            if acquire(self._told, min(left, _LOOKS)):
+                ring(self._told)  # for the next one who waits
+                return
+            if not self._tells:  # who was rung met Ctrl-C before it could pass that on
+                return
 
     def spawn(self, function: Callable[[], object]) -> None:
         """Run ``function`` on a thread of its own; at the end of the process that is not needed."""
@@ -252,11 +263,7 @@ class Threads:
         ring(self._alarm)
         if self._tells and pop(self._dispatcher.to_run):  # it was not needed, or it never ran
             self._stop_telling()
-        until = NEVER if timeout is None else _clock.now() + max(timeout, _TURN)
-        # Who is rung and meets Ctrl-C then does not ring the next one who waits.
-        while self._tells and not self.is_own_thread() and (left := until - _clock.now()) > 0:
-            acquire(self._told, min(left, _LOOKS))
-            ring(self._told)
+        self._wait_until_told(NEVER if timeout is None else _clock.now() + max(timeout, _TURN))
         if not self._callbacks.ending:  # otherwise that thread may have ended: it is joined below
             self.wait_for_calls(timeout)
         self._callbacks.end()
