@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import Any
 
 from ._engine.retry import Policy, check_policy
@@ -181,10 +181,23 @@ def same(one: Any, other: Any) -> bool:
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, MethodType):  # of a policy's part, which is compared itself
         return one.__func__ is other.__func__
+    if isinstance(one, FunctionType):  # tenacity 9.0 makes one for each part
+        return one is other or (one.__code__ == other.__code__ and _holds(one) == _holds(other))
     if isinstance(one, Options) or type(one).__module__.split(".")[0] == "tenacity":
         mine, theirs = _parts(one), _parts(other)
         return mine.keys() == theirs.keys() and all(same(mine[k], theirs[k]) for k in mine)
     return bool(one == other)
+
+
+def _holds(function: FunctionType) -> tuple[Any, ...]:
+    """What a function works with, beside its code."""
+    cells: list[Any] = []
+    for cell in function.__closure__ or ():
+        try:
+            cells.append(cell.cell_contents)
+        except ValueError:  # it is empty
+            cells.append(cell)
+    return id(function.__globals__), function.__defaults__, function.__kwdefaults__, cells
 
 
 def _parts(whole: Any) -> dict[str, Any]:

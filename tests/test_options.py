@@ -10,7 +10,7 @@ import pytest
 import tenacity
 
 import publisher
-from publisher._options import Delivery, Options, check_options
+from publisher._options import Delivery, Options, check_options, same
 
 
 def checked(**changes: Any) -> Options:
@@ -148,3 +148,21 @@ def test_a_linger_ends_well_before_the_deadline() -> None:
     options = check_options(Options(), {"linger": 60})
     assert options.delivery("kinesis", delivery_timeout=2).linger == 1
     assert options.delivery("kinesis").linger == 60
+
+
+def test_functions_that_were_made_alike_mean_the_same() -> None:
+    def make(number: int) -> Any:
+        return lambda: number
+
+    def endless() -> Any:
+        def call() -> Any:
+            return later
+
+        if False:
+            later = 1
+        return call
+
+    assert same(make(1), make(1))
+    assert not same(make(1), make(2))
+    assert not same(make(1), lambda: 1)
+    assert same(endless(), endless())  # and does not raise
