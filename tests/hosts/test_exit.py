@@ -215,11 +215,13 @@ def test_what_a_callback_publishes_as_the_time_runs_out_is_told(
         """
 import atexit
 configure()
-over = threading.Event()
+started, over = threading.Event(), threading.Event()
 def another(future):
+    started.set()
     over.wait(30)
     publish('late')
 publish('m')[0].add_done_callback(another)
+started.wait(30)  # its thread: 3.12 starts none any more at the end
 atexit.register(over.set)  # runs when the time for draining is over
 """,
         endpoint.url,
