@@ -1,4 +1,4 @@
-"""Hand-made bodies and readers for the two batch operations, put in place by botocore's events.
+"""The services' hand-made bodies and readers, put in place by botocore's events.
 
 botocore spends most of a large batch in its serialiser, its validation and its response parser,
 which are made for every operation there is. Here the body of a batch is made for that one
@@ -8,7 +8,7 @@ passed in is not touched.
 
 What these do not know falls through to botocore's own path: another protocol than the one they were
 written for, an answer that is no success or larger than its request can have, or any body that
-looks unusual. So does everything while somebody listens to a request or wraps it (``_listeners``).
+looks unusual. So does everything while somebody listens to a request or wraps it (``listeners``).
 ``BOTO3_PUBLISHER_FAST=0`` in the environment turns them off.
 
 Reading costs time linear in the answer's size, whatever it holds: it may come from anybody.

@@ -89,12 +89,6 @@ class Destination:
         return str(key)
 
 
-def destination_of(options: Any, key_field: str | None = None) -> Destination:
-    """The one destination that a command line names."""
-    ((service, name),) = named_in(options)
-    return Destination(service, name, key_field)
-
-
 def named_in(options: Any) -> list[tuple[Service, str]]:
     """The destinations that a command line names, each with its service."""
     given = [(service, getattr(options, name)) for name, service in by_option().items()]

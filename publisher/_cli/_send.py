@@ -15,7 +15,7 @@ from .._publisher import Publisher
 from ..errors import InvalidMessage
 from ..services import by_option
 from . import InputError, check_endpoint, say
-from ._destination import Destination, destination_of, named_in, reason
+from ._destination import Destination, named_in, reason
 from ._failed import Failed
 from ._lines import Lines, Place
 from ._progress import watching
@@ -88,16 +88,16 @@ _count.__name__ = "number of lines"  # argparse says: invalid ... value
 
 def run(options: argparse.Namespace) -> int:
     """Send. Raises InputError if nothing could be."""
-    ((service, _),) = named_in(options)
+    ((service, name),) = named_in(options)
     if options.partition_key is not None and not service.has_key:
-        keyed = ", ".join(f"--{name}" for name, each in by_option().items() if each.has_key)
+        keyed = ", ".join(f"--{key}" for key, each in by_option().items() if each.has_key)
         raise InputError(
             f"--partition-key is for {keyed}: a {service.option} has no partition keys"
         )
     if options.dry_run and options.follow:
         raise InputError("--dry-run checks all input, which --follow does not wait for")
     check_endpoint(options.endpoint_url)
-    destination = destination_of(options, options.partition_key)
+    destination = Destination(service, name, options.partition_key)
     if not options.dry_run:
         _check_way(options, destination)
     lines = Lines(

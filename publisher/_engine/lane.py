@@ -4,9 +4,9 @@ Pure: no thread, no clock, no network; time is an argument.
 
 A lane holds the unsent messages of one destination. Callers append to the inboxes of its routes,
 ask for a route and whether a lane is idle; everything else is called by the scheduler under its
-lock. Every accepted message of a lane is,
-at any time, in exactly one of: an inbox, a route's chunks, the retries, the pieces of a split
-request, a group of an ordered lane, or a request in flight.
+lock. Every accepted message of a lane is, at any time, in exactly one of: an inbox, a route's
+chunks, the retries, the pieces of a split request, a group of an ordered lane, or a request in
+flight.
 """
 
 from __future__ import annotations

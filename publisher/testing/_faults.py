@@ -11,11 +11,10 @@ import threading
 from collections import deque
 from typing import Any
 
-from .._aws.targets import api_name
 from .._engine.contract import EntryError
 from ..services import names
 from ._inline import Clock
-from ._network import service_of
+from ._network import publishing
 from ._rules import (
     Messages,
     Plan,
@@ -155,14 +154,15 @@ class Faults:
 
     def _take(self, params: Any, model: Any, context: Any, **_: Any) -> dict[str, Any] | None:
         """Decide what happens to this request; leave out the entries that are to fail."""
-        service = service_of(model)
-        if service is None or model.name not in map(api_name, (service.single, service.batch)):
+        found = publishing(model)
+        if found is None:
             return None
-        is_batch = model.name == api_name(service.batch)
+        service, is_batch = found
         entries = params.get(service.entries_parameter) if is_batch else [params]
         if not isinstance(entries, (list, tuple)) or not entries:
             return None
-        plan = Plan(model, service, context["client_config"], self._let_pass, list(entries))
+        config = context["client_config"]
+        plan = Plan(model, service, is_batch, config, self._let_pass, list(entries))
         with self._lock:
             for rule in self._rules:
                 if rule.service in (None, service.name) and not rule.take(plan):

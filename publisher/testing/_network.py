@@ -212,21 +212,26 @@ def _answer(model: Any, params: dict[str, Any], context: dict[str, Any], **_: An
 
 
 def _stored(model: Any, params: dict[str, Any]) -> dict[str, Any]:
-    service = service_of(model)
-    if service is not None and model.name == api_name(service.batch):
-        first = next(_sequence)
-        for _ in params[service.entries_parameter][1:]:
-            next(_sequence)
-        return service.stored_batch(params, first)
-    if service is not None and model.name == api_name(service.single):
-        return service.stored(params, next(_sequence))
-    return {}
+    found = publishing(model)
+    if found is None:
+        return {}
+    service, is_batch = found
+    first = next(_sequence)
+    if not is_batch:
+        return service.stored(params, first)
+    for _ in params[service.entries_parameter][1:]:
+        next(_sequence)
+    return service.stored_batch(params, first)
 
 
-def service_of(model: Any) -> Service | None:
-    """The service that an operation of botocore's belongs to, where it is one of ours."""
+def publishing(model: Any) -> tuple[Service, bool] | None:
+    """The service of an operation that publishes, and whether it is the batch twin; else None."""
     name = model.service_model.service_name
-    return services.load(name) if name in services.names() else None
+    if name not in services.names():
+        return None
+    service = services.load(name)
+    known = {api_name(service.single): False, api_name(service.batch): True}
+    return (service, known[model.name]) if model.name in known else None
 
 
 def answered(request: dict[str, Any], status: int, answer: dict[str, Any]) -> Any:

@@ -9,7 +9,6 @@ from typing import Any
 
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 
-from .._aws.targets import api_name
 from .._engine.contract import EntryError, Service
 from ._network import answered
 
@@ -21,6 +20,7 @@ class Plan:
     Attributes:
         model: botocore's, of its operation.
         service: whose operation it is.
+        is_batch: whether it carries entries that may fail one by one.
         config: the client's.
         let_pass: takes seconds; ``really=False`` where only a clock of ours has to follow.
         entries: what it carries; a single operation carries one.
@@ -30,17 +30,13 @@ class Plan:
 
     model: Any
     service: Service
+    is_batch: bool
     config: Any
     let_pass: Callable[..., None]
     entries: list[Any]
     failures: dict[int, EntryError] = field(default_factory=dict)
     rule: Rule | None = None
     url: str = ""
-
-    @property
-    def is_batch(self) -> bool:
-        """Whether it carries entries that may fail one by one."""
-        return bool(self.model.name == api_name(self.service.batch))
 
     @property
     def kept(self) -> list[Any]:
