@@ -7,7 +7,7 @@ batches, retries only what failed, and keeps an account of every message.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any
 
 from ._account.events import Attempt, Event
 from ._account.ledger import LATENCY_BOUNDS, Ledger, Stats
@@ -26,12 +26,13 @@ from .errors import (
     RetriesExhausted,
 )
 from .hooks import Hook, LoggingHook
+from .types._clients import makes_clients as _makes_clients
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ._client import Client
-    from .types import ClientArguments, KinesisClient, PublisherOptions, SNSClient
+    from .types import PublisherOptions
 
 __version__ = "0.1.0"
 
@@ -66,29 +67,19 @@ __all__ = [
 _default = Publisher()
 
 
-def __getattr__(name: str) -> Any:
-    if name == "Client":  # the other half of the package, which programs import when they use it
-        from ._client import Client
+if not TYPE_CHECKING:  # for a type checker every name would be known
 
-        return Client
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name == "Client":  # the other half of the package: programs import it when they use it
+            from ._client import Client
+
+            return Client
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-@overload
-def client(
-    service_name: Literal["sns"], region_name: str | None = ..., **kwargs: Unpack[ClientArguments]
-) -> SNSClient: ...
-@overload
-def client(
-    service_name: Literal["kinesis"],
-    region_name: str | None = ...,
-    **kwargs: Unpack[ClientArguments],
-) -> KinesisClient: ...
+@_makes_clients
 def client(service_name: Any, region_name: str | None = None, **kwargs: Any) -> Client:
-    """A client of ``"sns"`` or ``"kinesis"`` of the process-wide publisher.
-
-    See :meth:`Publisher.client`.
-    """
+    """A client of one AWS service, of the process-wide publisher; see :meth:`Publisher.client`."""
     made: Client = _default.client(service_name, region_name, **kwargs)
     return made
 

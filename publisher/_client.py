@@ -25,6 +25,9 @@ from .services._checks import check_str, utf8_size
 from .services._help import described
 
 if TYPE_CHECKING:
+    from tenacity import Retrying
+    from typing_extensions import Self
+
     from ._publisher import Publisher
 
 
@@ -194,8 +197,8 @@ class Client:
         *,
         delivery_timeout: float | None = None,
         linger: float | None = None,
-        retry: Any = None,
-    ) -> Client:
+        retry: Retrying | None = None,
+    ) -> Self:
         """A cheap view of this client, with other delivery options for what goes through it.
 
         Args:
@@ -212,7 +215,7 @@ class Client:
             **{name: value for name, value in given.items() if value is not None},
         }
         self._publisher._options.delivery(self._service.name, **changes)  # checks them
-        view = Client(self._publisher, self._service, self._connect, changes)
+        view = type(self)(self._publisher, self._service, self._connect, changes)
         view._views = self._views
         return view
 

@@ -10,7 +10,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any
 
 from . import services
 from ._account.ledger import Ledger, Stats
@@ -20,6 +20,7 @@ from ._log_lines import is_line, quiet
 from ._options import Options, check_options, same
 from ._threads import hosts as _hosts  # noqa: F401 - it notes who had patched the threads by now
 from .errors import PublisherClosed
+from .types._clients import makes_clients
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from ._aws.connection import Connection
     from ._client import Client
     from ._engine.core import Core
-    from .types import ClientArguments, KinesisClient, PublisherOptions, SNSClient
+    from .types import PublisherOptions
 
 #: Clients that are kept, by whose session they are made with: each holds connections, and a session
 #: of the caller's holds the models of its services too.
@@ -69,20 +70,7 @@ class Publisher:
 
     # -- clients
 
-    @overload
-    def client(
-        self,
-        service_name: Literal["sns"],
-        region_name: str | None = ...,
-        **kwargs: Unpack[ClientArguments],
-    ) -> SNSClient: ...
-    @overload
-    def client(
-        self,
-        service_name: Literal["kinesis"],
-        region_name: str | None = ...,
-        **kwargs: Unpack[ClientArguments],
-    ) -> KinesisClient: ...
+    @makes_clients
     def client(
         self,
         service_name: Any,
@@ -92,10 +80,11 @@ class Publisher:
         client: Any = None,
         **kwargs: Any,
     ) -> Client:
-        """A client of ``"sns"`` or ``"kinesis"``; the same object for equal arguments, cheaply.
+        """A client of one AWS service; the same object for equal arguments, cheaply.
 
         Args:
-            service_name: as in ``boto3.client``.
+            service_name: as in ``boto3.client``; for one that is not supported the error lists
+                those that are.
             region_name: as in ``boto3.client``.
             session: a ``boto3.Session`` to make the boto3 client with.
             client: a ready boto3 client, used as it is; nothing else may be given with it.

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pytest
 
 import publisher
+from publisher import services, types
 
 ROOT = Path(publisher.__file__).parent
 #: Programs and tools beside the library: they may start and import what they need.
@@ -393,6 +394,31 @@ def test_the_core_does_not_know_a_service_by_name() -> None:
             if isinstance(node, ast.Constant) and id(node) not in docstrings | typing
         }
         assert not said & {"sns", "kinesis", "publish", "put_record", "PublishBatch", "PutRecords"}
+
+
+def test_type_checkers_are_told_of_every_service() -> None:
+    tree = modules()["publisher.types._clients"]
+    told = [
+        ast.literal_eval(node.slice)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Subscript) and getattr(node.value, "id", "") == "Literal"
+    ]
+    assert tuple(services.names()) in told  # ServiceName
+    overloads = {
+        each: ast.unparse(node.returns)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.name == "__call__" and node.returns
+        for each in ast.literal_eval(node.args.args[1].annotation.slice).split()  # type: ignore[union-attr]
+    }
+    assert set(overloads) == set(services.names())
+    assert set(overloads.values()) <= set(types.__all__)
+
+
+def test_the_types_are_plain_at_run_time() -> None:
+    assert all(hasattr(types, name) for name in types.__all__)
+    assert {types.SNSClient, types.KinesisClient} == {publisher.Client}
+    assert types.Answer is publisher.PublishFuture
+    assert not hasattr(types, "SnsClient")
 
 
 def test_what_is_public_is_listed_and_there() -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, cast, overload
+from typing import Any, cast
 
 import click
 from flask import Flask, Response, current_app, jsonify
@@ -23,13 +23,9 @@ from flask.cli import AppGroup
 from .._client import Client
 from .._publisher import Publisher
 from ..services import by_option
+from ..types._clients import makes_clients
 from . import _commands, _health
 from ._settings import NAMES, REGION, VALUE, Backends, Problem, Settings, server_problems
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from ..types import ClientArguments, KinesisClient, SNSClient
 
 logger = logging.getLogger("publisher")
 
@@ -87,25 +83,12 @@ class FlaskPublisher:
         """The current application's publisher. Raises RuntimeError outside of its context."""
         return _current()[0]
 
-    @overload
-    def client(
-        self,
-        service_name: Literal["sns"],
-        region_name: str | None = ...,
-        **kwargs: Unpack[ClientArguments],
-    ) -> SNSClient: ...
-    @overload
-    def client(
-        self,
-        service_name: Literal["kinesis"],
-        region_name: str | None = ...,
-        **kwargs: Unpack[ClientArguments],
-    ) -> KinesisClient: ...
+    @makes_clients
     def client(self, service_name: Any, region_name: str | None = None, **kwargs: Any) -> Client:
         """A client of the current application's publisher; the same object for equal arguments.
 
         Args:
-            service_name: ``"sns"`` or ``"kinesis"``.
+            service_name: as in :func:`publisher.client`.
             region_name: as in :func:`publisher.client`.
             **kwargs: as in :func:`publisher.client`; they win over ``PUBLISHER_CLIENT``.
 

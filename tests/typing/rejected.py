@@ -25,6 +25,8 @@ kinesis.put_records(StreamName="clicks", Records=[]).result()["Failed"]  # error
 shard: int = kinesis.put_record(Data=b"", PartitionKey="1").result()["ShardId"]  # error: a str
 kinesis.with_options(delivery_timeout="2 s")  # error: no number
 publisher.client("sqz")  # error: no such service
+publisher.cleint("sns")  # error: no such name
+publisher.types.SnsClient  # error: SNSClient  # noqa: B018
 publisher.client("sns", endpoint="http://127.0.0.1:4566")  # error: endpoint_url
 publisher.client("sns", verify=1.5)  # error: no bool or path
 publisher.configure(max_worker=5)  # error: max_workers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -12,13 +12,9 @@ import publisher
 
 from ..._client import Client
 from ..._publisher import Publisher
+from ...types._clients import makes_clients_of_several
 from .._settings import UNKNOWN, VALUE, Backends, Problem, Settings
 from ._hooks import ConnectionsHook, SignalsHook
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from ...types import ClientArguments, KinesisClient, SNSClient
 
 SETTING = "AWS_PUBLISHER"
 DEFAULT = "default"
@@ -146,29 +142,14 @@ class Publishers(Mapping[str, Publisher]):
 publishers = Publishers()
 
 
-@overload
-def client(
-    service_name: Literal["sns"],
-    region_name: str | None = ...,
-    *,
-    using: str = ...,
-    **kwargs: Unpack[ClientArguments],
-) -> SNSClient: ...
-@overload
-def client(
-    service_name: Literal["kinesis"],
-    region_name: str | None = ...,
-    *,
-    using: str = ...,
-    **kwargs: Unpack[ClientArguments],
-) -> KinesisClient: ...
+@makes_clients_of_several
 def client(
     service_name: Any, region_name: str | None = None, *, using: str = DEFAULT, **kwargs: Any
 ) -> Client:
     """A client of the publisher ``using``; the same object for equal arguments, cheaply.
 
     Args:
-        service_name: ``"sns"`` or ``"kinesis"``.
+        service_name: as in :func:`publisher.client`.
         region_name: as in :func:`publisher.client`.
         using: an alias in ``AWS_PUBLISHER``.
         **kwargs: as in :func:`publisher.client`; they win over the alias's ``CLIENT``.

@@ -1,0 +1,101 @@
+"""The options of a publisher, the arguments of its clients, and the settings of frameworks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Literal, TypeAlias, TypedDict
+
+    from boto3 import Session
+    from botocore.client import BaseClient
+    from botocore.config import Config
+    from tenacity import Retrying
+
+    OnFull: TypeAlias = Literal["block", "drop", "drop_oldest", "raise"]
+
+    class PublisherOptions(TypedDict, total=False):
+        """The options of ``publisher.configure`` and ``publisher.Publisher``."""
+
+        max_workers: int
+        linger: float | Mapping[str, float]
+        max_messages: int
+        max_bytes: int
+        on_full: OnFull
+        max_block: float | None
+        delivery_timeout: float
+        retry: Retrying | None
+        connect_timeout: float
+        read_timeout: float
+        close_timeout: float
+        hooks: Iterable[object]
+
+    class _OfBoto3(TypedDict, total=False):
+        """What ``boto3.client`` takes beside the service and the region."""
+
+        api_version: str | None
+        use_ssl: bool | None
+        verify: bool | str | None
+        endpoint_url: str | None
+        aws_access_key_id: str | None
+        aws_secret_access_key: str | None
+        aws_session_token: str | None
+        aws_account_id: str | None
+        config: Config | None
+
+    class ClientArguments(_OfBoto3, total=False):
+        """What ``publisher.client`` takes beside the service and the region."""
+
+        session: Session | None
+        client: BaseClient | None
+
+    class BotoArguments(_OfBoto3, total=False):
+        """What ``boto3.client`` takes: for a framework's settings."""
+
+        region_name: str | None
+
+    class HealthLimits(TypedDict, total=False):
+        """From what share of messages lost of late on the health view says 503."""
+
+        share: float | None
+        minimum: int
+        window: float
+
+    class DjangoSettings(TypedDict, total=False):
+        """One alias of Django's ``AWS_PUBLISHER``."""
+
+        MAX_WORKERS: int
+        LINGER: float | Mapping[str, float]
+        MAX_MESSAGES: int
+        MAX_BYTES: int
+        ON_FULL: OnFull
+        MAX_BLOCK: float | None
+        DELIVERY_TIMEOUT: float
+        RETRY: Retrying | None
+        CONNECT_TIMEOUT: float
+        READ_TIMEOUT: float
+        CLOSE_TIMEOUT: float
+        HOOKS: Sequence[object]
+        CLIENT: BotoArguments
+        BACKEND: Literal["aws", "console", "local"]
+        HEALTH: HealthLimits
+
+    class FlaskSettings(TypedDict, total=False):
+        """The names that ``FlaskPublisher`` reads from an application's configuration."""
+
+        PUBLISHER_MAX_WORKERS: int
+        PUBLISHER_LINGER: float | Mapping[str, float]
+        PUBLISHER_MAX_MESSAGES: int
+        PUBLISHER_MAX_BYTES: int
+        PUBLISHER_ON_FULL: OnFull
+        PUBLISHER_MAX_BLOCK: float | None
+        PUBLISHER_DELIVERY_TIMEOUT: float
+        PUBLISHER_RETRY: Retrying | None
+        PUBLISHER_CONNECT_TIMEOUT: float
+        PUBLISHER_READ_TIMEOUT: float
+        PUBLISHER_CLOSE_TIMEOUT: float
+        PUBLISHER_HOOKS: Sequence[object]
+        PUBLISHER_CLIENT: BotoArguments
+        PUBLISHER_BACKEND: Literal["aws", "console", "local"]
+        PUBLISHER_HEALTH: HealthLimits
