@@ -17,7 +17,7 @@ from ._engine.future import PublishFuture
 from ._engine.lane import Lane
 from ._engine.message import BatchFuture, Message, Route
 from ._fork import HERE
-from ._lanes import MAX_ROUTES, Line, batch_response
+from ._lanes import MAX_ROUTES, Binding, batch_response
 from ._log_lines import is_line
 from ._options import Delivery
 from .errors import InvalidMessage
@@ -61,7 +61,7 @@ class Client:
         self._connect = connect
         self._changes = changes
         self._views = self  # the client that this is a view of
-        self._line: Line | None = None
+        self._binding: Binding | None = None
         self._routes = {}
         self._core: Core | None = None
         self._accept: Callable[[Mapping[str, Any]], Any] = service.accept
@@ -126,8 +126,8 @@ class Client:
                 service.check_address(many[0])
                 sizes = tuple(many[2])
         if sizes is None:
-            assert self._line is not None
-            check_params(self._line.connection.get(), operation, params)
+            assert self._binding is not None
+            check_params(self._binding.connection.get(), operation, params)
             sizes = (call_size(_copied(params)),)
         core.check_size(max(sizes))
 
@@ -135,10 +135,10 @@ class Client:
 
     def _call(self, operation: str, params: Mapping[str, Any]) -> Message:
         core = self._bind()
-        line = self._line
-        assert line is not None
+        binding = self._binding
+        assert binding is not None
         if not is_line():  # it may be the client's own making that is logged
-            check_params(line.connection.get(), operation, params)
+            check_params(binding.connection.get(), operation, params)
         params = _copied(params)
         size = call_size(params)
         core.check_size(size)
@@ -146,17 +146,17 @@ class Client:
         if route is None:
             # A call has nothing to wait for: it can share a request with no other.
             delivery = core.delivery(self._service.name, {**self._changes, "linger": 0.0})
-            route = self._remember((operation,), line.call_lane(operation), delivery)
+            route = self._remember((operation,), binding.call_lane(operation), delivery)
         return core.accept(route, Call(size, params), size)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         self._bind()
-        line = self.__dict__["_line"]
+        binding = self.__dict__["_binding"]
         if name in ("get_paginator", "get_waiter"):
-            return getattr(line.connection.get_retrying(), name)
-        boto_client = line.connection.get()
+            return getattr(binding.connection.get_retrying(), name)
+        boto_client = binding.connection.get()
         attribute = getattr(boto_client, name)
         if name not in boto_client.meta.method_to_api_mapping:
             return attribute
@@ -186,8 +186,8 @@ class Client:
         return operation
 
     def __dir__(self) -> list[str]:
-        line = self._line
-        made = None if line is None else line.connection.made
+        binding = self._binding
+        made = None if binding is None else binding.connection.made
         return sorted({*super().__dir__(), *(dir(made) if made is not None else ())})
 
     # -- the client itself
@@ -227,19 +227,19 @@ class Client:
         Returns:
             how many of those messages are still unresolved after ``timeout`` seconds.
         """
-        line = self._views._line
-        if line is None or line.core.pid != os.getpid():
+        binding = self._views._binding
+        if binding is None or binding.core.pid != os.getpid():
             return 0
-        return line.core.flush(timeout, list(line.lanes.values()))
+        return binding.core.flush(timeout, list(binding.lanes.values()))
 
     def is_idle(self) -> bool:
         """True when nothing that was published through this client or its views is unresolved."""
-        line = self._views._line
-        return line is None or all(lane.is_idle() for lane in list(line.lanes.values()))
+        binding = self._views._binding
+        return binding is None or all(lane.is_idle() for lane in list(binding.lanes.values()))
 
     def __repr__(self) -> str:
-        line = self._views._line
-        state = "not used yet" if line is None else f"{len(line.lanes)} destinations"
+        binding = self._views._binding
+        state = "not used yet" if binding is None else f"{len(binding.lanes)} destinations"
         return f"<publisher client {self._service.name!r}, {state}>"
 
     def __reduce__(self) -> Any:
@@ -255,13 +255,15 @@ class Client:
         core = self._publisher._current()
         if core is not self._core:
             owner = self._views
-            line = owner._line
-            if line is None or line.core is not core:
+            binding = owner._binding
+            if binding is None or binding.core is not core:
                 # Two threads at once may each make one: the loser's connection is never used.
-                line = core.lines.setdefault(owner, Line(core, self._service, self._connect()))
-                owner._line = line
-            self._line = line
-            line.join(self)
+                binding = core.bindings.setdefault(
+                    owner, Binding(core, self._service, self._connect())
+                )
+                owner._binding = binding
+            self._binding = binding
+            binding.join(self)
             self._routes = {}
             self._accept = core.teller.accept(self._service)
             self._core = core
@@ -269,8 +271,8 @@ class Client:
 
     def _route(self, address: Any) -> Route:
         core = self._bind()
-        assert self._line is not None
-        return self._remember(address, self._line.batch_lane(address), self._delivery(core))
+        assert self._binding is not None
+        return self._remember(address, self._binding.batch_lane(address), self._delivery(core))
 
     def _remember(self, key: Any, lane: Lane, delivery: Delivery) -> Route:
         routes = self._routes

@@ -1,4 +1,4 @@
-"""The line of a client: its connection and lanes in one process; and what a batch call answers."""
+"""A client in one process: its connection and its lanes; and what a batch call answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ._engine.unordered import UnorderedLane
 MAX_ROUTES = 1_000
 
 
-class Line:
+class Binding:
     """What a client's views share in one process: the boto3 client, the lanes to destinations."""
 
     def __init__(self, core: Core, service: Service, connection: Connection) -> None:

@@ -460,7 +460,7 @@ def test_nothing_starts_before_the_first_message(service: str) -> None:
         for name in ("boto3", "tenacity", "asyncio", "multiprocessing.util", "publisher.testing"):
             assert name not in sys.modules, name
         client = publisher.client({service!r})
-        assert client._line is None
+        assert client._binding is None
         check("client")
         assert publisher.flush(1) == 0
         assert publisher.stats().total.accepted == 0

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from publisher._engine.contract import Limits
 from publisher._engine.lane import NEVER
 from publisher._engine.message import Message, Route
-from publisher._engine.request import Answer, Split, cut
+from publisher._engine.request import Remainder, Split, cut
 from publisher._engine.state import is_live
 
 from .hand import Bench, Entry, Wire
@@ -92,7 +92,7 @@ class TestDue:
         bench.publish(route, "old")
         now = bench.clock.now
         [old] = route.lane.take(now)[0]
-        route.lane.take_back(None, Answer(retries=[(old, now + 2)]))
+        route.lane.take_back(None, Remainder(retries=[(old, now + 2)]))
         assert route.lane.due(now) == now + 2 + 5  # its linger too: retries wait for company
         assert route.lane.take(now)[0] == []
         new = bench.publish(route, "new")
@@ -127,12 +127,12 @@ def test_nothing_is_lost_or_doubled_whatever_happens_to_it(  # noqa: C901 - one 
         elif action == "again" and taken:
             batch, _ = taken.pop(0)
             due = bench.clock.now + data.draw(st.floats(0, 3))
-            lane.take_back(None, Answer(retries=[(message, due) for message in batch]))
+            lane.take_back(None, Remainder(retries=[(message, due) for message in batch]))
         elif action == "cut" and taken and len(taken[0][0]) > 1:
             batch, split = taken.pop(0)
             pieces, shared = cut(batch, split, "InvalidParameter")
             assert [message for piece in pieces for message in piece] == batch
-            lane.take_back(None, Answer(pieces=pieces, split=shared))
+            lane.take_back(None, Remainder(pieces=pieces, split=shared))
         elif action == "cancel" and futures:
             data.draw(st.sampled_from(futures)).cancel()
         elif action == "expire":
@@ -228,7 +228,7 @@ def test_a_lane_takes_its_retries_within_the_limits() -> None:
     held = []
     while batch := route.lane.take(now)[0]:
         held += batch
-    route.lane.take_back(None, Answer(retries=[(message, now) for message in held]))
+    route.lane.take_back(None, Remainder(retries=[(message, now) for message in held]))
     assert [len(route.lane.take(now)[0]) for _ in range(4)] == [2, 2, 1, 0]
     assert all(is_live(future) for future in futures)
 

@@ -229,7 +229,7 @@ def test_a_message_of_the_mock_meets_a_final_error_after_it(
         topic_in_moto()
         sns = on_the_network(one, endpoint)
         sns.publish(TopicArn=TOPIC, Message="inside").result(10)
-        client, core = sns._line.connection.get(), one._core
+        client, core = sns._binding.connection.get(), one._core
     with pytest.raises(MockEnded):
         client.publish(TopicArn=TOPIC, Message="after")
     assert one._core is not core

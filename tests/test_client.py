@@ -437,8 +437,8 @@ def test_views_of_equal_options_share_a_way_in(endpoint: Endpoint) -> None:
             view = sns.with_options(delivery_timeout=5)
             assert view.publish(PhoneNumber="+15550100", Message="sms").result(SOON)["MessageId"]
             assert publish(view, "topic").result(SOON)["MessageId"]
-        assert sns._line is not None
-        assert [len(lane.routes) for lane in sns._line.lanes.values()] == [1, 1]
+        assert sns._binding is not None
+        assert [len(lane.routes) for lane in sns._binding.lanes.values()] == [1, 1]
 
 
 def test_making_a_client_starts_nothing(endpoint: Endpoint) -> None:

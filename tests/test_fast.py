@@ -283,9 +283,9 @@ def test_one_switch_turns_them_off(monkeypatch: pytest.MonkeyPatch, endpoint: En
     with publisher.Publisher() as mine:
         client = mine.client("kinesis", endpoint_url=endpoint.url, region_name="us-east-1")
         client.put_record(StreamName="clicks", Data=b"x", PartitionKey="k").result(20)
-        line = client._line
-        assert line is not None
-        assert not line.connection.fast
+        binding = client._binding
+        assert binding is not None
+        assert not binding.connection.fast
     assert [entry.data for entry in endpoint.stored("kinesis")] == [b"x"]
 
 

@@ -124,16 +124,16 @@ def test_a_handler_that_leaves_makes_way_again(
 ) -> None:
     client = client_of(made, "kinesis", endpoint.url)
     publish(client, "one")
-    line = client._line
-    assert line is not None
-    assert line.connection.fast
+    binding = client._binding
+    assert binding is not None
+    assert binding.connection.fast
 
     def listen(**_: Any) -> None: ...
 
     client.meta.events.register("before-call", listen)
-    assert not line.connection.fast
+    assert not binding.connection.fast
     client.meta.events.unregister("before-call", listen)
-    assert line.connection.fast
+    assert binding.connection.fast
     publish(client, "two")
     assert stored(endpoint, "kinesis") == [b"one", b"two"]
 
@@ -278,9 +278,9 @@ def test_many_threads_ask_while_one_registers(
     """Whoever registers between two questions is seen by the second."""
     client = client_of(made, "kinesis", endpoint.url)
     publish(client, "one")
-    line = client._line
-    assert line is not None
-    connection = line.connection
+    binding = client._binding
+    assert binding is not None
+    connection = binding.connection
     begin, wrong = threading.Barrier(3), []
 
     def ask() -> None:

@@ -68,6 +68,6 @@ def test_idle_ones_are_forgotten_all_the_same(endpoint: Endpoint) -> None:
             for i in range(600):
                 stream.put_record(StreamName=f"s-{part}-{i}", Data=b"x", PartitionKey="k")
             assert made.flush(60) == 0
-        assert stream._line is not None
-        assert len(stream._line.lanes) <= 1000
+        assert stream._binding is not None
+        assert len(stream._binding.lanes) <= 1000
         assert made.stats().total.delivered == 1200

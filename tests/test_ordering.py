@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from publisher import DeliveryTimeout
 from publisher._engine.contract import EntryError, Limits
 from publisher._engine.message import Message, Route
-from publisher._engine.request import Answer, Request, Split, cut
+from publisher._engine.request import Remainder, Request, Split, cut
 from publisher._engine.state import is_live
 
 from .hand import Bench, Wire
@@ -31,7 +31,7 @@ def groups_of(batch: list[Message]) -> list[str]:
     return [message.entry.group for message in batch]
 
 
-def come_back(lane: Any, batch: list[Message], answer: Answer) -> None:
+def come_back(lane: Any, batch: list[Message], answer: Remainder) -> None:
     """What the scheduler does when a request has returned."""
     lane.take_back(groups_of(batch), answer)
 
@@ -45,7 +45,7 @@ def test_a_request_carries_one_entry_of_each_group() -> None:
     first, _ = lane.take(bench.clock.now)
     assert [message.entry.name for message in first] == ["red0", "green0"]
     assert lane.take(bench.clock.now)[0] == []
-    come_back(lane, first, Answer())
+    come_back(lane, first, Remainder())
     second, _ = lane.take(bench.clock.now)
     assert [message.entry.name for message in second] == ["red1", "green1"]
 
@@ -180,13 +180,13 @@ def test_order_holds_and_nothing_is_lost_whatever_happens(  # noqa: C901 - one c
                 for message in batch:
                     done[message.entry.group].append(futures.index(message))
                 bench.core.settle(batch, [{}] * len(batch), "delivered")
-                come_back(lane, batch, Answer())
+                come_back(lane, batch, Remainder())
             elif action == "again" or len(batch) == 1:
                 due = bench.clock.now + data.draw(st.floats(0, 3))
-                come_back(lane, batch, Answer(retries=[(message, due) for message in batch]))
+                come_back(lane, batch, Remainder(retries=[(message, due) for message in batch]))
             else:
                 pieces, shared = cut(batch, split, "InvalidParameter")
-                come_back(lane, batch, Answer(pieces=pieces, split=shared))
+                come_back(lane, batch, Remainder(pieces=pieces, split=shared))
         elif action == "cancel" and futures:
             data.draw(st.sampled_from(futures)).cancel()
         elif action == "expire":
@@ -208,14 +208,14 @@ def test_order_holds_and_nothing_is_lost_whatever_happens(  # noqa: C901 - one c
         assert order == sorted(order)
     # Left to itself it sends the rest, each group in its order.
     for batch, _ in taken:
-        come_back(lane, batch, Answer())
+        come_back(lane, batch, Remainder())
     rest: dict[str, list[int]] = defaultdict(list)
     for _ in range(len(futures) * 4):
         bench.clock.now += 5
         batch, _ = lane.take(bench.clock.now)
         for message in batch:
             rest[message.entry.group].append(futures.index(message))
-        come_back(lane, batch, Answer())
+        come_back(lane, batch, Remainder())
     for order in rest.values():
         assert order == sorted(order)
     gone = {id(message) for message in [*removed, *(m for batch, _ in taken for m in batch)]}

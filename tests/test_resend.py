@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from publisher._engine.contract import Limits
 from publisher._engine.lane import NEVER
 from publisher._engine.message import Message
-from publisher._engine.request import Answer, Split, cut
+from publisher._engine.request import Remainder, Split, cut
 from publisher._engine.resend import Pieces, Retries, oldest_live
 from publisher._engine.state import LOCK, is_live
 
@@ -81,10 +81,10 @@ class TestPieces:
         _, messages = sent(6)
         pieces = Pieces()
         first, split = cut(messages, None, "InvalidParameter")
-        pieces.push(Answer(pieces=first, split=split))
+        pieces.push(Remainder(pieces=first, split=split))
         deeper, below = cut(first[2], split, "InvalidParameter")
         assert pieces.take() == (first[0], split)
-        pieces.push(Answer(pieces=deeper, split=below))
+        pieces.push(Remainder(pieces=deeper, split=below))
         assert [pieces.take(), pieces.take()] == [(first[1], split), (first[2], split)]
         assert not pieces.may_go()
         assert pieces.take() is None
@@ -97,7 +97,7 @@ class TestPieces:
     def test_what_has_ended_is_passed_over_and_let_go(self) -> None:
         bench, messages = sent(4)
         pieces, split = Pieces(), Split("InvalidParameter", 2)
-        pieces.push(Answer(pieces=[messages[:1], messages[1:]], split=split))
+        pieces.push(Remainder(pieces=[messages[:1], messages[1:]], split=split))
         end(bench, messages[:2])
         gone: list[Message] = []
         assert pieces.take(gone.extend) == (messages[2:], split)
@@ -125,7 +125,7 @@ def test_no_deadline_is_missed_whatever_waits(data: st.DataObject) -> None:
             if action == "retry":
                 retries.push(message, bench.clock.now + data.draw(st.integers(0, 5)))
             else:
-                pieces.push(Answer(pieces=[[message]]))
+                pieces.push(Remainder(pieces=[[message]]))
         elif action == "end" and waiting:
             end(bench, [data.draw(st.sampled_from(waiting))])
         elif action == "pass":

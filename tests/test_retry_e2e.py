@@ -536,7 +536,7 @@ def test_after_a_time_out_a_lane_has_one_request_in_flight(endpoint: Endpoint) -
         futures = [publish(sns, f"{i}") for i in range(100)]
         endpoint.wait_for(lambda: endpoint.request_count >= 10)  # all workers, at first
         endpoint.wait_for(lambda: endpoint.request_count >= 12)
-        (lane,) = sns._line.lanes.values()  # type: ignore[union-attr]
+        (lane,) = sns._binding.lanes.values()  # type: ignore[union-attr]
         assert lane.in_flight <= 1
         gate.set()
         endpoint.script(None)

@@ -242,14 +242,14 @@ def test_only_the_good_entries_go_on_and_the_others_later(endpoint: Endpoint, ou
                 client = one.client("kinesis", client=boto)
         faults = Faults()
         faults.attach(client if ours else boto)
-        fast = client._line.connection.fast if ours else False
+        fast = client._binding.connection.fast if ours else False
         faults.fail_entries(1, 3)
         response = put_records(client).result(10)
         faults.detach(client if ours else boto)
         put_records(client).result(10)
         assert not fast
-        assert client._line is not None
-        assert client._line.connection.fast is ours
+        assert client._binding is not None
+        assert client._binding.connection.fast is ours
     assert response["FailedRecordCount"] == 0
     sent = [[entry.data for entry in request.entries] for request in endpoint.requests]
     assert sent == [[b"0", b"2"], [b"1", b"3"], [b"0", b"1", b"2", b"3"]]

@@ -32,7 +32,7 @@ from .events import Attempt, Event, Failure, label_of
 if TYPE_CHECKING:
     from .._engine.contract import Service, Target
     from .._engine.message import Message
-    from .._engine.outcomes import Outcome
+    from .._engine.outcomes import Report
     from .._engine.request import Request
 
 logger = logging.getLogger("publisher")
@@ -170,15 +170,15 @@ class Teller:
         """Whether there is something to do at an end that hooks know as ``name``."""
         return self._contexts is not None or bool(name and self._calls[name])
 
-    def sent(self, request: Request, outcome: Outcome) -> list[Call]:
+    def sent(self, request: Request, report: Report) -> list[Call]:
         """A request came back."""
         made: list[Call] = []
         if calls := self._calls["on_sent"]:
-            event = _sent(request, outcome)  # now: the messages' next tries are not in it
+            event = _sent(request, report)  # now: the messages' next tries are not in it
             telling = Telling(lambda: event, None)
             made += [(call, telling) for call in calls]
         if calls := self._calls["on_retry"]:
-            for message, delay, failure in outcome.retried:
+            for message, delay, failure in report.retried:
                 if not message.route.lane.counters.of_messages:
                     continue
                 context = None if self._contexts is None else self._contexts.get(message)
@@ -189,7 +189,7 @@ class Teller:
                 made += [(call, telling) for call in calls]
         return made
 
-    def bracket(self, request: Request, send: Callable[[], Outcome]) -> Outcome:
+    def bracket(self, request: Request, send: Callable[[], Report]) -> Report:
         """Send a request with the tracers around it."""
         contexts = self._contexts or {}
         found = [contexts[message] for message in request.messages if message in contexts]
@@ -200,26 +200,26 @@ class Teller:
                 finishers.append(sending(before, found))
             except Exception:
                 logger.exception("%s raised", getattr(sending, "__qualname__", "sending"))
-        outcome = send()
-        after = _sent(request, outcome)
+        report = send()
+        after = _sent(request, report)
         for finish in reversed(finishers):
             try:
                 finish(after)
             except Exception:
                 logger.exception("%s raised", getattr(finish, "__qualname__", "sending"))
-        return outcome
+        return report
 
 
 def _found(hooks: Sequence[Any], name: str) -> list[Any]:
     return [getattr(hook, name) for hook in hooks if getattr(hook, name, None) is not None]
 
 
-def errors_of(outcome: Outcome) -> tuple[Counter[str], Counter[str]]:
+def errors_of(report: Report) -> tuple[Counter[str], Counter[str]]:
     """A request's failed tries by error code, and by shard where the error names one."""
     codes: Counter[str] = Counter()
     shards: Counter[str] = Counter()
-    lost = [message for message, _ in outcome.failed]
-    for message in [*lost, *(message for message, *_ in outcome.retried)]:
+    lost = [message for message, _ in report.failed]
+    for message in [*lost, *(message for message, *_ in report.retried)]:
         attempt = message.history[-1]
         codes[message.route.lane.counters.named(label_of(attempt))] += 1
         target: Target = message.route.lane.target
@@ -287,10 +287,10 @@ def _messages_in(request: Request) -> int:
     return len(request.messages) if request.lane.counters.of_messages else 0
 
 
-def _sent(request: Request, outcome: Outcome) -> Event:
+def _sent(request: Request, report: Report) -> Event:
     target: Target = request.lane.target
     attempts = request.messages[0].history[-1:]
-    errors = dict(errors_of(outcome)[0])
+    errors = dict(errors_of(report)[0])
     code = None  # of a request that delivered nothing
     if sum(errors.values()) >= len(request.messages):
         code = next(iter(errors), None)
@@ -298,11 +298,11 @@ def _sent(request: Request, outcome: Outcome) -> Event:
         code = request.lane.counters.named(label_of(attempts[0]))
     return Event(
         service=target.service.name,
-        operation=outcome.sent_as or target.sends(1),
+        operation=report.sent_as or target.sends(1),
         destination=target.key,
-        size=outcome.size,
+        size=report.size,
         messages=_messages_in(request),
-        duration=outcome.duration,
+        duration=report.duration,
         attempts=attempts,
         error_code=code,
         errors=errors,

@@ -35,8 +35,8 @@ def findings() -> Iterator[Finding]:
         core = publisher._core
         if core is None or core.pid != os.getpid() or core.flow.closed:
             continue
-        for line in list(core.lines.values()):
-            yield from connection(line.connection, core.options.max_workers)
+        for binding in list(core.bindings.values()):
+            yield from connection(binding.connection, core.options.max_workers)
         bounds = (core.options.max_messages, core.options.max_bytes)
         yield from accounts(core.stats().destinations, bounds)
 

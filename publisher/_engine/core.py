@@ -27,7 +27,7 @@ from .accept import Accepting
 from .ends import DELIVERED, FAILED, expired, overdue
 from .flow import FlowControl
 from .lane import NEVER, Lane
-from .outcomes import Outcome
+from .outcomes import Report
 from .reentrance import ENTRIES
 from .request import Request
 from .scheduler import Scheduler, Turn
@@ -71,7 +71,7 @@ class Core(Accepting):
         self.losses = Losses(clock, self._bounds_text(), self._stood_lately)
         #: The clients' lanes, by client. Weak: our threads keep the core alive, and a client that
         #: nobody holds any more must not be kept by that, nor its publisher.
-        self.lines: MutableMapping[Any, Any] = weakref.WeakKeyDictionary()
+        self.bindings: MutableMapping[Any, Any] = weakref.WeakKeyDictionary()
         self._deliveries: dict[Any, Delivery] = {}
         self.runtime = runtime(self)
         self.started = False  # a message was accepted
@@ -97,39 +97,39 @@ class Core(Accepting):
 
         Returns the worker's next request.
         """
-        outcome = Outcome()
+        report = Report()
         try:
             with quiet():
                 if self.teller.brackets:
-                    outcome = self.teller.bracket(request, partial(self._perform, request))
+                    report = self.teller.bracket(request, partial(self._perform, request))
                 else:
-                    outcome = self._perform(request)
-            if outcome.answered:
+                    report = self._perform(request)
+            if report.answered:
                 self.answered = self.clock()
-            self._count(request, outcome)
-            delivered = sum([message.count for message in outcome.delivered])
+            self._count(request, report)
+            delivered = sum([message.count for message in report.delivered])
             late = delivered - self.settle(
-                outcome.delivered,
-                outcome.values,
+                report.delivered,
+                report.values,
                 DELIVERED,
-                size=outcome.size if delivered == outcome.count else None,
+                size=report.size if delivered == report.count else None,
             )
             if late:
                 self.runtime.call([(self._log_late, (request.lane.target.key, late))])
-            if outcome.failed:
-                failed, values = zip(*outcome.failed, strict=True)
+            if report.failed:
+                failed, values = zip(*report.failed, strict=True)
                 self.settle(failed, values, FAILED)
         except BaseException:
             # A fault of ours must not leave a future hanging: end what the request carried and go
             # on.
             logger.critical("a request could not be handled; its messages fail", exc_info=True)
-            outcome.answer.retries.clear()
-            outcome.answer.pieces.clear()
+            report.remainder.retries.clear()
+            report.remainder.pieces.clear()
             broken = PublisherClosed(
                 "the publisher could not handle the answer", outcome_unknown=True
             )
             self.settle(request.messages, [broken] * len(request.messages), FAILED)
-        turn = self.scheduler.complete(request, outcome.answer, self.clock())
+        turn = self.scheduler.complete(request, report.remainder, self.clock())
         self._end_late(turn)
         if self._flushes:
             self._answer_flushes()
@@ -141,7 +141,7 @@ class Core(Accepting):
     def _log_late(item: tuple[str, int]) -> None:
         logger.info("%s: %d messages were delivered after they had been given up", *item)
 
-    def _perform(self, request: Request) -> Outcome:
+    def _perform(self, request: Request) -> Report:
         return perform(request, self.look, self.wall)
 
     def _stood_lately(self) -> float:
@@ -149,18 +149,18 @@ class Core(Accepting):
         longest = self.options.delivery_timeout + self.options.grace
         return self.standing.last(self.clock() - longest - 1)
 
-    def _count(self, request: Request, outcome: Outcome) -> None:
-        if not outcome.sent_as:  # everything in it was given up before it went out
+    def _count(self, request: Request, report: Report) -> None:
+        if not report.sent_as:  # everything in it was given up before it went out
             return
         counters = request.lane.counters
         resent = sum(1 for message in request.messages if len(message.history) > 1)
         with self.account.lock:
             counters.requests += 1
-            counters.bytes_sent += outcome.size
+            counters.bytes_sent += report.size
             counters.retries += resent
-            if outcome.failed or outcome.retried:
-                counters.note_errors(*errors_of(outcome))
-        if calls := self.teller.sent(request, outcome):
+            if report.failed or report.retried:
+                counters.note_errors(*errors_of(report))
+        if calls := self.teller.sent(request, report):
             self.runtime.call(calls)
 
     def _end_late(self, turn: Turn) -> None:

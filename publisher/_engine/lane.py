@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from .._account.ledger import Counters
 from .contract import Limits
 from .message import Message, Route
-from .request import Answer, Split
+from .request import Remainder, Split
 
 NEVER = math.inf
 _MAX_ROUTES = 100
@@ -161,12 +161,12 @@ class Lane(abc.ABC):
         """The messages of the next request, claimed for a worker; empty if nothing can go."""
 
     @abc.abstractmethod
-    def take_back(self, groups: list[str] | None, answer: Answer) -> None:
+    def take_back(self, groups: list[str] | None, remainder: Remainder) -> None:
         """A request has really come back: hold what is to be sent again until it is due.
 
         Args:
             groups: what :meth:`groups_of` said of its messages.
-            answer: what is to be sent again.
+            remainder: what is to be sent again.
         """
 
     @abc.abstractmethod

@@ -19,7 +19,7 @@ from .._account.ledger import Counters
 from .contract import Limits
 from .lane import NEVER, Lane, Owner
 from .message import Message
-from .request import Answer, Split
+from .request import Remainder, Split
 from .resend import Pieces, oldest_live
 from .state import LOCK, PENDING, RUNNING, is_live
 
@@ -138,10 +138,10 @@ class OrderedLane(Lane):
                     del self._groups[group.key]
         return batch, None
 
-    def take_back(self, groups: list[str] | None, answer: Answer) -> None:
+    def take_back(self, groups: list[str] | None, remainder: Remainder) -> None:
         assert groups is not None
-        self._pieces.push(answer)
-        for message, due in answer.retries:
+        self._pieces.push(remainder)
+        for message, due in remainder.retries:
             if not is_live(message):
                 continue
             group = self._groups[self._group_of(message.entry)]
@@ -150,7 +150,7 @@ class OrderedLane(Lane):
             self._resent[id(message)] = message
             self._resent_deadline = min(self._resent_deadline, message.deadline)
         # The groups of its pieces stay busy: their entries are on their way still.
-        busy = {self._group_of(message.entry) for piece in answer.pieces for message in piece}
+        busy = {self._group_of(message.entry) for piece in remainder.pieces for message in piece}
         self._free([key for key in groups if key not in busy])
 
     def groups_of(self, messages: list[Message]) -> list[str] | None:

@@ -15,7 +15,7 @@ from .._account.events import Attempt, Failure
 from .contract import Target
 from .ends import build_error, build_exhausted, build_timeout
 from .message import Message
-from .request import Answer, Request
+from .request import Remainder, Request
 from .state import LOCK, RUNNING, is_live
 
 logger = logging.getLogger("publisher")
@@ -31,14 +31,14 @@ _NO_CREDENTIALS_FOR = 10.0
 
 
 @dataclass(slots=True)
-class Outcome:
+class Report:
     """What became of a request's messages.
 
     Attributes:
         delivered: with ``values`` for their futures, in step.
         failed: the messages that will not be sent again, each with the value of its future.
         retried: the messages that will, each with the delay and the failure.
-        answer: what goes back to the lane.
+        remainder: what goes back to the lane.
         duration: seconds the request took.
         size: bytes of the entries that went out.
         count: how many went out.
@@ -50,7 +50,7 @@ class Outcome:
     values: list[Any] = field(default_factory=list)
     failed: list[tuple[Message, Any]] = field(default_factory=list)
     retried: list[tuple[Message, float, Failure]] = field(default_factory=list)
-    answer: Answer = field(default_factory=Answer)
+    remainder: Remainder = field(default_factory=Remainder)
     duration: float = 0.0
     size: int = 0
     count: int = 0
@@ -114,7 +114,7 @@ def decide(
     request: Request,
     failures: list[tuple[Message, Failure]],
     histories: Histories,
-    outcome: Outcome,
+    report: Report,
     now: float,
 ) -> None:
     """Again later, or the end: the policy is asked once per (attempt number, error code)."""
@@ -127,7 +127,7 @@ def decide(
             continue
         histories.add(message, failure, failure.request_id)
         if failure.final or _is_at_its_end(message, failure):
-            outcome.failed.append((message, (build_error, target, failure)))
+            report.failed.append((message, (build_error, target, failure)))
             continue
         tries = message.tries
         same = (tries, failure.code)
@@ -135,21 +135,21 @@ def decide(
             delays[same] = _ask(message, tries, target.error(failure), now)
         delay = delays[same]
         if delay is not None:
-            delay = max(min(delay, _longest_wait(message, failure)), outcome.answer.hold)
+            delay = max(min(delay, _longest_wait(message, failure)), report.remainder.hold)
         unknown = any(attempt.outcome_unknown for attempt in message.history)
         if ordered and unknown and now + (delay or 0) - message.accepted > window:
             # The destination may have forgotten what it stored: a retry could be a duplicate.
             delay = None
         if delay is None:
             exhausted = (build_exhausted, (target, tries, unknown), failure)
-            outcome.failed.append((message, exhausted))
+            report.failed.append((message, exhausted))
         elif now + delay >= message.deadline:
             late = (build_timeout, (target, message.route.delivery.timeout, unknown), failure)
-            outcome.failed.append((message, late))
+            report.failed.append((message, late))
         else:
             _wait_before_next(message, delay)
-            outcome.answer.retries.append((message, now + delay))
-            outcome.retried.append((message, delay, failure))
+            report.remainder.retries.append((message, now + delay))
+            report.retried.append((message, delay, failure))
 
 
 def _is_at_its_end(message: Message, failure: Failure) -> bool:

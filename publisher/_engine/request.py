@@ -91,7 +91,7 @@ class Request:
 
 
 @dataclass(slots=True)
-class Answer:
+class Remainder:
     """What the outcome of a request leaves to do.
 
     Attributes:

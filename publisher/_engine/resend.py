@@ -15,7 +15,7 @@ from typing import Any
 from .contract import Limits
 from .lane import NEVER
 from .message import Message
-from .request import Answer, Split
+from .request import Remainder, Split
 from .state import RUNNING, is_live
 
 _order = itertools.count()
@@ -119,9 +119,9 @@ class Pieces:
         for messages, _ in self.queue:
             yield from messages
 
-    def push(self, answer: Answer) -> None:
-        for piece in answer.pieces:
-            self.queue.append((piece, answer.split))
+    def push(self, remainder: Remainder) -> None:
+        for piece in remainder.pieces:
+            self.queue.append((piece, remainder.split))
             for message in piece:
                 self.deadline = min(self.deadline, message.deadline)
 

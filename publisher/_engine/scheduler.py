@@ -20,7 +20,7 @@ from operator import itemgetter
 from .._account.ledger import Counters
 from .lane import NEVER, Lane
 from .message import Message, Route
-from .request import Answer, Request
+from .request import Remainder, Request
 from .state import LOCK, is_live
 
 _order = itertools.count()
@@ -117,7 +117,7 @@ class Scheduler:
                 self.alarm = min(self.alarm, self._gathering[0][0])
             return turn
 
-    def complete(self, request: Request, answer: Answer, now: float) -> Turn:
+    def complete(self, request: Request, remainder: Remainder, now: float) -> Turn:
         """A request has really come back: the worker's turn.
 
         At most one request is returned, for that same worker.
@@ -128,13 +128,13 @@ class Scheduler:
             lane.in_flight -= 1
             self._doubtful -= request.doubtful
             self._moved = now
-            if answer.cautious is not None:
-                lane.cautious = answer.cautious
-            if answer.hold:
-                lane.held_until = max(lane.held_until, now + answer.hold)
+            if remainder.cautious is not None:
+                lane.cautious = remainder.cautious
+            if remainder.hold:
+                lane.held_until = max(lane.held_until, now + remainder.hold)
             if request.split is not None:
                 request.split.note_back()
-            lane.take_back(request.groups, answer)
+            lane.take_back(request.groups, remainder)
             self._review(lane, now)
             self.busy -= 1
             self._take_hurried(now)

@@ -12,7 +12,7 @@ from typing import Any
 from .._account.events import Failure
 from .contract import EntryError, Judgement, Target, Verdict
 from .message import Chunk, Message
-from .outcomes import Histories, Outcome, decide, note_split
+from .outcomes import Histories, Report, decide, note_split
 from .request import Request, cut
 from .retry import wanted_pause
 from .state import LOCK, RUNNING, is_live
@@ -22,7 +22,7 @@ from .state import LOCK, RUNNING, is_live
 _HUNG = 1.0
 
 
-def perform(request: Request, clock: Callable[[], float], wall: Callable[[], float]) -> Outcome:
+def perform(request: Request, clock: Callable[[], float], wall: Callable[[], float]) -> Report:
     """Send one request and decide; never raises but for what ends the process.
 
     Args:
@@ -34,22 +34,22 @@ def perform(request: Request, clock: Callable[[], float], wall: Callable[[], flo
     messages = request.messages
     chunk = messages[0] if type(messages[0]) is Chunk else None
     entries = [message.entry for message in messages] if chunk is None else chunk.entry
-    outcome = Outcome()
+    report = Report()
     if any(message._phase != RUNNING for message in messages):  # abandoned since it was taken
         if chunk is not None:
-            return outcome
+            return report
         pairs = [pair for pair in zip(messages, entries, strict=True) if is_live(pair[0])]
         messages, entries = [message for message, _ in pairs], [entry for _, entry in pairs]
     if not entries:
-        return outcome
+        return report
     measure = request.lane.measure
-    outcome.count = len(entries)
-    outcome.size = (
+    report.count = len(entries)
+    report.size = (
         request.size
         if request.size is not None and len(messages) == len(request.messages)
         else sum([measure(entry) for entry in entries])
     )
-    sent_as = outcome.sent_as = target.sends(len(entries))
+    sent_as = report.sent_as = target.sends(len(entries))
     started, began = wall(), clock()
     results: Sequence[Any] | None = None
     reply: Mapping[str, Any] = {}
@@ -60,22 +60,22 @@ def perform(request: Request, clock: Callable[[], float], wall: Callable[[], flo
     except BaseException as error:  # noqa: BLE001
         judged = target.judge(error, len(entries))
     now = clock()
-    outcome.duration = now - began
-    outcome.answered = judged is None or judged.answered
-    histories = Histories(started, outcome.duration)
+    report.duration = now - began
+    report.answered = judged is None or judged.answered
+    histories = Histories(started, report.duration)
     if chunk is not None:
         if results is not None and EntryError not in set(map(type, results)):
-            _read_chunk(request, chunk, results, reply, histories, outcome)
-            return outcome
+            _read_chunk(request, chunk, results, reply, histories, report)
+            return report
         with LOCK.rlock:
             messages = request.messages = list(chunk.apart_locked())
     if results is not None:
-        _read(request, messages, results, reply, histories, outcome, now)
+        _read(request, messages, results, reply, histories, report, now)
     elif judged is not None:
         judged = _in_company(request, messages, judged)
-        _reject(request, messages, judged, sent_as, histories, outcome, now)
+        _reject(request, messages, judged, sent_as, histories, report, now)
     request.lane.limits = target.limits
-    return outcome
+    return report
 
 
 def _read_chunk(
@@ -84,15 +84,15 @@ def _read_chunk(
     results: Sequence[Any],
     reply: Mapping[str, Any],
     histories: Histories,
-    outcome: Outcome,
+    report: Report,
 ) -> None:
     """The service took every entry of a chunk."""
-    outcome.answer.cautious = False
+    report.remainder.cautious = False
     metadata = reply.get("ResponseMetadata") or {}
     if chunk._phase == RUNNING:
         histories.add(chunk, None, metadata.get("RequestId"))
-    outcome.delivered = [chunk]
-    outcome.values = [(request.lane.target.response, reply, results)]
+    report.delivered = [chunk]
+    report.values = [(request.lane.target.response, reply, results)]
 
 
 def _is_plain(messages: list[Message], results: Sequence[Any]) -> bool:
@@ -111,14 +111,14 @@ def _read(
     results: Sequence[Any],
     reply: Mapping[str, Any],
     histories: Histories,
-    outcome: Outcome,
+    report: Report,
     now: float,
 ) -> None:
     """The service answered: each entry has an outcome of its own."""
     target: Target = request.lane.target
     if request.split is not None:
         request.split.note_accepted()
-    outcome.answer.cautious = False
+    report.remainder.cautious = False
     metadata = dict(reply.get("ResponseMetadata") or {})
     request_id = metadata.get("RequestId")
     respond = target.response
@@ -126,8 +126,8 @@ def _read(
         histories.add(messages[0], None, request_id)
         for message in messages:
             message.history = messages[0].history
-        outcome.delivered = messages
-        outcome.values = [(respond, reply, result) for result in results]
+        report.delivered = messages
+        report.values = [(respond, reply, result) for result in results]
         return
     failures: list[tuple[Message, Failure]] = []
     same: dict[EntryError, Failure] = {}
@@ -140,11 +140,11 @@ def _read(
             continue
         if message._phase == RUNNING:  # or it was given up: its history has ended with it
             histories.add(message, None, request_id)
-        outcome.delivered.append(message)
-        outcome.values.append((respond, reply, result))
+        report.delivered.append(message)
+        report.values.append((respond, reply, result))
     if failures:
-        outcome.answer.hold = wanted_pause(metadata)
-        decide(request, failures, histories, outcome, now)
+        report.remainder.hold = wanted_pause(metadata)
+        decide(request, failures, histories, report, now)
 
 
 def _in_company(request: Request, messages: list[Message], judged: Judgement) -> Judgement:
@@ -170,29 +170,29 @@ def _reject(
     judged: Judgement,
     sent_as: str,
     histories: Histories,
-    outcome: Outcome,
+    report: Report,
     now: float,
 ) -> None:
     """The whole request failed."""
     target: Target = request.lane.target
     failure, verdict, _ = judged
-    if failure.timed_out or (not outcome.answered and outcome.duration >= _HUNG):
-        outcome.answer.cautious = True
+    if failure.timed_out or (not report.answered and report.duration >= _HUNG):
+        report.remainder.cautious = True
     if not failure.final:
-        outcome.answer.hold = wanted_pause(failure.metadata)
+        report.remainder.hold = wanted_pause(failure.metadata)
     messages = [message for message in messages if is_live(message)]  # the others were given up
     if _is_of_the_twin(failure, sent_as, target) and target.change_to_single(failure.code):
         note_split(messages, failure, histories)
-        outcome.answer.retries += [(message, now) for message in messages]
+        report.remainder.retries += [(message, now) for message in messages]
         return
     split = request.split
     if split is not None:
         split.note_rejected(failure.code)
     if verdict is Verdict.SPLIT and (split is None or not split.hopeless):
-        outcome.answer.pieces, outcome.answer.split = cut(messages, split, failure.code)
+        report.remainder.pieces, report.remainder.split = cut(messages, split, failure.code)
         note_split(messages, failure, histories)
         return
-    decide(request, [(message, failure) for message in messages], histories, outcome, now)
+    decide(request, [(message, failure) for message in messages], histories, report, now)
 
 
 def _is_of_the_twin(failure: Failure, sent_as: str, target: Target) -> bool:

@@ -16,7 +16,7 @@ from .._account.ledger import Counters
 from .contract import Limits
 from .lane import NEVER, Lane, Owner
 from .message import Chunk, Message, Route
-from .request import Answer, Split
+from .request import Remainder, Split
 from .resend import Pieces, Retries, oldest_live
 from .state import LOCK, PENDING, RUNNING, is_live
 
@@ -177,11 +177,11 @@ class UnorderedLane(Lane):
 
     # -- what comes back
 
-    def take_back(self, groups: list[str] | None, answer: Answer) -> None:
-        for message, due in answer.retries:
+    def take_back(self, groups: list[str] | None, remainder: Remainder) -> None:
+        for message, due in remainder.retries:
             self._retries.push(message, due)
-        if answer.pieces:
-            self._pieces.push(answer)
+        if remainder.pieces:
+            self._pieces.push(remainder)
 
     def expire(self, now: float) -> list[Message]:
         expired = [*filter(is_live, _spread(self._expired_inboxes(now)))]

@@ -129,11 +129,11 @@ class Capture(Messages):
         self._cores.append(core)
         return core
 
-    def _connect(self, client: Any, line: Any) -> None:
-        line.connection = InlineConnection(
-            line.core, line.connection, client._connect, self.faults, self._endpoint_url
+    def _connect(self, client: Any, binding: Any) -> None:
+        binding.connection = InlineConnection(
+            binding.core, binding.connection, client._connect, self.faults, self._endpoint_url
         )
-        self._connections.append(line.connection)
+        self._connections.append(binding.connection)
 
 
 class _Exchanged:

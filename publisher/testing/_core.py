@@ -21,7 +21,7 @@ class InlineCore(Core):
     Args:
         options: checked already.
         clock: of the capture.
-        connect: exchanges what a line of a client would connect to.
+        connect: exchanges what a client would connect to.
         record: called with ``(service, operation, params, future)`` for each accepted message.
     """
 
@@ -35,7 +35,7 @@ class InlineCore(Core):
         record: Callable[[str, str, dict[str, Any], PublishFuture], None],
     ) -> None:
         super().__init__(options, lambda core: Inline(core, clock), clock, clock.wall)
-        self.lines = _Lines(connect)
+        self.bindings = _Bindings(connect)
         self._record = record
 
     takes_chunks = False  # a test looks at each entry
@@ -66,17 +66,17 @@ class InlineCore(Core):
         return batch
 
 
-class _Lines(dict[Any, Any]):
-    """The lines of a core's clients, each with its connection exchanged before it is used."""
+class _Bindings(dict[Any, Any]):
+    """The bindings of a core's clients, each with its connection exchanged before it is used."""
 
     def __init__(self, connect: Callable[[Any, Any], None]) -> None:
         super().__init__()
         self._connect = connect
 
-    def setdefault(self, client: Any, line: Any = None) -> Any:
+    def setdefault(self, client: Any, binding: Any = None) -> Any:
         if client not in self:
-            self._connect(client, line)
-        return super().setdefault(client, line)
+            self._connect(client, binding)
+        return super().setdefault(client, binding)
 
 
 class _Waits(PublishFuture):
