@@ -25,7 +25,7 @@ import tenacity
 from botocore.config import Config
 
 import publisher
-from publisher.services.sns import Rich
+from publisher.services._texts import Rich
 from tests.gate import certificate
 from tests.servers import Answer, Endpoint, Error, Failure, Request
 from tests.servers.recording import make_client

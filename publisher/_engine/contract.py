@@ -82,6 +82,9 @@ class Fast(NamedTuple):
 #: service counts them.
 Accepted: TypeAlias = tuple[Any, Any, int]
 
+#: Of each operation: what it does; boto3's parameters, with type and words; and the response.
+Words: TypeAlias = Mapping[str, tuple[str, Mapping[str, str], str]]
+
 
 class Service:
     """One AWS service: limits, entries, requests, and how an answer is read.
@@ -95,9 +98,8 @@ class Service:
     single: ClassVar[str]
     batch: ClassVar[str]
     entries_parameter: ClassVar[str]
-    #: for ``help()``, of both: what it does, boto3's parameters, with type and words, and the
-    #: response
-    words: ClassVar[Mapping[str, tuple[str, Mapping[str, str], str]]]
+    #: for ``help()``, of both
+    words: ClassVar[Words]
     #: what a stored entry's answer has
     receipt: ClassVar[str]
     #: what an answer, also that of the single operation, says of its entries

@@ -2,19 +2,59 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from .._engine.contract import EntryError, Service
+from .._engine.contract import EntryError
+from ..errors import InvalidMessage, RefusedMessage
+from ._checks import check_str
+from ._tabled import Tabled
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
-class ById(Service):
+class ById(Tabled):
     """A service that answers with the lists ``Successful`` and ``Failed``.
 
-    The Id on the wire is the entry's place in its request.
+    The Id on the wire is the entry's place in its request; the caller's own are checked over the
+    whole call, and are those in its answer.
     """
 
+    beside = ("Id",)
+    #: what its codes about a batch and the Ids in it begin with
+    prefix: ClassVar[str] = ""
     about_entries = frozenset({"Successful", "Failed", "MessageId", "SequenceNumber"})
+
+    def empty_batch(self, report: str) -> InvalidMessage:
+        return self._about_batch(report, "EmptyBatchRequest")
+
+    def context(self, entries: Sequence[Any]) -> Any:
+        ids = []
+        for index, entry in enumerate(entries):
+            where = f"{self.entries_parameter}[{index}].Id"
+            entry_id = check_str(where, entry["Id"])
+            if not _ID.fullmatch(entry_id):
+                raise self._about_batch(
+                    f"{where} (str of {len(entry_id)} characters) must be 1 to 80 letters,"
+                    f" digits, hyphens or underscores ({self.source})",
+                    "InvalidBatchEntryId",
+                )
+            ids.append(entry_id)
+        if len(set(ids)) < len(ids):
+            raise self._about_batch(
+                f"the Ids of {len(ids)} entries are not distinct: {len(set(ids))} different ones"
+                f" ({self.source})",
+                "BatchEntryIdsNotDistinct",
+            )
+        return ids
+
+    def _about_batch(self, report: str, code: str) -> RefusedMessage:
+        return RefusedMessage(report, f"{self.prefix}{code}", self.batch)
+
+    def batch_request(self, address: Any, entries: Sequence[Any]) -> dict[str, Any]:
+        made = [{"Id": str(index), **self.params(entry)} for index, entry in enumerate(entries)]
+        return {**self.place(address), self.entries_parameter: made}
 
     def read(self, response: Mapping[str, Any], count: int) -> list[Mapping[str, Any] | EntryError]:
         successful, failed = response.get("Successful"), response.get("Failed")

@@ -6,10 +6,11 @@ import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from .._engine.contract import EntryError, Service
+from .._engine.contract import EntryError
+from ._tabled import Tabled
 
 
-class ByPosition(Service):
+class ByPosition(Tabled):
     """A service that answers with one outcome for each entry, in their order.
 
     Its own count of failures is not trusted: an error code decides, then a receipt.

@@ -10,9 +10,9 @@ from ..errors import InvalidMessage
 _SHOWN = 300  # characters of an address
 
 
-def missing(parameter: str, operation: str) -> InvalidMessage:
+def missing(where: str, parameter: str) -> InvalidMessage:
     """The error for a parameter that is not there."""
-    return InvalidMessage(f"{operation}() needs the parameter {parameter}")
+    return InvalidMessage(f"{where} needs the parameter {parameter}")
 
 
 def shown_address(address: str) -> str:

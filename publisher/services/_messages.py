@@ -5,19 +5,13 @@ from __future__ import annotations
 import re
 from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote_plus
 
 from .._engine.contract import Fast
+from ._texts import Rich
 
 MAX_ENTRIES = 10  # of one request
-
-
-class Rich(NamedTuple):
-    """An entry with more than a message: boto3's own parameters, and their size in bytes."""
-
-    size: int
-    params: Mapping[str, Any]
 
 
 #: The bytes that a form leaves as they are.

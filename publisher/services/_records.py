@@ -1,8 +1,9 @@
-"""Kinesis's ``PutRecords`` in JSON 1.1: the body made, and the answer read, by hand."""
+"""Kinesis's records, and ``PutRecords`` in JSON 1.1: body made, and answer read, by hand."""
 
 from __future__ import annotations
 
 import json
+import operator
 import re
 from binascii import b2a_base64
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +11,49 @@ from json.encoder import encode_basestring_ascii as json_string
 from typing import Any
 
 from .._engine.contract import Fast
+from ._keys import MAX_KEY
+
+
+def record(entry: Any) -> dict[str, Any]:
+    """boto3's parameters of an entry."""
+    made = {"Data": entry[0]}
+    if entry[1]:
+        made["PartitionKey"] = entry[1]
+    if len(entry) == 3:
+        made["ExplicitHashKey"] = entry[2]
+    return made
+
+
+def measured(entries: Sequence[Any]) -> int:
+    """Bytes of entries, their keys included."""
+    keys = "".join([entry[1] for entry in entries])
+    size = len(keys) if keys.isascii() else len(keys.encode())
+    return size + sum([len(entry[0]) for entry in entries])
+
+
+def usual_records(
+    records: Sequence[Any], largest: int
+) -> tuple[Sequence[Any], Sequence[int]] | None:
+    """Entries and sizes of records as most are; None where one has to be looked at more closely.
+
+    A pass of all of them for each check: half the time of a look at one after the other.
+    """
+    if set(map(type, records)) != {dict} or set(map(len, records)) != {2}:
+        return None
+    try:
+        datas = [record["Data"] for record in records]
+        keys = [record["PartitionKey"] for record in records]
+    except KeyError:
+        return None
+    if set(map(type, datas)) != {bytes} or set(map(type, keys)) != {str}:
+        return None
+    lengths = list(map(len, keys))
+    if not ("".join(keys).isascii() and min(lengths) > 0 and max(lengths) <= MAX_KEY):
+        return None
+    sizes = list(map(operator.add, map(len, datas), lengths))
+    if max(sizes) > largest:
+        return None
+    return list(zip(datas, keys, strict=True)), sizes
 
 
 def encode_records(address: Any, entries: Sequence[Any]) -> tuple[dict[str, Any], bytes]:
