@@ -320,9 +320,7 @@ ROOMS = {
 }
 #: What still points the other way, each with its reason.
 EXCEPTIONS = {
-    ("_engine.accept", "_options"): "an engine is made from the options",
-    ("_engine.core", "_options"): "as above",
-    ("_engine.accept", "_threads.hosts"): "whether a caller may be held is asked of the host",
+    ("_engine.core", "_options"): "an engine is made from the options",
     ("_aws.config", ""): "the version, for the user agent",
     ("_aws.connection", "testing"): "a mock of moto's, a suite's guard",
 }

@@ -324,7 +324,7 @@ def test_cancelling_reaches_entries_that_were_parted_meanwhile() -> None:
     dropped = bench.core.scheduler.evict_oldest()  # as drop_oldest does, on another thread
     assert dropped is not None
     chunk.cancel()
-    bench.core.settle([dropped], [None], "dropped", "buffer_full")
+    bench.core.settler.settle([dropped], [None], "dropped", "buffer_full")
     assert batch.done()
     bench.hand.settle()
     bench.assert_at_rest()

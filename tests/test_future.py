@@ -44,7 +44,9 @@ def make(bench: Bench) -> Any:
 
 
 def end(bench: Bench, future: Message, value: Any = None, kind: str = "delivered") -> None:
-    assert bench.core.settle([future], [{"MessageId": "1"} if value is None else value], kind)
+    assert bench.core.settler.settle(
+        [future], [{"MessageId": "1"} if value is None else value], kind
+    )
     bench.hand.run_calls()
 
 
@@ -338,7 +340,7 @@ def test_whose_end_waits_for_a_wait_keeps_nobody_from_the_account(bench: Bench, 
     future = make()
     held: Any = Asked()
     future._watching().lock = held
-    ending = later(lambda: bench.core.settle([future], [{}], "delivered"))
+    ending = later(lambda: bench.core.settler.settle([future], [{}], "delivered"))
     assert held.wanted.wait(SOON)
     locks = (bench.core.account.lock, bench.core.flow.lock, LOCK.making)
     had = [lock.acquire(blocking=False) for lock in locks]

@@ -80,7 +80,7 @@ def test_flush_is_a_barrier(endpoint: Endpoint, gate: threading.Event) -> None:
         core = made._core
         assert core is not None
         waiting = pool.submit(made.flush, SOON)
-        until(lambda: core._flushes or waiting.done())
+        until(lambda: core.barrier.waiting or waiting.done())
         late = publish(sns, "late", TOPIC + "-other")
         assert waiting.result(SOON) == 0
         assert all(future.done() for future in early)

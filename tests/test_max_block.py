@@ -173,10 +173,10 @@ def test_views_of_a_process_whose_endpoint_hangs_pay_once(endpoint: Endpoint) ->
         assert all(is_full(each.result(SOON)) for each in first)
         assert watch.seconds >= 0.9
         core: Any = made._core
-        gave_up = core.gave_up
+        gave_up = core.patience.gave_up
         lost = [publish(sns, f"at once {i}") for i in range(500)]
         assert all(map(is_full, lost))
-        assert core.gave_up == gave_up  # none of them waited its time out
+        assert core.patience.gave_up == gave_up  # none of them waited its time out
         gate.open()
         for future in waiting:
             assert future.result(SOON)

@@ -86,7 +86,7 @@ def test_what_is_not_delivered_leaves_a_gap(how: str) -> None:
     if how == "cancelled":
         assert gone.cancel()
     elif how == "evicted":
-        assert bench.core._drop_oldest()
+        assert bench.core.admission.drop_oldest()
     bench.hand.settle()
     sent = [name for request in wire.sent for name in request]
     assert sent == [*(["before"] if before else []), *(["bad"] * (how == "refused")), "after"]
@@ -179,7 +179,7 @@ def test_order_holds_and_nothing_is_lost_whatever_happens(  # noqa: C901 - one c
             if action == "deliver":
                 for message in batch:
                     done[message.entry.group].append(futures.index(message))
-                bench.core.settle(batch, [{}] * len(batch), "delivered")
+                bench.core.settler.settle(batch, [{}] * len(batch), "delivered")
                 come_back(lane, batch, Remainder())
             elif action == "again" or len(batch) == 1:
                 due = bench.clock.now + data.draw(st.floats(0, 3))

@@ -25,7 +25,7 @@ def sent(count: int = 1, **options: float) -> tuple[Bench, list[Message]]:
 
 
 def end(bench: Bench, messages: list[Message]) -> None:
-    bench.core.settle(messages, [{}] * len(messages), "delivered")
+    bench.core.settler.settle(messages, [{}] * len(messages), "delivered")
 
 
 def taken(retries: Retries, now: float, limits: Limits) -> list[Message]:

@@ -321,7 +321,7 @@ def test_the_oldest_is_evicted_whichever_lane_it_is_in() -> None:
     futures[0].cancel()
     for future in futures[1:]:
         assert bench.core.scheduler.evict_oldest() is future
-        bench.core.settle([future], [ValueError()], "dropped", "buffer_full")
+        bench.core.settler.settle([future], [ValueError()], "dropped", "buffer_full")
     assert bench.core.scheduler.evict_oldest() is None
     bench.assert_at_rest()
 
@@ -378,8 +378,7 @@ def test_a_message_that_comes_after_the_end_of_the_others_ends_too() -> None:
         def on_accepted(self, event: publisher.Event) -> None:
             if event.params["Message"] == "late":
                 bench.core.flow.close()  # what close() does when its time is over
-                bench.core.stopped = True
-                bench.core._abandon()
+                bench.core.settler.abandon()
 
     bench = Bench(max_workers=1, hooks=[Hook()])
     route = bench.route()

@@ -128,7 +128,7 @@ def test_callers_who_are_held_are_not_sent_away_for_it() -> None:
     route = bench.route(Wire(limits=Limits(1, 100)))
     bench.publish(route, "a")
     bench.hand.step()
-    patience = bench.core._patience(route)
+    patience = bench.core.patience.at_the_bound(route.delivery.timeout)
     assert patience() == pytest.approx(1.0)
     stand_still(bench, 90)
     assert patience() == pytest.approx(1.0, abs=0.1)

@@ -5,7 +5,7 @@ that returns, any function that begins and any loop that turns, but nowhere else
 worked out first; then, in :meth:`Ended.commit`, two permits and two counts change in statements
 with no call between them, and one call into C stores the rest. An exception comes before all of it
 or after all of it. What is left to be told afterwards is kept in the :class:`Ended` itself, for
-whoever comes next; see :meth:`publisher._engine.settle.Ending.settle`.
+whoever comes next; see :meth:`publisher._engine.settle.Settler.settle`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""One publisher in one process: accepts messages, sees each to one end, keeps the account.
-
-The caller's half (:class:`Accepting`) and the sender's half (:meth:`Core.step` and
-:meth:`Core.work`) meet only at the lanes.
-"""
+"""One publisher in one process: accepts messages, sees each to one end, keeps the account."""
 
 from __future__ import annotations
 
@@ -11,7 +7,6 @@ import os
 import sys
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping
 from functools import partial
 from typing import Any
@@ -23,15 +18,19 @@ from .._account.telling import Teller, errors_of
 from .._log_lines import OPENERS, quiet
 from .._options import Delivery, Options
 from ..errors import PublisherClosed
-from .accept import Accepting
+from .accept import Entrance
+from .admission import Admission
+from .barrier import Barrier
 from .ends import DELIVERED, FAILED, expired, overdue
 from .flow import FlowControl
 from .lane import NEVER, Lane
 from .outcomes import Report
+from .patience import Patience
 from .reentrance import ENTRIES
 from .request import Request
 from .scheduler import Scheduler, Turn
 from .send import perform
+from .settle import Settler
 from .standing import Standing
 
 logger = logging.getLogger("publisher")
@@ -40,14 +39,18 @@ logger = logging.getLogger("publisher")
 _MAX_DELIVERIES = 1_000
 
 
-class Core(Accepting):
+class Core:
     """The parts of a publisher, composed.
+
+    The caller's half (:class:`Entrance`) and the sender's half (:meth:`step` and :meth:`work`) meet
+    only at the lanes; what ends goes through :class:`Settler`.
 
     Args:
         options: checked already.
         runtime: makes what runs the sender's half, from this core: threads, or a test's own hand.
         clock: seconds, never going back.
         wall: seconds since the epoch, for people.
+        takes_chunks: whether entries of ``put_records`` may do without a future each.
     """
 
     def __init__(
@@ -56,28 +59,87 @@ class Core(Accepting):
         runtime: Callable[[Core], Any],
         clock: Callable[[], float] = _clock.now,
         wall: Callable[[], float] = _clock.wall,
+        *,
+        takes_chunks: bool = True,
     ) -> None:
         self.options = options
         self.pid = os.getpid()
         self.clock = clock
         self.wall = wall
-        self.teller = Teller(options.hooks)
-        self.flow = FlowControl(
-            options.max_messages, options.max_bytes, always_lock=self.teller.watches
+        teller = self.teller = Teller(options.hooks)
+        flow = self.flow = FlowControl(
+            options.max_messages, options.max_bytes, always_lock=teller.watches
         )
         self.account = Account()
-        self.scheduler = Scheduler(options.max_workers, options.grace)
-        self.standing = Standing()
-        self.losses = Losses(clock, self._bounds_text(), self._stood_lately)
-        #: The clients' lanes, by client. Weak: our threads keep the core alive, and a client that
-        #: nobody holds any more must not be kept by that, nor its publisher.
+        scheduler = self.scheduler = Scheduler(options.max_workers, options.grace)
+        standing = self.standing = Standing()
+        self.losses = Losses(clock, flow.bounds_text(), self._stood_lately)
+        #: What the clients share of this core, by client. Weak: our threads keep the core alive,
+        #: and a client that nobody holds any more must not be kept by that, nor its publisher.
         self.bindings: MutableMapping[Any, Any] = weakref.WeakKeyDictionary()
         self._deliveries: dict[Any, Delivery] = {}
         self.runtime = runtime(self)
-        self.started = False  # a message was accepted
-        self.stopped = False  # nothing is sent any more
-        self._flushes = []
-        self._untold = deque()
+        self.barrier = Barrier(scheduler, self.runtime)
+        self.settler = Settler(
+            clock=clock,
+            flow=flow,
+            account=self.account,
+            teller=teller,
+            losses=self.losses,
+            scheduler=scheduler,
+            barrier=self.barrier,
+            runtime=self.runtime,
+        )
+        self.patience = Patience(
+            options.max_block, look=self.look, flow=flow, scheduler=scheduler, standing=standing
+        )
+        self.admission = Admission(
+            options.on_full,
+            clock=clock,
+            flow=flow,
+            teller=teller,
+            scheduler=scheduler,
+            settler=self.settler,
+            patience=self.patience,
+            runtime=self.runtime,
+            hurry=self.hurry,
+        )
+        entrance = self.entrance = Entrance(
+            clock=clock,
+            flow=flow,
+            teller=teller,
+            scheduler=scheduler,
+            admission=self.admission,
+            runtime=self.runtime,
+            takes_chunks=takes_chunks,
+        )
+        # What callers, clients and messages ask, without a call in between.
+        self.accept = entrance.accept
+        self.accept_batch = entrance.accept_batch
+        self.check_size = self.admission.check_size
+        self.hurry_one = entrance.hurry_one
+        self.withdraw = self.settler.withdraw
+        self.stood_since = standing.since
+
+    @property
+    def started(self) -> bool:
+        """Whether a message was accepted."""
+        return self.admission.started
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing is sent any more."""
+        return self.settler.stopped
+
+    def look(self) -> float:
+        """The time, where deadlines are judged by it: stand-stills are taken note of."""
+        now = self.clock()
+        self.standing.look(now)
+        return now
+
+    def hurry(self, lanes: list[Lane] | None = None) -> float:
+        """What was accepted up to now lingers no longer: in these lanes, or in all; returns now."""
+        return self.entrance.hurry(lanes)
 
     # -- the sender's half
 
@@ -87,7 +149,7 @@ class Core(Accepting):
         Returns:
             the requests to hand to workers, and when to look again, on the core's clock.
         """
-        self.finish_for_callers()
+        self.settler.finish_for_callers()
         turn = self.scheduler.step(self.look())
         self._end_late(turn)
         return turn.requests, self.scheduler.alarm
@@ -105,10 +167,10 @@ class Core(Accepting):
                 else:
                     report = self._perform(request)
             if report.answered:
-                self.answered = self.clock()
+                self.patience.note_answer()
             self._count(request, report)
             delivered = sum([message.count for message in report.delivered])
-            late = delivered - self.settle(
+            late = delivered - self.settler.settle(
                 report.delivered,
                 report.values,
                 DELIVERED,
@@ -118,7 +180,7 @@ class Core(Accepting):
                 self.runtime.call([(self._log_late, (request.lane.target.key, late))])
             if report.failed:
                 failed, values = zip(*report.failed, strict=True)
-                self.settle(failed, values, FAILED)
+                self.settler.settle(failed, values, FAILED)
         except BaseException:
             # A fault of ours must not leave a future hanging: end what the request carried and go
             # on.
@@ -128,11 +190,10 @@ class Core(Accepting):
             broken = PublisherClosed(
                 "the publisher could not handle the answer", outcome_unknown=True
             )
-            self.settle(request.messages, [broken] * len(request.messages), FAILED)
+            self.settler.settle(request.messages, [broken] * len(request.messages), FAILED)
         turn = self.scheduler.complete(request, report.remainder, self.clock())
         self._end_late(turn)
-        if self._flushes:
-            self._answer_flushes()
+        self.barrier.answer()
         if turn.wake:
             self.runtime.wake()
         return turn.requests[0] if turn.requests else None
@@ -168,12 +229,12 @@ class Core(Accepting):
         for late, build in ((turn.expired, expired), (turn.overdue, overdue)):
             if late:
                 try:
-                    self.settle_each(late, build)
+                    self.settler.settle_each(late, build)
                 except Exception:  # the requests of this turn must go out all the same
                     logger.critical("messages could not be ended", exc_info=True)
                 self.scheduler.settled(late)
-        if self._flushes and (turn.expired or turn.overdue):
-            self._answer_flushes()
+        if turn.expired or turn.overdue:
+            self.barrier.answer()
 
     # -- barriers
 
@@ -195,21 +256,8 @@ class Core(Accepting):
             return self.flow.messages
         until = self.hurry(lanes)
         self.runtime.wake_if_started()
-        gate = threading.Lock()
-        gate.acquire()
-        looked_at = None if lanes is None else dict.fromkeys(lanes)  # there may be thousands
-        with self.scheduler.lock:
-            if self.scheduler.is_done(until, looked_at):
-                return 0
-            waiter = (until, looked_at, gate)
-            self._flushes.append(waiter)
-        try:
-            self.runtime.wait(gate, timeout)
-        finally:
-            with self.scheduler.lock:
-                if waiter in self._flushes:
-                    self._flushes.remove(waiter)
-        return self.scheduler.unresolved(until, looked_at)
+        # Of lanes there may be thousands.
+        return self.barrier.wait(until, None if lanes is None else dict.fromkeys(lanes), timeout)
 
     def close(self, timeout: float | None) -> int:
         """Refuse, drain for at most ``timeout`` seconds, abandon the rest, stop the threads.
@@ -228,12 +276,16 @@ class Core(Accepting):
         deadline = None if timeout is None else self.clock() + timeout
         if timeout is None or timeout > 0:  # what lingers is not sent just to be given up
             self.flush(timeout)
-        self.stopped = True
-        abandoned = self._abandon()
+        abandoned = self.settler.abandon()
         left = None if deadline is None else max(deadline - self.clock(), 0)
         self.runtime.stop(left)
         self.losses.last_words(self.stats().total)
         return abandoned
+
+    def give_up(self) -> None:
+        """Refuse what comes, and end all that is unresolved: nothing can be sent any more."""
+        self.flow.close()
+        self.settler.abandon()
 
     def close_quietly(self) -> None:
         """Close with the time that a process exit would have."""

@@ -76,6 +76,13 @@ def error_named(value: Any, operation: str) -> Any:
 # -- for other reasons
 
 
+def refusal() -> PublisherClosed:
+    """What a closed publisher says to who wants to publish."""
+    return PublisherClosed(
+        "the publisher is closed; publisher.configure() or publisher.Publisher() makes a new one"
+    )
+
+
 def build_full(text: str, _: None) -> BaseException:
     return BufferFull(text)
 

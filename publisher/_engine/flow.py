@@ -87,6 +87,17 @@ class FlowControl:
         """How many callers wait for room."""
         return len(self._queue)
 
+    def full_text(self) -> str:
+        """That there is no room, for people."""
+        return (
+            f"{self.messages:,} messages and {self.bytes:,} bytes are waiting; the bounds are"
+            f" {self.bounds_text()}"
+        )
+
+    def bounds_text(self) -> str:
+        """The bounds, for people."""
+        return f"max_messages={self.max_messages:,} and max_bytes={self.max_bytes:,}"
+
     def take(self, size: int, count: int = 1, ticket: Ticket = _NOBODYS) -> bool:
         """Take the permits of ``count`` messages of ``size`` bytes together, without waiting.
 

@@ -3,41 +3,63 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from .._account.ledger import LOG_LINE, Account
 from .._account.losses import Losses, code_of
 from .._account.telling import Teller
+from .barrier import Barrier
 from .commit import Ended
 from .ends import DELIVERED, DROPPED, FAILED, WITHDRAWN, build_full, closed, closed_in_flight
 from .flow import FlowControl
 from .lane import Lane
 from .message import Chunk, Message
-from .reentrance import entered
+from .reentrance import ENTRIES, entered
 from .scheduler import Scheduler
 from .state import CANCELLED, FINISHED, LOCK, PENDING, RUNNING
 
 _HOOK_OF = {DELIVERED: "on_delivered", FAILED: "on_failed", DROPPED: "on_dropped"}
 
 
-class Ending:
-    """What a core needs to end messages, and the barriers that wait for that; see :class:`Core`."""
+class Settler:
+    """Sees each message to its one end.
 
-    clock: Callable[[], float]
-    flow: FlowControl
-    account: Account
-    teller: Teller
-    losses: Losses
-    scheduler: Scheduler
-    runtime: Any
-    #: Who waits in flush(): until when it was accepted, in which lanes, and the gate to open.
-    #: Guarded by the scheduler's lock.
-    _flushes: list[tuple[float, Collection[Lane] | None, Any]]
-    #: What callers ended and leave to the dispatcher to tell; appended to under ``LOCK``.
-    _untold: deque[Ended]
-    stopped: bool  # nothing is sent any more
+    Args:
+        clock: seconds, never going back.
+        flow: where permits go back.
+        account: where ends are counted.
+        teller: of the hooks.
+        losses: the log lines about what is lost.
+        scheduler: told of what has ended.
+        barrier: who waits for ends.
+        runtime: runs callbacks and hooks, and wakes the dispatcher.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float],
+        flow: FlowControl,
+        account: Account,
+        teller: Teller,
+        losses: Losses,
+        scheduler: Scheduler,
+        barrier: Barrier,
+        runtime: Any,
+    ) -> None:
+        self._clock = clock
+        self._flow = flow
+        self._account = account
+        self._teller = teller
+        self._losses = losses
+        self._scheduler = scheduler
+        self._barrier = barrier
+        self._runtime = runtime
+        #: What callers ended and leave to the dispatcher to tell; appended to under ``LOCK``.
+        self._untold: deque[Ended] = deque()
+        self.stopped = False  # nothing is sent any more
 
     def settle(
         self,
@@ -71,7 +93,7 @@ class Ending:
         """
         if not messages:
             return 0
-        safe = self.runtime.is_safe()
+        safe = self._runtime.is_safe()
         with LOCK.rlock:
             if Chunk in set(map(type, messages)):
                 messages, values = _taken_apart_locked(messages, values, end)
@@ -94,14 +116,14 @@ class Ending:
         if safe:
             self._tell(ended)
         else:
-            self.flow.admit()
-            self.runtime.wake_if_started()
-            if self.runtime.is_safe():  # the dispatcher has just ended
+            self._flow.admit()
+            self._runtime.wake_if_started()
+            if self._runtime.is_safe():  # the dispatcher has just ended
                 self.finish_for_callers()
         return ended.count
 
     def _commit(self, ended: Ended, end: str, reason: str | None, permits: bool, size: int) -> None:
-        counters, now, count = ended.live[0].route.lane.counters, self.clock(), ended.count
+        counters, now, count = ended.live[0].route.lane.counters, self._clock(), ended.count
         ended.tell = partial(
             self._tell_ended, ended, self._told(ended, end, reason), end, reason, now
         )
@@ -118,7 +140,7 @@ class Ending:
             counts["latency"], counts["latency_sum"] = counters.with_latency(now, accepted, count)
             return counts
 
-        ended.commit(self.flow, self.account, counters, size, count_locked, permits=permits)
+        ended.commit(self._flow, self._account, counters, size, count_locked, permits=permits)
 
     def _told(self, ended: Ended, end: str, reason: str | None) -> list[tuple[Message, Any, int]]:
         """Each with its entry and size, where a hook wants to know.
@@ -128,17 +150,16 @@ class Ending:
         lane = ended.live[0].route.lane
         if reason == LOG_LINE or not lane.counters.of_messages:
             return []
-        if not self.teller.wants(_HOOK_OF.get(end)):
+        if not self._teller.wants(_HOOK_OF.get(end)):
             return []
         measure = lane.measure
         return [(message, message.entry, measure(message.entry)) for message in ended.live]
 
     def _tell(self, ended: Ended) -> None:
         """Messages have ended: tell whoever waits for that. Not for a thread of a caller."""
-        self.flow.admit()
+        self._flow.admit()
         ended.tell()
-        if self._flushes:
-            self._answer_flushes()
+        self._barrier.answer()
 
     def _tell_ended(
         self,
@@ -153,19 +174,19 @@ class Ending:
         named = lane.counters.named
         codes = [named(code_of(value)) for value in ended.values] if end == FAILED else []
         if told:
-            calls += self.teller.ended(_HOOK_OF.get(end), told, codes, reason, now)
+            calls += self._teller.ended(_HOOK_OF.get(end), told, codes, reason, now)
         if lane.counters.of_messages and end != WITHDRAWN and reason != LOG_LINE:
             delivered = ended.count if end == DELIVERED else 0
-            with self.account.lock:
-                self.account.recent.note(now, delivered, ended.count - delivered)
+            with self._account.lock:
+                self._account.recent.note(now, delivered, ended.count - delivered)
         if end in (FAILED, DROPPED):
             counts = Counter(codes) if codes else {reason or "closed": ended.count}
             if codes:
-                with self.account.lock:
+                with self._account.lock:
                     lane.counters.note_failed(counts)
-            calls.append((self.losses.note, (lane.target, lane.counters, end, counts)))
+            calls.append((self._losses.note, (lane.target, lane.counters, end, counts)))
         if calls:
-            self.runtime.call(calls)
+            self._runtime.call(calls)
 
     def finish_for_callers(self) -> None:
         """The dispatcher's: what callers ended and did not tell, or were kept from ending."""
@@ -174,20 +195,21 @@ class Ending:
                 ended = self._untold.popleft() if self._untold else None
             if ended is not None and ended.done:
                 self._tell(ended)
-        if left := self.scheduler.left_by_callers():
+        if left := self._scheduler.left_by_callers():
             if self.stopped:
-                self._abandon()
+                self.abandon()
             else:
-                self.settle_each(left, self._dropped)
-                self.scheduler.settled(left)
+                self.settle_each(left, self.dropped)
+                self._scheduler.settled(left)
 
-    def _dropped(self, _: Message) -> tuple[Any, str, str | None]:
-        return (build_full, self._full_text(), None), DROPPED, "buffer_full"
+    def dropped(self, _: Message) -> tuple[Any, str, str | None]:
+        """What :meth:`settle_each` makes of a message that has to give way to others."""
+        return (build_full, self._flow.full_text(), None), DROPPED, "buffer_full"
 
     def settle_each(
         self, messages: Sequence[Message], build: Callable[[Message], tuple[Any, str, str | None]]
     ) -> int:
-        """The same for messages of any lanes; ``build`` gives each one's value, end and reason."""
+        """End messages of any lanes; ``build`` gives each one's value, end and reason."""
         grouped: dict[tuple[Lane, str, str | None], tuple[list[Message], list[Any]]] = {}
         for message in messages:
             value, end, reason = build(message)
@@ -207,39 +229,24 @@ class Ending:
             return False
         return bool(self.settle([message], [None], WITHDRAWN))
 
-    def _abandon(self) -> int:
-        """End everything that is unresolved, with PublisherClosed."""
-        waiting, carried = self.scheduler.drain()
+    def abandon(self) -> int:
+        """End everything that is unresolved, with PublisherClosed; what comes later ends at once.
+
+        Returns how many messages were ended by this call.
+        """
+        self.stopped = True
+        waiting, carried = self._scheduler.drain()
         ended = self.settle_each(waiting, closed) + self.settle_each(carried, closed_in_flight)
-        self.scheduler.settled(waiting)
-        self.scheduler.settled(carried)
-        if self._flushes:
-            self._answer_flushes()
+        self._scheduler.settled(waiting)
+        self._scheduler.settled(carried)
+        self._barrier.answer()
         return ended
-
-    def _full_text(self) -> str:
-        flow = self.flow
-        return (
-            f"{flow.messages:,} messages and {flow.bytes:,} bytes are waiting; the bounds are"
-            f" {self._bounds_text()}"
-        )
-
-    def _bounds_text(self) -> str:
-        return f"max_messages={self.flow.max_messages:,} and max_bytes={self.flow.max_bytes:,}"
-
-    def _answer_flushes(self) -> None:
-        with self.scheduler.lock:
-            for waiter in list(self._flushes):
-                until, lanes, gate = waiter
-                if self.scheduler.is_done(until, lanes):
-                    self._flushes.remove(waiter)
-                    gate.release()
 
 
 def _taken_apart_locked(
     messages: Sequence[Message], values: Sequence[Any], end: str
 ) -> tuple[Sequence[Message], Sequence[Any]]:
-    """The same with the entries in the place of a chunk, but where it was delivered as one."""
+    """Messages and values with a chunk replaced by its entries, unless it was delivered as one."""
     if end == DELIVERED and len(messages) == 1 and messages[0].parts is None:
         return messages, values
     parted: list[tuple[Message, Any]] = []
@@ -249,3 +256,6 @@ def _taken_apart_locked(
         elif end != WITHDRAWN or message._phase == PENDING or message.parts is not None:
             parted += [(part, value) for part in message.apart_locked()]
     return [message for message, _ in parted], [value for _, value in parted]
+
+
+ENTRIES.add(Settler.settle.__code__)

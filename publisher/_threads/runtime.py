@@ -20,7 +20,7 @@ from .._engine.state import acquire
 from . import exit as _exit
 from .callbacks import Callbacks
 from .crew import Crew, LazyThread
-from .hosts import check_host
+from .hosts import check_host, runs_event_loop
 from .primitives import locked, pop, ring, tell_error
 from .workers import Workers
 
@@ -123,7 +123,7 @@ class Threads:
         """From here on whoever ends a message tells it, and whoever waited for that is let go."""
         self._tells = False
         with contextlib.suppress(Exception):
-            self.core.finish_for_callers()
+            self.core.settler.finish_for_callers()
         ring(self._told)
 
     def _take_turn(self) -> None:
@@ -145,10 +145,8 @@ class Threads:
     def _give_up(self) -> None:
         """The dispatcher cannot run in this process: no message may wait for it."""
         with contextlib.suppress(Exception):
-            self.core.flow.close()
-            self.core.stopped = True
             self._tells = False
-            self.core._abandon()
+            self.core.give_up()
 
     def release_workers(self) -> None:
         """End the workers when they are idle; from here on the dispatcher sends by itself."""
@@ -223,8 +221,9 @@ class Threads:
                 return False
 
     def wait_for_room(self, ticket: Ticket, left: Callable[[], float]) -> None:
-        """Wait for flow control's permits for as long as ``left()`` says."""
-        self.core.flow.wait(ticket, left)
+        """Wait for permits for as long as ``left()`` says; not where an event loop runs."""
+        if not runs_event_loop():
+            self.core.flow.wait(ticket, left)
 
     def wait_for_calls(self, timeout: float | None) -> bool:
         """Wait until the user code handed over so far has run; not at all on a thread of ours.

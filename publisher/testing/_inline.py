@@ -19,6 +19,7 @@ from .._engine.lane import NEVER
 from .._engine.reentrance import OUTSIDE
 from .._engine.request import Request
 from .._engine.state import acquire
+from .._threads.hosts import runs_event_loop
 
 if TYPE_CHECKING:
     from .._engine.core import Core
@@ -162,8 +163,18 @@ class Inline:
         return getattr(self._local, "own", False)
 
     def acquire(self, gate: threading.Lock, timeout: float | None) -> bool:
-        """Wait for ``gate``, which another thread is to release."""
-        return acquire(gate, timeout)
+        """Wait for ``gate``; time passes by that, where the thread waits that holds messages."""
+        if self.held_by != threading.get_ident():
+            return acquire(gate, timeout)
+        acquired = False
+
+        def try_to(block: bool) -> bool:
+            nonlocal acquired
+            acquired = acquired or gate.acquire(block)
+            return acquired
+
+        self.wait_unanswered(try_to, timeout)
+        return acquired
 
     def wait(self, gate: threading.Lock, timeout: float | None) -> None:
         """Wait for ``gate`` to be released, at most ``timeout`` seconds; not inside a callback."""
@@ -196,6 +207,8 @@ class Inline:
         if self.held_by is None:
             self.run()
             flow.take(ticket.size, ticket.count, ticket)
+        elif runs_event_loop():
+            return
         elif self.held_by != threading.get_ident():
             flow.wait(ticket, left)
         else:
