@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -203,6 +204,108 @@ def test_the_highest_limit_holds_to_the_byte(service: Service, sample: Sample) -
     assert made[2] == service.max_message
     with pytest.raises(publisher.InvalidMessage, match=f"{service.max_message:,}"):
         service.accept({**largest, text: fill * (room + 1)})
+
+
+# Outside the process
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
+NAMES = st.text("abcXYZ019_-", min_size=1, max_size=80)
+ATTRIBUTES = st.dictionaries(
+    NAMES,
+    st.fixed_dictionaries({"DataType": st.just("String"), "StringValue": TEXTS.filter(bool)})
+    | st.fixed_dictionaries(
+        {"DataType": st.just("Binary"), "BinaryValue": st.binary(min_size=1, max_size=300)}
+    ),
+    max_size=4,
+)
+#: Calls as they may be, by service: the parameters beside the address.
+CALLS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+    "sns": st.fixed_dictionaries(
+        {"Message": TEXTS},
+        optional={
+            "Subject": st.text("ab \u00e9", max_size=100),
+            "MessageStructure": st.just("json"),
+            "MessageGroupId": NAMES,
+            "MessageDeduplicationId": NAMES,
+            "MessageAttributes": ATTRIBUTES,
+        },
+    ),
+    "kinesis": st.fixed_dictionaries(
+        {"Data": st.binary(max_size=600) | TEXTS, "PartitionKey": TEXTS.filter(bool)},
+        optional={"ExplicitHashKey": st.integers(0, 2**128 - 1).map(str)},
+    ).filter(lambda call: len(call["PartitionKey"]) <= 256),
+}
+
+
+@pytest.mark.parametrize("name", services.names())
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_an_entry_comes_back_from_bytes_as_it_was(name: str, data: st.DataObject) -> None:
+    service = services.load(name)
+    made = service.accept({**SAMPLES[name].address, **data.draw(CALLS[name])})
+    assert made is not None
+    kept = service.dump(made[1])
+    loaded = service.load(kept)
+    assert loaded == made[1]
+    assert type(loaded) is type(made[1])
+    assert service.dump(loaded) == kept
+    assert service.measure(loaded) == made[2]
+    request = service.single_request(made[0], made[1])
+    assert repr(service.single_request(made[0], loaded)) == repr(request)  # order and all
+
+
+def test_bytes_of_an_entry_are_few_more_than_its_content(service: Service, sample: Sample) -> None:
+    for single, size in zip(sample.singles, sample.by_hand, strict=True):
+        made = service.accept({**sample.address, **single})
+        assert made is not None
+        values = 1 + str(single).count(":")  # each with a name, a kind and a length
+        uncounted = sum(
+            len(value)
+            for parameter, value in single.items()
+            if isinstance(value, str) and parameter.endswith(("Id", "HashKey"))
+        )
+        assert len(service.dump(made[1])) <= size + uncounted + 4 * values
+
+
+def test_an_address_comes_back_from_its_parameters(service: Service, sample: Sample) -> None:
+    address, _ = accepted(service, sample)
+    place = service.place(address)
+    assert json.loads(json.dumps(place)) == place == sample.address
+    assert service.address(place) == address
+    hostile: tuple[Any, ...] = ({}, dict.fromkeys(place, 7), {"Else": "x"})
+    for each in hostile:
+        with pytest.raises(publisher.InvalidMessage):
+            service.address(each)
+
+
+@pytest.mark.parametrize("name", services.names())
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_damaged_bytes_are_no_entry_or_one_that_could_be_sent(
+    name: str, data: st.DataObject
+) -> None:
+    """Whatever they hold: ValueError, or an entry that has passed the checks of a call."""
+    service = services.load(name)
+    made = service.accept({**SAMPLES[name].address, **data.draw(CALLS[name])})
+    assert made is not None
+    kept = bytearray(service.dump(made[1]))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(kept)))
+        damage = data.draw(st.sampled_from(["cut", "flip", "put"]))
+        if damage == "cut":
+            del kept[at:]
+        elif damage == "put":
+            kept[at:at] = data.draw(st.binary(max_size=8))
+        elif at < len(kept):
+            kept[at] ^= 1 << data.draw(st.integers(0, 7))
+    for hostile in (bytes(kept), data.draw(st.binary(max_size=40).map(b"\x01".__add__))):
+        try:
+            entry = service.load(hostile)
+        except ValueError:
+            continue
+        validate(service, service.single, service.single_request(made[0], entry))
+        assert service.load(service.dump(entry)) == entry
 
 
 # The request

@@ -194,6 +194,31 @@ class Service:
         """boto3's keyword arguments of the batch twin."""
         raise NotImplementedError
 
+    # -- outside the process
+
+    def dump(self, entry: Any) -> bytes:
+        """An entry as bytes, a few more than its content has.
+
+        Raises:
+            ValueError: it has something that :meth:`load` would not give back.
+        """
+        raise NotImplementedError
+
+    def load(self, data: bytes) -> Any:
+        """The entry that :meth:`dump` was given; later versions read what earlier ones wrote.
+
+        The bytes may be damaged, or anybody's: an entry that comes back has passed the same checks
+        as a call's, and size and nesting are bounded.
+
+        Raises:
+            ValueError: they are no entry of this service.
+        """
+        raise NotImplementedError
+
+    def place(self, address: Any) -> dict[str, str]:
+        """boto3's parameters of an address, texts all: :meth:`address` makes the same of them."""
+        raise NotImplementedError
+
     # -- of an answer
 
     def read(self, response: Mapping[str, Any], count: int) -> list[Mapping[str, Any] | EntryError]:
@@ -251,7 +276,7 @@ class Service:
         raise NotImplementedError
 
     def address(self, params: Mapping[str, Any]) -> Any:
-        """The address in such parameters."""
+        """The address in such parameters; they may be anybody's. Raises InvalidMessage."""
         raise NotImplementedError
 
     def message(self, text: bytes | str, key: str) -> dict[str, Any]:

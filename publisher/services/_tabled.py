@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from .._engine.contract import Accepted, Service, Verdict
 from ..errors import InvalidMessage, RefusedMessage
 from ._checks import check_str, missing, wrong_type
+from ._stored import dump, load
 
 
 class Tabled(Service):
@@ -111,6 +112,17 @@ class Tabled(Service):
             f"{found}; at most {self.max_message:,} are allowed ({self.max_message_source})"
         )
 
+    def dump(self, entry: Any) -> bytes:
+        return dump(self.params(entry))
+
+    def load(self, data: bytes) -> Any:
+        params = load(data)
+        check_known("an entry", params, self.parts)
+        for parameter in self.needs:
+            if parameter not in params:
+                raise missing("an entry", parameter)
+        return self.entry(params)[0]
+
     # A destination that one text names; who has others says so.
 
     def address(self, params: Mapping[str, Any]) -> Any:
@@ -120,7 +132,6 @@ class Tabled(Service):
         return check_str(place, params[place])
 
     def place(self, address: Any) -> dict[str, str]:
-        """boto3's parameters of :meth:`address`."""
         return {self.places[0]: address}
 
     def named(self, text: str) -> dict[str, str]:

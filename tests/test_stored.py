@@ -1,0 +1,102 @@
+"""boto3's parameters as bytes: what they hold, how far they go, what they have always been."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from publisher.services._stored import MAX_DEPTH, MAX_SIZE, NAMES, dump, load
+
+TIMES = st.datetimes(timezones=st.none() | st.just(dt.timezone.utc)).map(
+    lambda time: time.replace(fold=0)
+)
+LEAVES = (
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=400)
+    | st.binary(max_size=400)
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.booleans()
+    | st.none()
+    | TIMES
+)
+PARAMETERS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.sampled_from(NAMES)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(PARAMETERS, inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(PARAMETERS, VALUES, max_size=5))
+def test_what_is_dumped_is_loaded(params: dict[str, Any]) -> None:
+    assert repr(load(dump(params))) == repr(params)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.binary(max_size=60))
+def test_anybodys_bytes_raise_a_value_error_at_most(data: bytes) -> None:
+    for hostile in (data, b"\x01" + data):
+        with contextlib.suppress(ValueError):
+            assert type(load(hostile)) is dict
+
+
+def test_size_and_nesting_are_bounded() -> None:
+    for large in (MAX_SIZE, MAX_SIZE + 1):
+        with pytest.raises(ValueError, match="bytes"):
+            dump({"Data": b"x" * large})
+    with pytest.raises(ValueError, match="no entry"):
+        load(b"\x01" * (MAX_SIZE + 1))
+    deep: Any = "leaf"
+    for _ in range(MAX_DEPTH - 1):
+        deep = [deep]
+    assert load(dump({"a": deep})) == {"a": deep}
+    with pytest.raises(ValueError, match="levels"):
+        dump({"a": [[deep]]})
+    hostile = b""
+    for _ in range(5_000):  # lists in lists: the parser must not follow them all
+        hostile = bytes([5, 255]) + len(hostile).to_bytes(4, "big") + hostile
+    with pytest.raises(ValueError, match="levels"):
+        load(b"\x01\x00" + hostile)
+    with pytest.raises(ValueError, match="int"):
+        load(b"\x01\x00\x02\xff" + (5_000).to_bytes(4, "big") + b"9" * 5_000)
+
+
+def test_what_cannot_come_back_is_not_dumped() -> None:
+    for odd in ({1}, object(), 1j, bytearray(b"x")):
+        with pytest.raises(ValueError, match=type(odd).__name__):
+            dump({"a": odd})
+
+
+def test_another_version_is_told_apart() -> None:
+    for data in (b"", b"\x00", b"\x02\x00\x00\x00"):
+        with pytest.raises(ValueError, match="no entry of this version"):
+            load(data)
+    assert load(b"\x01") == {}
+
+
+def test_what_was_written_before_is_read() -> None:
+    """These bytes lie on disks: names and kinds may be added, never moved."""
+    params = {
+        "Data": b"\x00x",
+        "PartitionKey": "k\u00e9",
+        "Other": [1, -2.5, True, None, {"Time": "t"}],
+    }
+    written = (
+        b"\x01\x00\x00\x02\x00x\x01\x01\x03k\xc3\xa9\xff\x01\x05Other\x05"
+        b"\x13\x02\x011\x03\x04-2.5\x07\x00\t\x00\x06\x04\x10\x01\x01t"
+    )
+    assert dump(params) == written
+    assert load(written) == params
+    assert NAMES[:23] == (
+        "Data", "PartitionKey", "ExplicitHashKey", "Message", "MessageBody", "Subject",
+        "MessageStructure", "MessageDeduplicationId", "MessageGroupId", "MessageAttributes",
+        "DataType", "StringValue", "BinaryValue", "DelaySeconds", "MessageSystemAttributes",
+        "AWSTraceHeader", "Time", "Source", "Resources", "DetailType", "Detail", "EventBusName",
+        "TraceHeader",
+    )  # fmt: skip
