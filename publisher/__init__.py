@@ -116,6 +116,13 @@ def configure(**options: Unpack[PublisherOptions]) -> None:
         _default._reconfigure(options)
 
 
+def _put_back(default: Publisher) -> None:
+    """Make ``default`` the process-wide publisher again; where its messages go stays as it is."""
+    global _default  # noqa: PLW0603 - as above
+    default._backend = _default._backend
+    _default = default
+
+
 def flush(timeout: float | None = None) -> int:
     """Send what lingers and wait; see :meth:`Publisher.flush`."""
     return _default.flush(timeout)

@@ -131,6 +131,14 @@ class Client:
             sizes = (call_size(_copied(params)),)
         core.check_size(max(sizes))
 
+    def _on_callbacks_thread(self, function: Callable[[Any], object], argument: Any) -> None:
+        """Have the publisher's thread of callbacks call ``function(argument)``.
+
+        Raises:
+            PublisherClosed: after close().
+        """
+        self._publisher._current().runtime.call([(function, argument)])
+
     # -- every other operation
 
     def _call(self, operation: str, params: Mapping[str, Any]) -> Message:

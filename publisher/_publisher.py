@@ -126,10 +126,12 @@ class Publisher:
             imports.begin()
             from ._aws.config import check_config
             from ._aws.connection import Connection
+            from ._aws.mocks import at_the_end
             from ._aws.refusals import check
             from ._client import Client
             from ._threads import runtime as _runtime  # noqa: F401 - or the first message would wait for it
 
+            at_the_end(deliver_all)
             check_arguments(service_name, session, client, kwargs)
             service = services.load(service_name)
             if client is None and line:
@@ -328,17 +330,49 @@ class Publisher:
         self._core = core
         return core
 
+    def _begin_anew(self) -> None:
+        """Deliver what it holds, in the time of a process exit; what comes next finds it new."""
+        core = self._core
+        self._core = None
+        self._cores = {}
+        if core is not None and core.pid == os.getpid() and not core.stopped:
+            core.close_quietly()
+
+    def _lend(self, make_core: Callable[[Options], Core]) -> Callable[[bool], None]:
+        """Have ``make_core`` make its cores, until what is returned gives back all that it had.
+
+        That takes whether to deliver what it held, and begin anew. Where the backend has changed
+        meanwhile it does so in any case.
+        """
+        had = {name: self.__dict__[name] for name in _LENT}
+        backend = self._backend
+        self._make_core = make_core
+        self._core = None
+        self._cores = {}
+        self._clients = dict(self._clients)
+
+        def give_back(anew: bool) -> None:
+            self.__dict__.update(had)
+            if anew or self._backend is not backend:
+                self._begin_anew()
+            if self._backend is not backend:
+                self._take_backend()
+
+        return give_back
+
     def _run_on(self, backend: Callable[[Options], Core] | None) -> None:
         """From here on ``backend`` makes its cores; inside a capture once that is over."""
         if backend is not self._backend:
             self._backend = backend
-            self._take_backend()
+            if core_factory is threaded_core:
+                self._take_backend()
 
     def _take_backend(self) -> None:
-        if core_factory is threaded_core:  # no capture
-            self._make_core = self._backend or threaded_core
-            self._core = None
-            self._cores = {}
+        """Begin anew with what makes its cores now: a capture, the backend, or threads."""
+        captured = core_factory is not threaded_core
+        self._make_core = core_factory if captured else self._backend or threaded_core
+        self._core = None
+        self._cores = {}
 
 
 def threaded_core(options: Options) -> Core:
@@ -352,6 +386,17 @@ def threaded_core(options: Options) -> Core:
 core_factory: Callable[[Options], Core] = threaded_core
 
 
+def exchange_factory(factory: Callable[[Options], Core]) -> Callable[[Options], Core]:
+    """Have ``factory`` make the cores of new publishers; returns what made them so far."""
+    global core_factory
+    before, core_factory = core_factory, factory
+    return before
+
+
+#: What a publisher is given back when it was lent.
+_LENT = ("_make_core", "_core", "_cores", "_options", "_clients", "_closed_in", "_warned")
+
+
 def sends_to_aws(make_core: Callable[[Options], Core]) -> bool:
     """Whether messages leave the process, which a capture and the console keep them from."""
     return make_core is threaded_core
@@ -360,8 +405,24 @@ def sends_to_aws(make_core: Callable[[Options], Core]) -> bool:
 _publishers: weakref.WeakSet[Publisher] = weakref.WeakSet()
 
 
+def publishers() -> list[Publisher]:
+    """The publishers that are alive in this process."""
+    while True:
+        try:
+            return list(_publishers)
+        except RuntimeError:  # another thread made one just now
+            continue
+
+
+def deliver_all() -> None:
+    """Have every publisher whose messages leave the process deliver them, and begin anew."""
+    for publisher in publishers():
+        if sends_to_aws(publisher._make_core):
+            publisher._begin_anew()
+
+
 def _renew() -> None:
-    for publisher in list(_publishers):
+    for publisher in publishers():
         publisher._forget_parent()
 
 

@@ -322,7 +322,6 @@ ROOMS = {
 EXCEPTIONS = {
     ("_engine.core", "_options"): "an engine is made from the options",
     ("_aws.config", ""): "the version, for the user agent",
-    ("_aws.connection", "testing"): "a mock of moto's, a suite's guard",
 }
 
 
@@ -337,6 +336,15 @@ def test_rooms_are_entered_one_way() -> None:
             if target.split(".")[0] not in {room, *ROOMS[room]}:
                 found.add((name.removeprefix("publisher."), target))
     assert found == set(EXCEPTIONS)
+
+
+def test_only_the_settings_of_frameworks_import_the_test_kit() -> None:
+    importing = {
+        name
+        for name in modules()
+        if any((other + ".").startswith("publisher.testing.") for other in ours(name))
+    }
+    assert outside(importing, "publisher.testing", *PROGRAMS) == {"publisher.contrib._settings"}
 
 
 def test_layers_point_downward() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -240,6 +243,42 @@ def test_a_message_of_the_mock_meets_a_final_error_after_it(
         sns.publish(TopicArn=TOPIC, Message="inside again").result(10)
     assert [message for _, message, *_ in topic.sent_notifications] == ["inside again"]
     assert endpoint.count("sns") == 1
+
+
+def test_a_mock_is_left_in_order_by_who_never_imports_the_test_kit(endpoint: Endpoint) -> None:
+    script = f"""
+        import sys
+        from botocore.config import Config
+        from moto import mock_aws
+        from moto.sns.models import sns_backends
+        import publisher
+
+        made = publisher.Publisher(linger=600, close_timeout=30)
+        config = Config(proxies={{"http": {endpoint.url!r}}})
+        sns = made.client("sns", "us-east-1", use_ssl=False, config=config)
+        with mock_aws():
+            region = sns_backends["123456789012"]["us-east-1"]
+            region.create_topic("orders")
+            topic = region.topics[{TOPIC!r}]
+            future = sns.publish(TopicArn={TOPIC!r}, Message="inside")
+            core = made._core
+        assert future.exception(0) is None
+        assert [message for _, message, *_ in topic.sent_notifications] == ["inside"]
+        assert made._core is not core
+        assert "publisher.testing" not in sys.modules
+        future = sns.publish(TopicArn={TOPIC!r}, Message="after")
+        made.close(30)
+        print(type(future.exception(0)).__name__)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("NoneType\n", "")
+    assert [entry.data for entry in endpoint.stored("sns")] == [b"after"]
 
 
 def test_a_capture_inside_moto_delivers_into_it_at_once(

@@ -19,6 +19,7 @@ from .. import _clock
 from .._fork import importing
 from .._log_lines import OPENERS, is_line, quiet
 from ..services import load
+from . import guards, mocks
 from . import sessions as _sessions
 from .config import config_of
 from .fast import install
@@ -105,12 +106,9 @@ class Connection:
         self._making = threading.RLock()  # held by who makes the client
         self._maker: Any = None  # the session that made it
         self._retrying: Any = None  # a client for paginators and waiters
-        self._guard: Any = None
-        self._tests = "publisher.testing" in sys.modules  # it may refuse real endpoints
-        if "moto" in sys.modules:  # what is accepted inside a mock must not reach the network later
-            from ..testing import MockGuard
-
-            self._guard = MockGuard()
+        self._guarded = guards.are_up()
+        #: What is accepted inside a mock must not reach the network later.
+        self._in_mock = mocks.guard()
 
     @property
     def fast(self) -> bool:
@@ -167,7 +165,7 @@ class Connection:
         """A boto3 client with botocore's own retries, for what we hand through and do not retry.
 
         Raises:
-            Exception: whatever boto3 raises; RealEndpointRefused, as ``ask_guard()``.
+            Exception: whatever boto3 raises, or a guard as in :meth:`ask_guard`.
         """
         if self._given:
             self.ask_guard()
@@ -187,10 +185,10 @@ class Connection:
         """Before each request of a ready client, which is used as it is: no handler of ours asks.
 
         Raises:
-            RealEndpointRefused: a test's guard holds, and the request would leave this machine.
+            Exception: whatever a guard has against its endpoint.
         """
-        if self._given and "publisher.testing" in sys.modules:
-            _refuse_real(self._client.meta.endpoint_url)
+        if self._given:
+            guards.ask(self._client.meta.endpoint_url)
 
     def lacks_credentials(self) -> None:
         """Its credentials are none, have run out, or are unknown: make another client in a second.
@@ -253,22 +251,16 @@ class Connection:
                 locks.making.release()
             except RuntimeError:
                 pass
-        if self._guard is not None:
-            self._guard.protect(client)
-        if self._tests:
+        if self._in_mock is not None:
+            self._in_mock.protect(client)
+        if self._guarded:
             client.meta.events.register_first(
-                "before-call", lambda params, **_: _refuse_real(params["url"])
+                "before-call", lambda params, **_: guards.ask(params["url"])
             )
         return client
 
 
 OPENERS.update((Connection._make.__code__, Connection.get_retrying.__code__))
-
-
-def _refuse_real(url: str) -> None:
-    from ..testing import refuse_real
-
-    refuse_real(url)
 
 
 def _plain_region(region: str) -> str:

@@ -31,7 +31,7 @@ _TODO = {
 
 def findings() -> Iterator[Finding]:
     """What the live publishers' settings and accounts say."""
-    for publisher in list(_publisher._publishers):
+    for publisher in _publisher.publishers():
         core = publisher._core
         if core is None or core.pid != os.getpid() or core.flow.closed:
             continue

@@ -8,20 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import _clock
-from .._publisher import Publisher, _publishers
+from .._publisher import publishers
 from .._threads.exit import drain
 
 if TYPE_CHECKING:
     from .._engine.core import Core
-
-
-def publishers() -> list[Publisher]:
-    """The publishers that are alive in this process."""
-    while True:
-        try:
-            return list(_publishers)
-        except RuntimeError:  # another thread made one just now
-            continue
 
 
 def flush(timeout: float | None = None) -> int:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import publisher
 
 from .._account.ledger import Ledger, Stats
-from .._publisher import Publisher
-from ._everywhere import publishers
+from .._publisher import Publisher, publishers
 
 if TYPE_CHECKING:
     from .._engine.core import Core

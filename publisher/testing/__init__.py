@@ -14,13 +14,13 @@ pytest has the same as the fixture ``published``.
 
 from __future__ import annotations
 
+from .._aws.mocks import MockEnded, MockGuard
 from ._capture import Capture, capture
 from ._console import Console, console
 from ._faults import ALWAYS, Faults
 from ._local import LocalOnly, RealEndpointRefused, local_only, refuse_real
 from ._matching import as_json, contains, matching
 from ._messages import Expected, Sent, call
-from ._moto import MockEnded, MockGuard
 
 __all__ = [
     "ALWAYS",

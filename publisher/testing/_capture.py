@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import publisher as _package
 
 from .. import _publisher
+from .._aws.mocks import mocks_ended
 from .._engine.core import Core
 from .._options import Options
 from ._core import InlineCore
 from ._faults import Faults
 from ._inline import Clock
 from ._messages import Messages
-from ._moto import discard_core, mocks_ended
 from ._network import InlineConnection
 
 if TYPE_CHECKING:
@@ -139,45 +139,24 @@ class Capture(Messages):
 class _Exchanged:
     """What every publisher had before the capture, and gets back after it."""
 
-    _NAMES = ("_make_core", "_core", "_cores", "_options", "_clients", "_closed_in", "_warned")
-
     def __init__(self, make_core: Callable[[Options], Core]) -> None:
         self._mocks_ended = mocks_ended()
-        self._factory = _publisher.core_factory
         self._default = _package._default
-        self._kept = {
-            one: {name: getattr(one, name) for name in self._NAMES}
-            for one in list(_publisher._publishers)
-        }
-        self._backends = {one: one._backend for one in self._kept}
-        _publisher.core_factory = make_core
-        for one in self._kept:
-            one._make_core = make_core
-            one._core = None
-            one._cores = {}
-            one._clients = dict(one._clients)
+        self._lent = {one: one._lend(make_core) for one in _publisher.publishers()}
+        self._factory = _publisher.exchange_factory(make_core)
 
     def restore(self) -> None:
         """Put everything back; publishers made meanwhile start anew.
 
         What a setting said meanwhile of where messages go holds from here on.
         """
-        _publisher.core_factory = self._factory
-        self._default._backend = _package._default._backend
-        _package._default = self._default
-        for one in list(_publisher._publishers):
-            if one not in self._kept:
-                one._make_core = self._factory
-                one._core = None
-                one._cores = {}
-                one._take_backend()
-                continue
-            for name, value in self._kept[one].items():
-                setattr(one, name, value)
-            if self._mocks_ended != mocks_ended():  # a mock it was in has ended inside
-                discard_core(one)
-            if one._backend is not self._backends[one]:
-                discard_core(one)
+        _publisher.exchange_factory(self._factory)
+        _package._put_back(self._default)
+        mock_ended = self._mocks_ended != mocks_ended()  # one in which the capture was
+        for one in _publisher.publishers():
+            if one in self._lent:
+                self._lent[one](mock_ended)
+            else:
                 one._take_backend()
 
 

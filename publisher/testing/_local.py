@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError
 
-from ._moto import is_active
+from .._aws import guards
+from .._aws.mocks import is_active
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -73,6 +74,9 @@ def refuse_real(url: str) -> None:
     host = urlsplit(url).hostname or ""
     if not all(guard.allows(host) for guard in _guards):
         raise RealEndpointRefused(host=host)
+
+
+guards.put_up(refuse_real)
 
 
 def local_only(*hosts: str) -> LocalOnly:

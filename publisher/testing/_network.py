@@ -23,10 +23,10 @@ from botocore.compat import HTTPHeaders
 from botocore.exceptions import NoRegionError
 
 from .. import services
+from .._aws import mocks
 from .._aws.connection import Connection
 from .._aws.targets import api_name
 from .._engine.contract import Service
-from . import _moto
 
 if TYPE_CHECKING:
     from ._core import InlineCore
@@ -85,7 +85,7 @@ class InlineConnection:
     def get(self) -> Any:
         """The client of the next request: moto's while a mock is active."""
         with self._lock:
-            if self._endpoint_url is None and _moto.is_active():
+            if self._endpoint_url is None and mocks.is_active():
                 return self._inside_mock()
             if self._inside is None:
                 options = self.core.options
@@ -102,7 +102,7 @@ class InlineConnection:
         """No ready client is used here."""
 
     def _inside_mock(self) -> Any:
-        if self._mocked is None or self._mocked[0] != _moto.mocks_ended():
+        if self._mocked is None or self._mocked[0] != mocks.mocks_ended():
             connection = self._renew()
             try:
                 client = connection.get()
@@ -111,7 +111,7 @@ class InlineConnection:
                 connection._kwargs["region_name"] = DEFAULT_REGION
                 client = connection.get()
             self._faults.attach(client)
-            self._mocked = _moto.mocks_ended(), client
+            self._mocked = mocks.mocks_ended(), client
         return self._mocked[1]
 
     def close(self) -> None:

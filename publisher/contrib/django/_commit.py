@@ -169,8 +169,11 @@ class _AtCommit:
     callback that stood before this one raised.
     """
 
-    def __init__(self, future: CommitFuture, method: Any, params: dict[str, Any]) -> None:
+    def __init__(
+        self, future: CommitFuture, client: Client, method: Any, params: dict[str, Any]
+    ) -> None:
         self._future: CommitFuture | None = future
+        self._client = client
         self._method = method
         self._params = params
 
@@ -189,7 +192,7 @@ class _AtCommit:
             return
         # Whoever collects garbage here may hold a lock: on the thread of callbacks.
         with contextlib.suppress(PublisherClosed):
-            self._method.__self__._publisher._current().runtime.call([(_let_go, (future, lost))])
+            self._client._on_callbacks_thread(_let_go, (future, lost))
 
 
 def _let_go(what: tuple[CommitFuture, bool]) -> None:
@@ -267,5 +270,6 @@ def publish_on_commit(  # type: ignore[misc]  # any parameters, but no operation
         raise _positional(operation)
     owner._check(operation, params)
     future = CommitFuture(using)
-    transaction.on_commit(_AtCommit(future, method, _copied(params)), using=using, robust=True)
+    send = _AtCommit(future, owner, method, _copied(params))
+    transaction.on_commit(send, using=using, robust=True)
     return future

@@ -4,24 +4,24 @@
 would go to AWS a moment later. So the end of the outermost mock is made to wait: what was accepted
 is delivered into it, the rest is given up with ``PublisherClosed``, and every boto3 client, thread
 and queue of that time is thrown away. The next message finds everything new.
+
+This holds wherever moto is loaded, with or without ``publisher.testing``.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 from botocore.exceptions import BotoCoreError
 
-from .. import _publisher
-from .._engine.core import Core
-
-_WATCHED = "_publisher_testing_watched"
+_WATCHED = "_publisher_watched"
 _lock = threading.Lock()  # guards the wrapping of moto's class
 _guards: weakref.WeakSet[MockGuard] = weakref.WeakSet()
+_at_the_end: list[Callable[[], object]] = []
 _ended = 0
 
 
@@ -59,6 +59,11 @@ class MockGuard:
         return self.ended or (self.inside and not is_active())
 
 
+def guard() -> MockGuard | None:
+    """What keeps a new connection's requests inside a mock; None where no moto is loaded."""
+    return MockGuard() if "moto" in sys.modules else None
+
+
 def is_active() -> bool:
     """True inside moto's in-process mock."""
     models = sys.modules.get("moto.core.models")
@@ -68,6 +73,12 @@ def is_active() -> bool:
 def mocks_ended() -> int:
     """How many (outermost) mocks have ended since they are watched."""
     return _ended
+
+
+def at_the_end(deliver: Callable[[], object]) -> None:
+    """Call ``deliver`` before a mock ends: it sees what was accepted inside to its end."""
+    if deliver not in _at_the_end:
+        _at_the_end.append(deliver)
 
 
 def _watch() -> None:
@@ -82,32 +93,22 @@ def _watch() -> None:
         def stop_after_delivery(self: Any, *args: Any, **kwargs: Any) -> Any:
             if type(self)._nested_count != 1 or not is_active():
                 return stop(self, *args, **kwargs)
-            leave_mock()
+            _leave()
             try:
                 return stop(self, *args, **kwargs)
             finally:
-                if any(guard.is_over() and not guard.ended for guard in list(_guards)):
-                    leave_mock()  # another thread published between the two
+                if any(one.is_over() and not one.ended for one in list(_guards)):
+                    _leave()  # another thread published between the two
 
         mock.stop = stop_after_delivery
         setattr(mock, _WATCHED, True)
 
 
-def leave_mock() -> None:
-    """Deliver into the mock what was accepted, give up the rest, and start from scratch."""
+def _leave() -> None:
+    """Have what was accepted delivered into the mock, and let no connection of that time go on."""
     global _ended  # noqa: PLW0603 - a count of what happened in the process
-    publishers = [one for one in list(_publisher._publishers) if type(one._core) is Core]
-    for publisher in publishers:
-        discard_core(publisher)
-    for guard in list(_guards):
-        guard.ended = True
+    for deliver in _at_the_end:
+        deliver()
+    for one in list(_guards):
+        one.ended = True
     _ended += 1
-
-
-def discard_core(publisher: _publisher.Publisher) -> None:
-    """Deliver what it holds, in the time of a process exit, and have it start anew."""
-    core = publisher._core
-    publisher._core = None
-    publisher._cores = {}
-    if core is not None and core.pid == os.getpid() and not core.stopped:
-        core.close_quietly()
