@@ -276,7 +276,7 @@ class Publisher:
         state = "closed" if core.flow.closed else "open"
         return (
             f"<Publisher {state}, {core.flow.messages} messages unresolved,"
-            f" {core.scheduler.busy} workers busy>"
+            f" {core.scheduler.shares.busy} workers busy>"
         )
 
     # -- details

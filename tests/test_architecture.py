@@ -210,13 +210,26 @@ BELOW_A_LANE = {
         ("_engine.ordered", BELOW_A_LANE),
         ("_engine.unordered", BELOW_A_LANE),
         (
-            "_engine.scheduler",
+            "_engine.tracker",
             {
                 "_engine.lane",
                 "_engine.state",
                 "_engine.message",
                 "_engine.request",
                 "_account.ledger",
+            },
+        ),
+        ("_engine.timers", {"_engine.lane"}),
+        ("_engine.shares", {"_engine.lane", "_engine.request"}),
+        (
+            "_engine.scheduler",
+            {
+                "_engine.lane",
+                "_engine.message",
+                "_engine.request",
+                "_engine.shares",
+                "_engine.timers",
+                "_engine.tracker",
             },
         ),
         ("_threads.handover", {"_engine.request"}),

@@ -321,7 +321,7 @@ def test_cancelling_reaches_entries_that_were_parted_meanwhile() -> None:
     bench.hand.step()
     batch = bench.publish_many(bench.route(wire()), FOUR)
     (chunk,) = batch.entries
-    dropped = bench.core.scheduler.evict_oldest()  # as drop_oldest does, on another thread
+    dropped = bench.core.tracker.evict_oldest()  # as drop_oldest does, on another thread
     assert dropped is not None
     chunk.cancel()
     bench.core.settler.settle([dropped], [None], "dropped", "buffer_full")

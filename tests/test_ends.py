@@ -300,7 +300,7 @@ def test_a_close_that_ctrl_c_stops_loses_no_future(
     bench.hand.step()
     waiting = [bench.publish(route, f"m{number}") for number in range(3)]
     with monkeypatch.context() as patch:
-        patch.setattr(bench.core, "settle_each", interrupted)
+        patch.setattr(bench.core.settler, "settle_each", interrupted)
         with pytest.raises(KeyboardInterrupt):
             bench.core.close(0)
     assert not any(future.done() for future in waiting)
@@ -310,7 +310,7 @@ def test_a_close_that_ctrl_c_stops_loses_no_future(
         bench.hand.step()  # the dispatcher ends what the caller was kept from ending
     assert all(isinstance(future.exception(0), PublisherClosed) for future in waiting)
     assert sent.done()
-    assert bench.core.scheduler.oldest() == NEVER
+    assert bench.core.tracker.oldest() == NEVER
     bench.hand.settle()
     bench.assert_at_rest()
 
@@ -320,7 +320,7 @@ def test_an_eviction_that_ctrl_c_stops_loses_no_future(monkeypatch: pytest.Monke
     route = bench.route()
     oldest = bench.publish(route, "oldest")
     with monkeypatch.context() as patch:
-        patch.setattr(bench.core, "settle", interrupted)
+        patch.setattr(bench.core.settler, "settle", interrupted)
         with pytest.raises(KeyboardInterrupt):
             bench.publish(route, "newest")
     assert not oldest.done()
@@ -343,7 +343,7 @@ def test_a_lane_is_looked_at_once_for_all_its_ways_in(monkeypatch: pytest.Monkey
     for number in range(300):
         changes = {"delivery_timeout": 60.0 + number}
         bench.publish(lane.route(bench.core.delivery("sns", changes)), f"{number}")
-    assert len(scheduler.touched) == 300
+    assert len(bench.core.tracker.touched) == 300
     bench.hand.step()
     assert len(looks) < 30
     bench.hand.settle()
@@ -362,7 +362,7 @@ def test_ever_other_options_leave_few_ways_in_behind() -> None:
     assert len(bench.core._deliveries) <= 1_000
     assert first not in lane.routes
     again = bench.publish(first, "who still has the first way in uses it")
-    assert bench.core.scheduler.oldest() == again.accepted
+    assert bench.core.tracker.oldest() == again.accepted
     bench.hand.settle()
     assert again.result(0)["MessageId"]
     bench.assert_at_rest()

@@ -171,5 +171,5 @@ def test_an_exception_at_any_point_leaves_nothing_behind(
         live = [future for future in futures if is_live(future)]
         assert not live, f"{len(met)} points: {live} never end"
         bench.assert_at_rest()
-        assert bench.core.scheduler.oldest() == float("inf")
+        assert bench.core.tracker.oldest() == float("inf")
     assert len(met) > 3

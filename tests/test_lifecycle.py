@@ -631,7 +631,7 @@ def test_a_message_that_ctrl_c_found_on_its_way_in_is_delivered(
             (route,) = sns._routes.values()
             route.inbox = Interrupted()
         else:
-            made._core.scheduler.touched = Interrupted()
+            made._core.tracker.touched = Interrupted()
         with pytest.raises(KeyboardInterrupt):
             call(sns, "interrupted")
         endpoint.wait_for(lambda: "interrupted" in texts(endpoint.stored()), SOON / 2)
@@ -678,7 +678,7 @@ def test_where_only_some_workers_can_be_had_they_do_it_all(
         for future in futures:
             assert future.result(SOON)["MessageId"]
         assert made._core is not None
-        assert made._core.scheduler.workers == 2
+        assert made._core.scheduler.shares.workers == 2
 
 
 def test_a_message_that_comes_in_while_another_thread_closes_is_told_to_the_hooks(

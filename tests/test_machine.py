@@ -354,7 +354,7 @@ class Machine(RuleBasedStateMachine):
         if not hasattr(self, "core"):
             return
         carried = {
-            id(message) for request in self.core.scheduler.in_flight for message in request.messages
+            id(message) for request in self.core.tracker.in_flight for message in request.messages
         }
         now, grace = self.bench.clock.now - 0.001, self.core.options.grace
         for future in self.futures:

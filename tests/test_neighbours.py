@@ -85,7 +85,7 @@ def test_where_everything_comes_back_no_more_than_one_is_in_reserve() -> None:
         lanes.bench.clock.now += 0.2  # slow, but it moves
         lanes.bench.hand.work()
     assert lanes.bench.core.stats().total.delivered == 60
-    assert lanes.scheduler.busy == 0
+    assert lanes.scheduler.shares.busy == 0
     lanes.bench.assert_at_rest()
 
 
@@ -141,11 +141,11 @@ def test_an_endpoint_that_hangs_holds_no_other_up(endpoint: Endpoint) -> None:
         core: Any = made._core
         for i in range(100):
             publish(hung, f"{i}")
-        until(lambda: core.scheduler.busy == 4)
+        until(lambda: core.scheduler.shares.busy == 4)
         assert publish(stream, "beside one").result(SOON)
         for i in range(2):
             publish(hung, "one more", f"{TOPIC}-{i}")
-            until(lambda i=i: core.scheduler.busy == 5 + i)
+            until(lambda i=i: core.scheduler.shares.busy == 5 + i)
             assert publish(stream, f"beside {i + 2}").result(SOON)
         gate.open()
         assert made.flush(SOON) == 0

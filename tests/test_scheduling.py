@@ -283,10 +283,10 @@ def test_a_worker_that_returns_takes_the_next_request_with_it() -> None:
     following = bench.core.work(bench.hand.on_wire.pop())
     assert following is not None
     assert following.messages[0].entry.name == "m1"
-    assert bench.core.scheduler.busy == 1
+    assert bench.core.scheduler.shares.busy == 1
     bench.hand.on_wire.append(following)
     bench.hand.settle()
-    assert bench.core.scheduler.busy == 0
+    assert bench.core.scheduler.shares.busy == 0
 
 
 def test_a_worker_that_died_does_not_shrink_the_pool() -> None:
@@ -308,7 +308,7 @@ def test_a_worker_that_died_does_not_shrink_the_pool() -> None:
     bench.hand.settle()
     assert first.result(0)["MessageId"] == "m"
     assert second.result(0)["MessageId"] == "n"
-    assert bench.core.scheduler.busy == 0
+    assert bench.core.scheduler.shares.busy == 0
 
 
 def test_the_oldest_is_evicted_whichever_lane_it_is_in() -> None:
@@ -320,9 +320,9 @@ def test_the_oldest_is_evicted_whichever_lane_it_is_in() -> None:
         futures.append(bench.publish(routes[index % 2], f"m{index}", group="g"))
     futures[0].cancel()
     for future in futures[1:]:
-        assert bench.core.scheduler.evict_oldest() is future
+        assert bench.core.tracker.evict_oldest() is future
         bench.core.settler.settle([future], [ValueError()], "dropped", "buffer_full")
-    assert bench.core.scheduler.evict_oldest() is None
+    assert bench.core.tracker.evict_oldest() is None
     bench.assert_at_rest()
 
 
@@ -334,7 +334,7 @@ def test_a_lane_in_steady_use_leaves_no_timers_behind() -> None:
         bench.hand.pass_time(0.06)
         bench.hand.work()
     assert bench.core.flow.messages == 0
-    assert len(bench.core.scheduler._timers) < 200
+    assert len(bench.core.scheduler.timers) < 200
 
 
 def test_no_timer_keeps_an_idle_lane() -> None:
@@ -344,7 +344,7 @@ def test_no_timer_keeps_an_idle_lane() -> None:
         bench.publish(bench.route(Wire(f"t{topic}")), "m")
     bench.hand.settle()
     bench.assert_at_rest()
-    assert not any(entry for _, _, entry in bench.core.scheduler._timers)
+    assert not bench.core.scheduler.timers.lanes()
 
 
 @pytest.mark.parametrize("ordered", [False, True])

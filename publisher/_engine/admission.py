@@ -20,9 +20,9 @@ from .lane import NEVER
 from .message import Chunk, Message, Route
 from .patience import Patience
 from .reentrance import reentered
-from .scheduler import Scheduler
 from .settle import Settler
 from .state import FINISHED, PENDING, RUNNING
+from .tracker import Tracker
 
 logger = logging.getLogger("publisher")
 
@@ -37,7 +37,7 @@ class Admission:
         clock: seconds, never going back.
         flow: hands out permits.
         teller: of the hooks.
-        scheduler: where messages wait.
+        tracker: where messages wait.
         settler: ends what is turned away.
         patience: how long a caller may be held.
         runtime: holds callers, and wakes the dispatcher.
@@ -51,7 +51,7 @@ class Admission:
         clock: Callable[[], float],
         flow: FlowControl,
         teller: Teller,
-        scheduler: Scheduler,
+        tracker: Tracker,
         settler: Settler,
         patience: Patience,
         runtime: Any,
@@ -61,7 +61,7 @@ class Admission:
         self._clock = clock
         self._flow = flow
         self._teller = teller
-        self._scheduler = scheduler
+        self._tracker = tracker
         self._settler = settler
         self.patience = patience
         self._runtime = runtime
@@ -127,7 +127,7 @@ class Admission:
         """Something stands in an inbox that somebody has to look at."""
         route.wake_at = NEVER
         self.started = True
-        self._scheduler.touched.append((route,))
+        self._tracker.touched.append((route,))
         if self._settler.stopped:  # closed between the permit and the inbox
             self._settler.abandon()
         else:
@@ -222,12 +222,12 @@ class Admission:
         """Make room by ending the oldest message that was never sent; False if there is none."""
         if reentered():
             return False
-        message = self._scheduler.evict_oldest()
+        message = self._tracker.evict_oldest()
         if message is None:
             return False
         # Where Ctrl-C hits, the dispatcher does this.
         self._settler.settle_each([message], self._settler.dropped)
-        self._scheduler.settled([message])
+        self._tracker.settled([message])
         return True
 
     def _drop_at_finalization(self, message: Message, size: int) -> None:

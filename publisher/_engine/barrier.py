@@ -7,22 +7,22 @@ from collections.abc import Collection
 from typing import Any
 
 from .lane import Lane
-from .scheduler import Scheduler
+from .tracker import Tracker
 
 
 class Barrier:
     """Opens a gate for each caller of ``flush()`` when all that it waits for has ended.
 
     Args:
-        scheduler: knows what is unresolved.
+        tracker: knows what is unresolved.
         runtime: waits for a gate.
     """
 
-    def __init__(self, scheduler: Scheduler, runtime: Any) -> None:
-        self._scheduler = scheduler
+    def __init__(self, tracker: Tracker, runtime: Any) -> None:
+        self._tracker = tracker
         self._runtime = runtime
         #: Until when it was accepted, in which lanes, and the gate to open. Guarded by the
-        #: scheduler's lock.
+        #: tracker's lock.
         self._waiters: list[tuple[float, Collection[Lane] | None, threading.Lock]] = []
 
     @property
@@ -44,25 +44,25 @@ class Barrier:
         gate = threading.Lock()
         gate.acquire()
         waiter = (until, lanes, gate)
-        with self._scheduler.lock:
-            if self._scheduler.is_done(until, lanes):
+        with self._tracker.lock:
+            if self._tracker.is_done(until, lanes):
                 return 0
             self._waiters.append(waiter)
         try:
             self._runtime.wait(gate, timeout)
         finally:
-            with self._scheduler.lock:
+            with self._tracker.lock:
                 if waiter in self._waiters:
                     self._waiters.remove(waiter)
-        return self._scheduler.unresolved(until, lanes)
+        return self._tracker.unresolved(until, lanes)
 
     def answer(self) -> None:
         """Messages have ended: let go whoever waited for the last of them."""
         if not self._waiters:
             return
-        with self._scheduler.lock:
+        with self._tracker.lock:
             for waiter in list(self._waiters):
                 until, lanes, gate = waiter
-                if self._scheduler.is_done(until, lanes):
+                if self._tracker.is_done(until, lanes):
                     self._waiters.remove(waiter)
                     gate.release()

@@ -32,6 +32,7 @@ from .scheduler import Scheduler, Turn
 from .send import perform
 from .settle import Settler
 from .standing import Standing
+from .tracker import Tracker
 
 logger = logging.getLogger("publisher")
 
@@ -71,7 +72,8 @@ class Core:
             options.max_messages, options.max_bytes, always_lock=teller.watches
         )
         self.account = Account()
-        scheduler = self.scheduler = Scheduler(options.max_workers, options.grace)
+        tracker = self.tracker = Tracker(options.grace)
+        scheduler = self.scheduler = Scheduler(options.max_workers, tracker)
         standing = self.standing = Standing()
         self.losses = Losses(clock, flow.bounds_text(), self._stood_lately)
         #: What the clients share of this core, by client. Weak: our threads keep the core alive,
@@ -79,26 +81,26 @@ class Core:
         self.bindings: MutableMapping[Any, Any] = weakref.WeakKeyDictionary()
         self._deliveries: dict[Any, Delivery] = {}
         self.runtime = runtime(self)
-        self.barrier = Barrier(scheduler, self.runtime)
+        self.barrier = Barrier(tracker, self.runtime)
         self.settler = Settler(
             clock=clock,
             flow=flow,
             account=self.account,
             teller=teller,
             losses=self.losses,
-            scheduler=scheduler,
+            tracker=tracker,
             barrier=self.barrier,
             runtime=self.runtime,
         )
         self.patience = Patience(
-            options.max_block, look=self.look, flow=flow, scheduler=scheduler, standing=standing
+            options.max_block, look=self.look, flow=flow, tracker=tracker, standing=standing
         )
         self.admission = Admission(
             options.on_full,
             clock=clock,
             flow=flow,
             teller=teller,
-            scheduler=scheduler,
+            tracker=tracker,
             settler=self.settler,
             patience=self.patience,
             runtime=self.runtime,
@@ -232,7 +234,7 @@ class Core:
                     self.settler.settle_each(late, build)
                 except Exception:  # the requests of this turn must go out all the same
                     logger.critical("messages could not be ended", exc_info=True)
-                self.scheduler.settled(late)
+                self.tracker.settled(late)
         if turn.expired or turn.overdue:
             self.barrier.answer()
 
@@ -314,14 +316,14 @@ class Core:
         now = self.clock()
         ages = {
             counters: max(now - since, 0.0)
-            for counters, since in self.scheduler.oldest_by_counters().items()
+            for counters, since in self.tracker.oldest_by_counters().items()
             if since < NEVER
         }
         return self.account.stats(ages)
 
     def __repr__(self) -> str:
         return (
-            f"<Core messages={self.flow.messages} busy={self.scheduler.busy}"
+            f"<Core messages={self.flow.messages} busy={self.scheduler.shares.busy}"
             f" waiting={self.flow.waiting}>"
         )
 

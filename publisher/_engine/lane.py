@@ -115,7 +115,7 @@ class Lane(abc.ABC):
     def is_idle(self) -> bool:
         """True when nothing waits here and nothing is in flight.
 
-        Called without the scheduler's lock: it changes nothing.
+        Called without the tracker's lock: it changes nothing.
         """
 
     @abc.abstractmethod

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from .flow import FlowControl
 from .lane import NEVER
-from .scheduler import Scheduler
 from .standing import Standing
+from .tracker import Tracker
 
 _LOOK_AGAIN = 0.05  # seconds after which a held caller looks whether a client has been made
 
@@ -19,7 +19,7 @@ class Patience:
         max_block: of the options.
         look: the core's clock, where deadlines are judged by it.
         flow: knows whether anybody is held.
-        scheduler: knows what is in flight.
+        tracker: knows what is in flight.
         standing: knows when the process stood still.
     """
 
@@ -29,13 +29,13 @@ class Patience:
         *,
         look: Callable[[], float],
         flow: FlowControl,
-        scheduler: Scheduler,
+        tracker: Tracker,
         standing: Standing,
     ) -> None:
         self._max_block = max_block
         self._look = look
         self._flow = flow
-        self._scheduler = scheduler
+        self._tracker = tracker
         self._standing = standing
         self._answered = -NEVER  # when a service last said anything
         self._quiet_since = -NEVER  # when callers began to be held, or a client was last being made
@@ -81,5 +81,5 @@ class Patience:
         return left
 
     def _is_making(self) -> bool:
-        with self._scheduler.lock:
-            return any(request.lane.target.making for request in self._scheduler.in_flight)
+        with self._tracker.lock:
+            return any(request.lane.target.making for request in self._tracker.in_flight)

@@ -1,7 +1,7 @@
 """What is sent again: retries when their backoff is over, and the pieces of split requests.
 
 Pure: no thread, no clock, no network; time is an argument. A lane has what it needs of these, and
-calls them under the scheduler's lock.
+calls them under the tracker's lock.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from .flow import FlowControl
 from .lane import Lane
 from .message import Chunk, Message
 from .reentrance import ENTRIES, entered
-from .scheduler import Scheduler
 from .state import CANCELLED, FINISHED, LOCK, PENDING, RUNNING
+from .tracker import Tracker
 
 _HOOK_OF = {DELIVERED: "on_delivered", FAILED: "on_failed", DROPPED: "on_dropped"}
 
@@ -32,7 +32,7 @@ class Settler:
         account: where ends are counted.
         teller: of the hooks.
         losses: the log lines about what is lost.
-        scheduler: told of what has ended.
+        tracker: told of what has ended.
         barrier: who waits for ends.
         runtime: runs callbacks and hooks, and wakes the dispatcher.
     """
@@ -45,7 +45,7 @@ class Settler:
         account: Account,
         teller: Teller,
         losses: Losses,
-        scheduler: Scheduler,
+        tracker: Tracker,
         barrier: Barrier,
         runtime: Any,
     ) -> None:
@@ -54,7 +54,7 @@ class Settler:
         self._account = account
         self._teller = teller
         self._losses = losses
-        self._scheduler = scheduler
+        self._tracker = tracker
         self._barrier = barrier
         self._runtime = runtime
         #: What callers ended and leave to the dispatcher to tell; appended to under ``LOCK``.
@@ -195,12 +195,12 @@ class Settler:
                 ended = self._untold.popleft() if self._untold else None
             if ended is not None and ended.done:
                 self._tell(ended)
-        if left := self._scheduler.left_by_callers():
+        if left := self._tracker.left_by_callers():
             if self.stopped:
                 self.abandon()
             else:
                 self.settle_each(left, self.dropped)
-                self._scheduler.settled(left)
+                self._tracker.settled(left)
 
     def dropped(self, _: Message) -> tuple[Any, str, str | None]:
         """What :meth:`settle_each` makes of a message that has to give way to others."""
@@ -235,10 +235,10 @@ class Settler:
         Returns how many messages were ended by this call.
         """
         self.stopped = True
-        waiting, carried = self._scheduler.drain()
+        waiting, carried = self._tracker.drain()
         ended = self.settle_each(waiting, closed) + self.settle_each(carried, closed_in_flight)
-        self._scheduler.settled(waiting)
-        self._scheduler.settled(carried)
+        self._tracker.settled(waiting)
+        self._tracker.settled(carried)
         self._barrier.answer()
         return ended
 

@@ -100,8 +100,9 @@ class Threads:
             workers.start(masks=not self._dispatcher.is_green())
         except BaseException:  # noqa: BLE001 - it is logged
             tell_error("the dispatcher could not start all that it needs")
-        core.scheduler.workers = max(min(workers.count, core.options.max_workers), 1)
-        core.scheduler.reserve = max(workers.count - core.scheduler.workers, 0)
+        shares = core.scheduler.shares
+        shares.workers = max(min(workers.count, core.options.max_workers), 1)
+        shares.reserve = max(workers.count - shares.workers, 0)
         failures = 0  # in a row
         while not self._stopping:
             try:
@@ -130,7 +131,7 @@ class Threads:
         core = self.core
         requests, alarm = core.step()
         self._callbacks.start_if_left()
-        self._workers.hire(core.scheduler.busy)
+        self._workers.hire(core.scheduler.shares.busy)
         for request in requests:
             if not self._workers.put(request):
                 core.standing.expect(core.clock(), NEVER)  # that may take long

@@ -159,7 +159,7 @@ def until_others_rest():
 
 def forked_while_locked(fork):
     core = publisher._default._core
-    locks = [_state.LOCK.rlock, core.scheduler.lock, core.account.lock, core.flow.lock]
+    locks = [_state.LOCK.rlock, core.tracker.lock, core.account.lock, core.flow.lock]
     held, release = threading.Event(), threading.Event()
     holder = threading.Thread(target=hold, args=(locks, held, release), daemon=True)
     # No thread may be asking for the GIL at a fork that Python is not told of: the child would hand
