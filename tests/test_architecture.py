@@ -279,6 +279,18 @@ BELOW_A_LANE = {
                 "services.words.kinesis",
             },
         ),
+        (
+            "services.firehose",
+            {
+                "_engine.contract",
+                "errors",
+                "services._by_position",
+                "services._checks",
+                "services._json",
+                "services._tabled",
+                "services.words.firehose",
+            },
+        ),
     ],
 )
 def test_a_lower_layer_knows_only_what_is_below_it(name: str, below: set[str]) -> None:
@@ -414,7 +426,9 @@ def test_the_core_does_not_know_a_service_by_name() -> None:
             for node in ast.walk(modules()[name])
             if isinstance(node, ast.Constant) and id(node) not in docstrings | typing
         }
-        assert not said & {"sns", "kinesis", "publish", "put_record", "PublishBatch", "PutRecords"}
+        names = {"sns", "kinesis", "firehose", "events"}
+        operations = {"publish", "put_record", "put_events", "PublishBatch", "PutRecords"}
+        assert not said & (names | operations)
 
 
 def test_type_checkers_are_told_of_every_service() -> None:
@@ -455,7 +469,7 @@ def test_what_is_public_is_listed_and_there() -> None:
 
 
 @pytest.mark.every_python("what an import brings with it differs by version")
-@pytest.mark.parametrize("service", ["sns", "kinesis"])
+@pytest.mark.parametrize("service", publisher.services.names())
 def test_nothing_starts_before_the_first_message(service: str) -> None:
     script = f"""
         import signal, socket, sys, threading

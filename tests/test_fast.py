@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -21,10 +23,9 @@ from hypothesis import strategies as st
 import publisher
 from publisher._aws import fast as _fast
 from publisher._engine.contract import Service
-from publisher.services import load
+from publisher.services import load, names
 from publisher.services._keys import needs_key
-from publisher.services._messages import form_quote, read_messages
-from publisher.services._records import read_records
+from publisher.services._messages import form_quote
 from tests.servers import Answer, Endpoint
 from tests.support import SESSION, tries
 
@@ -53,8 +54,14 @@ def make(service: str, *, fast: bool) -> Any:
     return client
 
 
-CLIENTS = {(name, fast): make(name, fast=fast) for name in ("sns", "kinesis") for fast in (0, 1)}
-SERVICES: dict[str, Service] = {name: load(name) for name in ("sns", "kinesis")}
+SERVICES: dict[str, Service] = {name: load(name) for name in names() if load(name).fast}
+CLIENTS = {(name, fast): make(name, fast=fast) for name in SERVICES for fast in (0, 1)}
+#: An address and an entry of each.
+EXAMPLES: dict[str, tuple[Any, Any]] = {
+    "sns": (TOPIC, "m"),
+    "kinesis": ("clicks", (b"d", "k")),
+    "firehose": ("clicks", b"d"),
+}
 
 
 def body(client: Any, operation: str, params: dict[str, Any]) -> bytes:
@@ -87,8 +94,8 @@ def bodies(name: str, address: Any, entries: list[Any]) -> tuple[bytes, bytes]:
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
-names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
-keys = {"PartitionKey": names}
+some_names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+keys = {"PartitionKey": some_names}
 hash_keys = {"ExplicitHashKey": st.integers(0, 2**128 - 1).map(str)}
 data = {"Data": st.binary(max_size=60)}
 records = (
@@ -101,7 +108,7 @@ addresses = st.one_of(
     st.just({"StreamARN": "arn:aws:kinesis:us-east-1:123456789012:stream/clicks"}),
 )
 attributes = st.dictionaries(
-    names,
+    some_names,
     st.one_of(
         st.fixed_dictionaries({"DataType": st.just("String"), "StringValue": texts}),
         st.fixed_dictionaries(
@@ -116,8 +123,8 @@ messages = st.fixed_dictionaries(
     optional={
         "Subject": st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=100),
         "MessageStructure": st.just("json"),
-        "MessageGroupId": names,
-        "MessageDeduplicationId": names,
+        "MessageGroupId": some_names,
+        "MessageDeduplicationId": some_names,
         "MessageAttributes": attributes,
     },
 )
@@ -133,6 +140,13 @@ def test_put_records_is_botocores_byte_for_byte(address: Any, given_records: Any
     accepted = [SERVICES["kinesis"].accept({**address, **record}) for record in given_records]
     made = [one for one in accepted if one is not None]
     ours, botocores = bodies("kinesis", made[0][0], [entry for _, entry, _ in made])
+    assert ours == botocores
+
+
+@relaxed
+@given(st.lists(st.binary(max_size=60), min_size=1, max_size=4))
+def test_put_record_batch_is_botocores_byte_for_byte(datas: list[bytes]) -> None:
+    ours, botocores = bodies("firehose", "clicks", datas)
     assert ours == botocores
 
 
@@ -183,8 +197,7 @@ def answered(client: Any, operation: str, params: dict[str, Any], status: int, t
 
 def both_read(name: str, status: int, text: bytes) -> None:
     service = SERVICES[name]
-    address: Any = TOPIC if name == "sns" else "clicks"
-    entry: Any = "m" if name == "sns" else (b"d", "k")
+    address, entry = EXAMPLES[name]
     plain = service.batch_request(address, [entry])
     fast = _fast.encode(service, address, [entry])
     ours = answered(CLIENTS[name, True], service.batch, fast, status, text)
@@ -196,26 +209,51 @@ RECORD = {"SequenceNumber": "495903", "ShardId": "shardId-000000000000"}
 FAILED = {"ErrorCode": "InternalFailure", "ErrorMessage": "no"}
 
 
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """An answer in JSON with an outcome for each entry, by position."""
+
+    outcomes: str
+    failed: str
+    stored: dict[str, str]
+    more: dict[str, Any]  # what an answer may have beside these
+
+    def text(self, outcomes: Any, **more: Any) -> str:
+        return json.dumps({self.failed: 0, self.outcomes: outcomes, **more})
+
+
+LISTED = {
+    "kinesis": Listed("Records", "FailedRecordCount", RECORD, {"EncryptionType": "KMS"}),
+    "firehose": Listed(
+        "RequestResponses", "FailedPutCount", {"RecordId": "a1"}, {"Encrypted": True}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LISTED)
 @pytest.mark.parametrize(
-    ("status", "text"),
+    ("status", "make_text"),
     [
-        (200, json.dumps({"FailedRecordCount": 0, "Records": [RECORD, RECORD]})),
-        (200, json.dumps({"FailedRecordCount": 1, "Records": [RECORD, FAILED]})),
-        (200, json.dumps({"Records": [RECORD], "EncryptionType": "KMS", "FailedRecordCount": 0})),
-        (200, json.dumps({"Records": []})),
-        (200, "{}"),
-        (200, "[]"),
-        (200, '{"Records": [1]}'),
-        (200, '{"Records": "x"}'),
-        (200, '{"Records": [{"Seq'),
-        (200, "<html>hello</html>"),
-        (200, ""),
-        (400, json.dumps({"__type": "ResourceNotFoundException", "message": "no stream"})),
-        (500, "oops"),
+        (200, lambda of: of.text([of.stored, of.stored])),
+        (200, lambda of: of.text([of.stored, FAILED], **{of.failed: 1})),
+        (200, lambda of: of.text([of.stored], **of.more)),
+        (200, lambda of: of.text([{**of.stored, "ErrorCode": None}])),
+        (200, lambda of: json.dumps({of.outcomes: []})),
+        (200, lambda of: of.text([1])),
+        (200, lambda of: of.text("x")),
+        (200, lambda of: of.text([of.stored])[:-9]),
+        (200, lambda _: "{}"),
+        (200, lambda _: "[]"),
+        (200, lambda _: "<html>hello</html>"),
+        (200, lambda _: ""),
+        (400, lambda _: json.dumps({"__type": "ResourceNotFoundException", "message": "no"})),
+        (500, lambda _: "oops"),
     ],
 )
-def test_an_answer_of_kinesis_is_read_as_botocore_reads_it(status: int, text: str) -> None:
-    both_read("kinesis", status, text.encode())
+def test_an_answer_in_json_is_read_as_botocore_reads_it(
+    name: str, status: int, make_text: Callable[[Listed], str]
+) -> None:
+    both_read(name, status, make_text(LISTED[name]).encode())
 
 
 def xml(inside: str, request: str = "of-the-body") -> str:
@@ -373,14 +411,20 @@ def hostile(text: str, size: int, run: str) -> list[str]:
     return [text[:border] + filler + text[border:] for border in sorted({0, *borders, len(text)})]
 
 
+def answer_of(name: str) -> str:
+    """A usual one."""
+    if name in LISTED:
+        return LISTED[name].text([LISTED[name].stored])
+    return xml(f"<Failed/><Successful>{member(0)}</Successful>")
+
+
 @pytest.mark.parametrize("run", RUNS, ids=repr)
-@pytest.mark.parametrize("name", ["sns", "kinesis"])
+@pytest.mark.parametrize("name", SERVICES)
 def test_reading_costs_time_linear_in_the_answers_size(name: str, run: str) -> None:
     """0.3 s for 1 MB is far from both: linear takes milliseconds, quadratic hours."""
-    if name == "sns":
-        text, read = xml(f"<Failed/><Successful>{member(0)}</Successful>"), read_messages
-    else:
-        text, read = json.dumps({"FailedRecordCount": 0, "Records": [RECORD]}), read_records
+    path, text = SERVICES[name].fast, answer_of(name)
+    assert path is not None
+    read = path.read
     assert read(text.encode()) is not None
     for answer in hostile(text, 1_000_000, run):
         body = answer.encode()
@@ -417,25 +461,22 @@ def test_a_larger_answer_than_its_request_can_have_is_botocores_to_read() -> Non
 # -- readers are botocore's equal
 
 json_values = st.none() | st.text(max_size=8) | st.integers(-9, 9) | st.booleans()
-answered_records = st.dictionaries(
-    st.sampled_from(["SequenceNumber", "ShardId", "ErrorCode", "ErrorMessage", "More", "null"]),
-    json_values,
-    max_size=5,
-)
-answers_of_kinesis = st.fixed_dictionaries(
-    {"Records": st.lists(answered_records, max_size=4) | json_values},
-    optional={
-        "FailedRecordCount": json_values,
-        "EncryptionType": json_values,
-        "Unknown": json_values,
-    },
-)
 
 
+@pytest.mark.parametrize("name", LISTED)
 @relaxed
-@given(answers_of_kinesis, st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
-def test_any_answer_of_kinesis_is_read_as_botocore_reads_it(answer: Any, encoding: str) -> None:
-    both_read("kinesis", 200, json.dumps(answer).encode(encoding))
+@given(st.data(), st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]))
+def test_any_answer_in_json_is_read_as_botocore_reads_it(
+    name: str, drawn: st.DataObject, encoding: str
+) -> None:
+    of = LISTED[name]
+    fields = st.sampled_from([*of.stored, "ErrorCode", "ErrorMessage", "More", "null"])
+    outcomes = st.lists(st.dictionaries(fields, json_values, max_size=5), max_size=4)
+    answers = st.fixed_dictionaries(
+        {of.outcomes: outcomes | json_values},
+        optional=dict.fromkeys([of.failed, *of.more, "Unknown"], json_values),
+    )
+    both_read(name, 200, json.dumps(drawn.draw(answers)).encode(encoding))
 
 
 blanks = st.sampled_from(["", " ", "\n  "])

@@ -25,6 +25,7 @@ NAME = {"min": 1, "max": 128, "pattern": "[a-zA-Z0-9_.-]+"}
 ID = {"min": 1, "max": 24, "pattern": "[a-z0-9]{20}-[a-z0-9]{3}"}
 KEY = {"min": 1, "max": 256}
 HASH_KEY = {"pattern": r"^(0|([1-9]\d{0,38}))$"}
+DELIVERY = {"min": 1, "max": 64, "pattern": "[a-zA-Z0-9_.-]+", "required": True}
 DATA = {"min": 0, "max": 10485760, "required": True}
 TEXTS: dict[str, Any] = {
     "Message": {"required": True},
@@ -69,18 +70,35 @@ MODEL: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
         "PartitionKey": KEY,
         "ExplicitHashKey": HASH_KEY,
     },
+    ("firehose", "PutRecordInput"): {
+        "DeliveryStreamName": DELIVERY,
+        "Record": {"required": True},
+    },
+    ("firehose", "PutRecordBatchInput"): {
+        "DeliveryStreamName": DELIVERY,
+        "Records": {"min": 1, "max": 500, "required": True},
+    },
+    ("firehose", "Record"): {"Data": {"min": 0, "max": 1024000, "required": True}},
 }
 #: What travels as it is, on botocore's own check.
 ALONE = {"PhoneNumber", "SequenceNumberForOrdering", "DryRun"}
 STREAM_ARN = "arn:aws:kinesis:us-east-1:111111111111:stream/clicks"
-#: By member: values that the constraint allows, and values that it does not.
-VALUES: dict[str, tuple[list[Any], list[Any]]] = {
-    "StreamName": (["a", "a" * 128, "A.b_c-1"], ["", "a" * 129, "a b", "a\n"]),
-    "StreamARN": ([STREAM_ARN], ["", "x", STREAM_ARN + "\n", STREAM_ARN.replace("1" * 12, "1")]),
-    "StreamId": (["a" * 20 + "-b12"], ["", "a" * 20, "A" * 20 + "-b12"]),
-    "Data": ([b"", bytes(10485759)], [bytes(10485760)]),  # with a key of one byte
-    "PartitionKey": (["k", "k" * 256], ["", "k" * 257]),
-    "ExplicitHashKey": (["0", "7", f"{2**128 - 1}"], ["", "07", "x", "1" * 40]),
+#: By service and member: values that the constraint allows, and values that it does not.
+VALUES: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
+    ("kinesis", "StreamName"): (["a", "a" * 128, "A.b_c-1"], ["", "a" * 129, "a b", "a\n"]),
+    ("kinesis", "StreamARN"): (
+        [STREAM_ARN],
+        ["", "x", STREAM_ARN + "\n", STREAM_ARN.replace("1" * 12, "1")],
+    ),
+    ("kinesis", "StreamId"): (["a" * 20 + "-b12"], ["", "a" * 20, "A" * 20 + "-b12"]),
+    ("kinesis", "Data"): ([b"", bytes(10485759)], [bytes(10485760)]),  # with a key of one byte
+    ("kinesis", "PartitionKey"): (["k", "k" * 256], ["", "k" * 257]),
+    ("kinesis", "ExplicitHashKey"): (["0", "7", f"{2**128 - 1}"], ["", "07", "x", "1" * 40]),
+    ("firehose", "DeliveryStreamName"): (["a", "a" * 64, "A.b_c-1"], ["", "a" * 65, "a b", "a\n"]),
+    ("firehose", "Record"): (
+        [{"Data": b""}, {"Data": bytes(1024000)}],
+        [{"Data": bytes(1024001)}],
+    ),
 }
 
 
@@ -112,37 +130,41 @@ def test_botocores_model_is_the_one_that_was_looked_at(service: str, shape: str)
         assert found == table
 
 
-def test_we_know_every_member_that_travels_in_a_batch() -> None:
-    sns, kinesis = load("sns"), load("kinesis")
-    for name, member in (("sns", "PublishInput"), ("kinesis", "PutRecordInput")):
-        for parameter in MODEL[name, member]:
-            params: dict[str, Any] = (
-                {"TopicArn": TOPIC, "Message": "m"}
-                if name == "sns"
-                else {"StreamName": STREAM, "Data": b"", "PartitionKey": "k"}
-            )
-            good = VALUES.get(parameter, (["x"], []))[0][0]
-            params.setdefault(parameter, {} if parameter == "MessageAttributes" else good)
-            if parameter == "TargetArn":
-                del params["TopicArn"]
-                params["TargetArn"] = TOPIC
-            accepted = (sns if name == "sns" else kinesis).accept(params)
-            assert (accepted is None) == (parameter in ALONE), parameter
+#: A call of the single operation: its shape, and arguments that travel in a batch.
+CALLS: dict[str, tuple[str, dict[str, Any]]] = {
+    "sns": ("PublishInput", {"TopicArn": TOPIC, "Message": "m"}),
+    "kinesis": ("PutRecordInput", {"StreamName": STREAM, "Data": b"", "PartitionKey": "k"}),
+    "firehose": ("PutRecordInput", {"DeliveryStreamName": STREAM, "Record": {"Data": b""}}),
+}
 
 
-@pytest.mark.parametrize("member", VALUES)
-def test_a_constraint_of_the_model_is_ours_too(member: str) -> None:
-    service = load("kinesis")
+@pytest.mark.parametrize("name", CALLS)
+def test_we_know_every_member_that_travels_in_a_batch(name: str) -> None:
+    shape, usual = CALLS[name]
+    for parameter in MODEL[name, shape]:
+        good = VALUES.get((name, parameter), (["x"], []))[0][0]
+        params = {parameter: {} if parameter == "MessageAttributes" else good, **usual}
+        if parameter == "TargetArn":
+            del params["TopicArn"]
+            params["TargetArn"] = TOPIC
+        assert (load(name).accept(params) is None) == (parameter in ALONE), parameter
+
+
+@pytest.mark.parametrize(("name", "member"), VALUES)
+def test_a_constraint_of_the_model_is_ours_too(name: str, member: str) -> None:
+    service = load(name)
+    _, usual = CALLS[name]
 
     def check(value: Any) -> None:
-        params = {"Data": b"", "PartitionKey": "k", member: value}
-        if not member.startswith("Stream"):
-            params["StreamName"] = STREAM
+        params = {**usual, member: value}
+        if member.startswith("Stream"):
+            del params["StreamName"]
+            params[member] = value
         accepted = service.accept(params)
         assert accepted is not None
         service.check_address(accepted[0])
 
-    good, bad = VALUES[member]
+    good, bad = VALUES[name, member]
     for value in good:
         check(value)
     for value in bad:

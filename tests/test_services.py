@@ -38,6 +38,12 @@ class Sample:
     final: str  # a code of the service's own that ends a message
     split: str  # one that splits a request
     throttled: str
+    inside: str = ""  # the parameter of the single operation that holds an entry of the batch
+
+    def entry(self, single: Mapping[str, Any], name: str = "") -> dict[str, Any]:
+        """A single call's arguments as an entry of the batch twin."""
+        found = single[self.inside] if self.inside else single
+        return {**found, **({self.id: name} if self.id and name else {})}
 
 
 SAMPLES = {
@@ -75,6 +81,20 @@ SAMPLES = {
         "InvalidArgumentException",
         "ProvisionedThroughputExceededException",
     ),
+    "firehose": Sample(
+        {"DeliveryStreamName": STREAM},
+        [
+            {"Record": {"Data": b"plain"}},
+            {"Record": {"Data": b""}},
+            {"Record": {"Data": "\u00e9"}},
+        ],
+        None,
+        [5, 0, 2],
+        "InvalidKMSResourceException",
+        "InvalidArgumentException",
+        "ServiceUnavailableException",
+        inside="Record",
+    ),
 }
 
 
@@ -106,10 +126,6 @@ def accepted(service: Service, sample: Sample) -> tuple[Any, list[Any]]:
     return address, [one[1] for one in made if one]
 
 
-def named(service: Service, sample: Sample, single: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {**single, **({sample.id: name} if sample.id else {})}
-
-
 def test_the_services_are_those_that_are_named() -> None:
     assert services.names() == tuple(SAMPLES)
     assert set(services.default_linger()) == set(SAMPLES)
@@ -127,7 +143,7 @@ def test_operations_and_their_parameters_are_boto3s(service: Service, sample: Sa
     assert entries.type_name == "list"
     members = entries.member.members
     for each in sample.singles:
-        assert set(each) <= set(members)
+        assert set(sample.entry(each)) <= set(members)
         assert set(each) <= set(single.members)
     for parameter in sample.address:
         assert parameter in single.members
@@ -172,7 +188,7 @@ def test_an_entry_goes_out_as_the_caller_gave_it(service: Service, sample: Sampl
 def test_what_the_table_does_not_know_goes_as_it_is(service: Service, sample: Sample) -> None:
     unknown = {**sample.address, **sample.singles[0], "SomethingNew": 1}
     assert service.accept(unknown) is None
-    entries = [named(service, sample, sample.singles[0], "a")]
+    entries = [sample.entry(sample.singles[0], "a")]
     batch = {**sample.address, service.entries_parameter: entries, "SomethingNew": 1}
     assert service.accept_batch(batch) is None
 
@@ -193,17 +209,18 @@ def test_an_address_is_required_and_checked(service: Service, sample: Sample) ->
 
 
 def test_the_highest_limit_holds_to_the_byte(service: Service, sample: Sample) -> None:
-    (text,) = [key for key in ("Message", "Data") if key in sample.singles[0]]
-    rest = service.accept({**sample.address, **sample.singles[0]})
-    assert rest is not None
-    room = service.max_message - (rest[2] - len(sample.singles[0][text]))
-    fill = sample.singles[0][text][:1]
-    largest = {**sample.address, **sample.singles[0], text: fill * room}
-    made = service.accept(largest)
-    assert made is not None
-    assert made[2] == service.max_message
+    first = sample.entry(sample.singles[0])
+    (text,) = [key for key in ("Message", "Data") if key in first]
+
+    def accept(size: int) -> Any:
+        grown = {**first, text: first[text][:1] * size}
+        single = {sample.inside: grown} if sample.inside else grown
+        return service.accept({**sample.address, **single})
+
+    room = service.max_message - (sample.by_hand[0] - len(first[text]))
+    assert accept(room)[2] == service.max_message
     with pytest.raises(publisher.InvalidMessage, match=f"{service.max_message:,}"):
-        service.accept({**largest, text: fill * (room + 1)})
+        accept(room + 1)
 
 
 # Outside the process
@@ -235,6 +252,9 @@ CALLS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         {"Data": st.binary(max_size=600) | TEXTS, "PartitionKey": TEXTS.filter(bool)},
         optional={"ExplicitHashKey": st.integers(0, 2**128 - 1).map(str)},
     ).filter(lambda call: len(call["PartitionKey"]) <= 256),
+    "firehose": st.fixed_dictionaries(
+        {"Record": st.fixed_dictionaries({"Data": st.binary(max_size=600) | TEXTS})}
+    ),
 }
 
 
@@ -319,7 +339,7 @@ def test_a_batch_request_satisfies_botocores_model(service: Service, sample: Sam
     sent = request[service.entries_parameter]
     assert len(sent) == len(many)
     for index, one in enumerate(sent):
-        wanted = sample.singles[index % len(sample.singles)]
+        wanted = sample.entry(sample.singles[index % len(sample.singles)])
         found = {key: value for key, value in one.items() if key != sample.id}
         assert as_bytes(found) == as_bytes(wanted)
     if sample.id:
@@ -328,9 +348,7 @@ def test_a_batch_request_satisfies_botocores_model(service: Service, sample: Sam
 
 def test_the_callers_own_batch_makes_the_same_entries(service: Service, sample: Sample) -> None:
     address, entries = accepted(service, sample)
-    given_entries = [
-        named(service, sample, single, f"mine-{i}") for i, single in enumerate(sample.singles)
-    ]
+    given_entries = [sample.entry(single, f"mine-{i}") for i, single in enumerate(sample.singles)]
     made = service.accept_batch({**sample.address, service.entries_parameter: given_entries})
     assert made is not None
     assert made[0] == address
@@ -348,6 +366,11 @@ def answers(service: Service, endpoint: Endpoint, count: int) -> Any:
     many = (entries * count)[:count]
     boto = endpoint.client(service.name)
     return getattr(boto, service.batch)(**service.batch_request(address, many))
+
+
+def listed(response: Mapping[str, Any]) -> list[Any]:
+    """The outcomes in an answer that is matched by position."""
+    return next(value for value in response.values() if isinstance(value, list))
 
 
 def test_each_entry_has_its_own_outcome(service: Service, endpoint: Endpoint) -> None:
@@ -368,8 +391,7 @@ def test_matching_is_by_position_or_by_id(service: Service, endpoint: Endpoint) 
     response = answers(service, endpoint, 5)
     outcomes = service.read(response, 5)
     if SAMPLES[service.name].id is None:
-        records = next(value for value in response.values() if isinstance(value, list))
-        records.reverse()
+        listed(response).reverse()
         assert service.read(response, 5) == outcomes[::-1]
     else:
         response["Successful"].reverse()
@@ -382,7 +404,7 @@ def test_an_answer_of_the_wrong_length_says_nothing_or_marks_the_missing(
     response = answers(service, endpoint, 5)
     if SAMPLES[service.name].id is None:
         for count in (4, 6):
-            with pytest.raises(ValueError, match=f"5 records for {count}"):
+            with pytest.raises(ValueError, match=f"5 (records|entries) for {count}"):
                 service.read(response, count)
     else:
         outcomes = service.read(response, 6)
@@ -397,7 +419,7 @@ def test_batch_responses_are_in_the_callers_order(service: Service, endpoint: En
     response = answers(service, endpoint, 3)
     outcomes = service.read(response, 3)
     sample = SAMPLES[service.name]
-    given_entries = [named(service, sample, sample.singles[0], name) for name in "xyz"]
+    given_entries = [sample.entry(sample.singles[0], name) for name in "xyz"]
     made = service.accept_batch({**sample.address, service.entries_parameter: given_entries})
     assert made is not None
     metadata = {"ResponseMetadata": response["ResponseMetadata"]}
@@ -407,20 +429,23 @@ def test_batch_responses_are_in_the_callers_order(service: Service, endpoint: En
         assert [one["Id"] for one in found["Successful"]] == ["x", "z"]
         assert [(one["Id"], one["Code"]) for one in found["Failed"]] == [("y", "Odd")]
     else:
-        assert found["FailedRecordCount"] == 1
-        assert [one.get("ErrorCode") for one in found["Records"]] == [None, "Odd", None]
+        (count,) = [value for value in found.values() if isinstance(value, int)]
+        assert count == 1
+        assert [one.get("ErrorCode") for one in listed(found)] == [None, "Odd", None]
 
 
 ODDITIES = st.sampled_from(
     [None, True, 0, 1, 2.5, "0", "1", "2", "01", "", "x", [], [1], {}, {"Id": "0"}, [{"Id": "1"}]]
 )
 FIELDS = st.sampled_from(
-    ["Id", "MessageId", "SequenceNumber", "ShardId", "ErrorCode", "Code", "Message", "SenderFault"]
+    [
+        *("Id", "MessageId", "SequenceNumber", "ShardId", "RecordId", "EventId"),
+        *("ErrorCode", "Code", "Message", "SenderFault"),
+    ]
 )
 MEMBERS = st.lists(st.dictionaries(FIELDS, ODDITIES, max_size=4) | ODDITIES, max_size=4)
-RESPONSES = st.dictionaries(
-    st.sampled_from(["Records", "FailedRecordCount", "Successful", "Failed"]), MEMBERS | ODDITIES
-)
+LISTS = ["Records", "RequestResponses", "Entries", "Successful", "Failed", "FailedRecordCount"]
+RESPONSES = st.dictionaries(st.sampled_from(LISTS), MEMBERS | ODDITIES)
 
 
 @pytest.mark.parametrize("name", services.names())
@@ -442,7 +467,7 @@ def test_whatever_a_service_answers_each_entry_gets_one_outcome(
             hash(outcome)
         else:
             single = service.single_response({}, outcome)
-            assert single.get("MessageId") or single.get("SequenceNumber")
+            assert single.get(service.receipt)
 
 
 # The verdicts
@@ -491,6 +516,7 @@ def test_every_code_of_the_model_has_been_thought_of(service: Service) -> None:
     assert {code for code, verdict in found.items() if verdict in (Verdict.RETRY, None)} <= {
         *("InternalError", "Throttled", "KMSThrottling", "KMSThrottlingException"),
         *("ProvisionedThroughputExceededException", "InternalFailureException"),
+        "ServiceUnavailableException",
         "EmptyBatchRequest",  # nothing sends one
         *("KMSInvalidState", "KMSInvalidStateException"),  # it passes when the key is back
     }
@@ -504,9 +530,7 @@ def test_the_way_through_a_client(service: Service, sample: Sample, endpoint: En
         singles = [
             getattr(ours, service.single)(**sample.address, **single) for single in sample.singles
         ]
-        entries = [
-            named(service, sample, single, f"mine-{i}") for i, single in enumerate(sample.singles)
-        ]
+        entries = [sample.entry(single, f"mine-{i}") for i, single in enumerate(sample.singles)]
         whole = getattr(ours, service.batch)(
             **sample.address, **{service.entries_parameter: entries}
         )

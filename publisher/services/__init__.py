@@ -30,6 +30,7 @@ REGISTRY: dict[str, Row] = {
     "sns": Row(".sns", "SNS", linger=0.01),
     # Its requests are fifty times larger: they are worth waiting for.
     "kinesis": Row(".kinesis", "Kinesis", linger=0.05),
+    "firehose": Row(".firehose", "Firehose", linger=0.05),
 }
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import operator
 import re
 from binascii import b2a_base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from json.encoder import encode_basestring_ascii as json_string
 from typing import Any
 
 from .._engine.contract import Fast
+from ._json import reader
 from ._keys import MAX_KEY
 
 
@@ -95,30 +95,11 @@ def json_texts(texts: Sequence[str]) -> list[bytes]:
 _QUOTED_IN_JSON = re.compile(r'["\\]')
 
 
-#: A record of an answer, and the answer itself, as botocore's model has them.
-_RECORD = frozenset({"SequenceNumber", "ShardId", "ErrorCode", "ErrorMessage"})
-_ANSWER = ("FailedRecordCount", "Records", "EncryptionType")
-
-
-def read_records(body: bytes) -> tuple[dict[str, Any], bytes] | None:
-    """The answer to ``PutRecords``: JSON's own objects are what boto3 returns.
-
-    Like boto3 it leaves out what is null, and what the model does not know.
-    """
-    try:
-        answer = json.loads(body.decode())
-        records = answer["Records"]
-        if type(records) is not list or set(map(type, records)) - {dict}:
-            return None
-        if b"null" in body or not set().union(*records) <= _RECORD:
-            answer["Records"] = [_known(record, _RECORD) for record in records]
-        return _known(answer, _ANSWER), b"{}"
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None
-
-
-def _known(members: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return {name: members[name] for name in names if members.get(name) is not None}
+read_records = reader(
+    "Records",
+    ("SequenceNumber", "ShardId", "ErrorCode", "ErrorMessage"),
+    ("FailedRecordCount", "Records", "EncryptionType"),
+)
 
 
 #: The largest answer: 2 KiB for each of 500 records.

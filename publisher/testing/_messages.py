@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .. import services
 from .._engine.future import PublishFuture
 from ._network import service_parameters
 
@@ -44,7 +45,7 @@ class Sent:
 
     def json(self) -> Any:
         """The message or the record's data, read as JSON."""
-        return json.loads(self.params["Message" if "Message" in self.params else "Data"])
+        return json.loads(services.load(self.service).body(self.params))
 
 
 def call(service: str, operation: str | None = None, /, **params: Any) -> Expected:

@@ -14,6 +14,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._clients import ServiceName
     from ._common import Answer, ResponseMetadata
+    from ._firehose import (
+        FirehoseClient,
+        PutRecordBatchOutput,
+        PutRecordBatchResponseEntry,
+        PutRecordOutput,
+        Record,
+    )
     from ._kinesis import (
         KinesisClient,
         PutRecordResponse,
@@ -46,6 +53,7 @@ __all__ = [
     "BotoArguments",
     "ClientArguments",
     "DjangoSettings",
+    "FirehoseClient",
     "FlaskSettings",
     "HealthLimits",
     "KinesisClient",
@@ -56,10 +64,14 @@ __all__ = [
     "PublishBatchResultEntry",
     "PublishResponse",
     "PublisherOptions",
+    "PutRecordBatchOutput",
+    "PutRecordBatchResponseEntry",
+    "PutRecordOutput",
     "PutRecordResponse",
     "PutRecordsRequestEntry",
     "PutRecordsResponse",
     "PutRecordsResultEntry",
+    "Record",
     "ResponseMetadata",
     "SNSClient",
     "ServiceName",

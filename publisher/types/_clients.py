@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import ParamSpec, Unpack
 
     from .._client import Client
+    from ._firehose import FirehoseClient
     from ._kinesis import KinesisClient
     from ._settings import ClientArguments
     from ._sns import SNSClient
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
 
     #: The services that ``publisher.client`` knows.
-    ServiceName: TypeAlias = Literal["sns", "kinesis"]
+    ServiceName: TypeAlias = Literal["sns", "kinesis", "firehose"]
 
     class ClientMaker(Protocol[P]):
         """``publisher.client`` and its like; ``P`` has what they take beside these two."""
@@ -43,6 +44,15 @@ if TYPE_CHECKING:
             *args: P.args,
             **kwargs: P.kwargs,
         ) -> KinesisClient: ...
+
+        @overload
+        def __call__(
+            self,
+            service_name: Literal["firehose"],
+            region_name: str | None = ...,
+            *args: P.args,
+            **kwargs: P.kwargs,
+        ) -> FirehoseClient: ...
 
     def _taking(
         _example: Callable[P, None],

@@ -1,4 +1,4 @@
-"""`Endpoint`: SNS and Kinesis as far as publishing goes, in a thread of the test process.
+"""`Endpoint`: the services as far as publishing goes, in a thread of the test process.
 
 It takes every message to the byte, any size, and remembers all: what no emulator does. Topics and
 streams need not be created; deleting one makes its messages fail as they do on AWS.
@@ -14,6 +14,7 @@ from xml.sax.saxutils import escape
 from tests.servers import limits
 from tests.servers.recording import RecordingServer
 from tests.servers.wire import (
+    BATCHES,
     Error,
     Reply,
     Request,
@@ -64,20 +65,20 @@ class Endpoint(RecordingServer):
     def _missing(self, request: Request) -> Error:
         if request.service == "sns":
             return Error(404, "NotFound", "Topic does not exist")
-        return Error(
-            400,
-            "ResourceNotFoundException",
-            f"Stream {request.destination} under account 000000000000 not found.",
-        )
+        text = f"Stream {request.destination} under account 000000000000 not found."
+        return Error(400, "ResourceNotFoundException", text)
 
     def control(self, request: Request) -> Reply:
-        if request.operation in ("PublishBatch", "PutRecords"):  # with no entries in it
+        if request.operation in BATCHES:  # with no entries in it
             error = limits.violation(request, {}) if self.strict else None
             return error_reply(request.service, error or Error(400, "ValidationException", "empty"))
         with self._changed:
             if request.service == "sns":
                 return self._topics_locked(request.operation, request.params)
-            return self._streams_locked(request.operation, request.params)
+            if request.service == "kinesis":
+                return self._streams_locked(request.operation, request.params)
+        error = Error(400, "UnknownOperationException", f"{request.operation} is not supported")
+        return error_reply(request.service, error)
 
     def _topics_locked(self, operation: str, params: dict[str, Any]) -> Reply:
         arn = str(params.get("TopicArn", ""))

@@ -17,6 +17,9 @@ KIB = 1024
 MIB = 1024 * 1024
 SNS_BYTES = 256 * KIB
 KINESIS_BYTES = 10 * MIB
+FIREHOSE_BYTES = 4 * MIB
+FIREHOSE_RECORD = 1000 * KIB
+EVENTS_BYTES = MIB
 _ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
@@ -80,6 +83,10 @@ def violation(request: Request, topics: Mapping[str, Mapping[str, str]]) -> Erro
     if request.operation in ("PublishBatch", "Publish"):
         attributes = topics.get(str(request.params.get("TopicArn", "")), {})
         return _sns(request, attributes)
+    if request.service == "firehose":
+        return _firehose(request)
+    if request.operation == "PutEvents":
+        return _events(request)
     if request.operation in ("PutRecords", "PutRecord"):
         return _kinesis(request)
     return None
@@ -168,4 +175,46 @@ def _kinesis(request: Request) -> Error | None:
             )
     if sum(entry.size for entry in entries) > KINESIS_BYTES:
         return Error(400, "InvalidArgumentException", "Records size exceeds 10 MB limit")
+    return None
+
+
+def _firehose(request: Request) -> Error | None:
+    entries = request.entries
+    if not entries or len(entries) > 500:
+        return Error(
+            400,
+            "ValidationException",
+            f"'records' must have between 1 and 500 members, not {len(entries)}.",
+        )
+    for index, entry in enumerate(entries, 1):
+        if entry.size > FIREHOSE_RECORD:
+            return Error(
+                400,
+                "ValidationException",
+                f"'records.{index}.member.data' must have at most {FIREHOSE_RECORD} bytes.",
+            )
+    if sum(entry.size for entry in entries) > FIREHOSE_BYTES:
+        return Error(400, "InvalidArgumentException", "Records size exceeds 4 MB limit")
+    return None
+
+
+def _events(request: Request) -> Error | None:
+    entries = request.entries
+    if not entries or len(entries) > 10:
+        return Error(
+            400,
+            "ValidationException",
+            f"'entries' must have between 1 and 10 members, not {len(entries)}.",
+        )
+    needed = ("Source", "DetailType", "Detail")
+    missing = [name for name in needed for entry in entries if not entry.event.get(name)]
+    if not any(all(entry.event.get(name) for name in needed) for entry in entries):
+        text = f"Parameter {missing[0]} is not valid. Reason: {missing[0]} is a required argument."
+        return Error(400, "ValidationException", text)
+    if sum(entry.size for entry in entries) > EVENTS_BYTES:
+        return Error(
+            400,
+            "ValidationException",
+            "Total size of the entries in the request is over the limit.",
+        )
     return None

@@ -18,6 +18,7 @@ from xml.etree import ElementTree as ET
 
 from tests.servers.recording import RecordingServer
 from tests.servers.wire import (
+    LISTS,
     SNS_NAMESPACE,
     Error,
     Failure,
@@ -85,9 +86,10 @@ def _body(request: Request, good: Sequence[int]) -> bytes:
     """The request's body with these entries only."""
     if len(good) == len(request.entries):
         return request.body
-    if request.operation == "PutRecords":
-        records = request.params["Records"]
-        return json.dumps({**request.params, "Records": [records[i] for i in good]}).encode()
+    if request.operation in LISTS:
+        name = LISTS[request.operation].entries
+        entries = request.params[name]
+        return json.dumps({**request.params, name: [entries[i] for i in good]}).encode()
     renumbered = {}
     numbers = sorted(
         {
@@ -111,10 +113,11 @@ def _body(request: Request, good: Sequence[int]) -> bytes:
 
 def _results(request: Request, body: bytes) -> Mapping[Any, Result]:
     """What the server said, by position, or by Id for PublishBatch."""
-    if request.service == "kinesis":
+    if request.service != "sns":
         answer = json.loads(body)
-        records = answer["Records"] if request.operation == "PutRecords" else [answer]
-        return dict(enumerate(_record_result(record) for record in records))
+        is_batch = request.operation in LISTS
+        outcomes = answer[LISTS[request.operation].outcomes] if is_batch else [answer]
+        return dict(enumerate(map(_outcome, outcomes)))
     root = ET.fromstring(body)
     results: dict[Any, Result] = {}
     if request.operation == "Publish":
@@ -131,10 +134,12 @@ def _results(request: Request, body: bytes) -> Mapping[Any, Result]:
     return results
 
 
-def _record_result(record: Mapping[str, Any]) -> Result:
-    if code := record.get("ErrorCode"):
-        return Failure(code, record.get("ErrorMessage", ""))
-    return Stored("", record["SequenceNumber"], record["ShardId"])
+def _outcome(said: Mapping[str, Any]) -> Result:
+    if code := said.get("ErrorCode"):
+        return Failure(code, said.get("ErrorMessage", ""))
+    if "SequenceNumber" in said:
+        return Stored("", said["SequenceNumber"], said["ShardId"])
+    return Stored(said["RecordId" if "RecordId" in said else "EventId"])
 
 
 def _find(root: ET.Element, *names: str) -> Any:

@@ -15,6 +15,7 @@ import threading
 import time
 import uuid
 import weakref
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -63,7 +64,7 @@ class RecordingServer:
         self._requests: list[Request] = []
         self._stored: list[Entry] = []
         self._request_count = 0
-        self._stored_counts = {"sns": 0, "kinesis": 0}
+        self._stored_counts = Counter[str]()
         self._connection_count = 0
         self._open: dict[int, socket.socket] = {}
         self._held: set[threading.Event] = set()
@@ -142,7 +143,7 @@ class RecordingServer:
             self._requests.clear()
             self._stored.clear()
             self._request_count = 0
-            self._stored_counts = dict.fromkeys(self._stored_counts, 0)
+            self._stored_counts.clear()
 
     def close(self) -> None:
         """Ends all connections and waits. Raises the first unexpected error met while serving."""
@@ -175,7 +176,7 @@ class RecordingServer:
         with self._changed:
             return (
                 f"<{type(self).__name__} {self.url} requests={self._request_count} "
-                f"stored={self._stored_counts} connections={self._connection_count} "
+                f"stored={dict(self._stored_counts)} connections={self._connection_count} "
                 f"open={len(self._open)}>"
             )
 

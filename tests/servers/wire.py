@@ -1,6 +1,6 @@
 """What the test servers share: the parsed request, the vocabulary of faults, and both wire formats.
 
-SNS speaks the query protocol (a form in, XML out), Kinesis speaks JSON. A request is parsed into
+SNS speaks the query protocol (a form in, XML out), the others speak JSON. A request is parsed into
 entries with their exact bytes; an answer is rendered from one result per entry. `Answer` says how
 to deviate from the normal answer, and means the same to the endpoint and to the proxy.
 """
@@ -14,13 +14,30 @@ import json
 import threading
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
 SNS_NAMESPACE = "http://sns.amazonaws.com/doc/2010-03-31/"
-BATCHES = {"PublishBatch", "PutRecords"}
+BATCHES = {"PublishBatch", "PutRecords", "PutRecordBatch", "PutEvents"}
 SINGLES = {"Publish", "PutRecord"}
+#: Of the services that speak JSON: the beginning of their operations' names on the wire.
+TARGETS = {"Kinesis_": "kinesis", "Firehose_": "firehose", "AWSEvents": "events"}
+
+
+class Listed(NamedTuple):
+    """The names in a batch that is answered by position."""
+
+    entries: str
+    outcomes: str
+    failed: str
+
+
+LISTS = {
+    "PutRecords": Listed("Records", "Records", "FailedRecordCount"),
+    "PutRecordBatch": Listed("Records", "RequestResponses", "FailedPutCount"),
+    "PutEvents": Listed("Entries", "Entries", "FailedEntryCount"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +64,7 @@ class Answer:
 
     Entries: `failures` (index -> Failure or its code), `results` (answer exactly so many entries),
     `unknown_ids` (indices answered under an Id nobody sent), `omit` (indices left out of the
-    answer; in SNS these are in neither list), `failed_count` (what FailedRecordCount claims).
+    answer; in SNS these are in neither list), `failed_count` (what the count of failures claims).
 
     Whole answers: `error`; `body` (raw, with `status` and `content_type`); `headers` (added, or
     replacing the server's own of that name).
@@ -111,10 +128,18 @@ class Entry:
     subject: str | None = None
     structure: str | None = None
     attributes: Mapping[str, tuple[str, bytes]] = dataclasses.field(default_factory=dict)
+    event: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # EventBridge's, whole
 
     @property
     def size(self) -> int:
-        """Bytes as AWS counts them: body, attribute names, types and values, partition key."""
+        """Bytes as AWS counts them: body, attribute names, types and values, partition key.
+
+        Of an event: 14 for its time, and its source, type, detail and resources.
+        """
+        if self.event:
+            texts = [self.event.get(name, "") for name in ("Source", "DetailType", "Detail")]
+            texts += self.event.get("Resources", [])
+            return sum(len(text.encode()) for text in texts) + (14 if "Time" in self.event else 0)
         attributes = sum(
             len(name.encode()) + len(kind.encode()) + len(value)
             for name, (kind, value) in self.attributes.items()
@@ -152,7 +177,7 @@ class Request:
 class Stored:
     """What the service says about an entry that it took."""
 
-    message_id: str = ""  # SNS
+    message_id: str = ""  # SNS; Firehose's RecordId, EventBridge's EventId
     sequence_number: str | None = None
     shard_id: str = ""  # Kinesis
 
@@ -183,8 +208,9 @@ class BadRequestError(Exception):
 
 
 def service_of(headers: Mapping[str, str]) -> str:
-    if headers.get("x-amz-target", "").startswith("Kinesis_"):
-        return "kinesis"
+    for beginning, service in TARGETS.items():
+        if headers.get("x-amz-target", "").startswith(beginning):
+            return service
     scope = headers.get("authorization", "").partition("Credential=")[2].split(",")[0].split("/")
     return scope[3] if len(scope) > 3 else "sns"
 
@@ -239,15 +265,18 @@ def entries_of(service: str, operation: str, params: Mapping[str, Any]) -> tuple
     if operation == "Publish":
         target = params.get("TopicArn") or params.get("TargetArn") or params.get("PhoneNumber", "")
         return (_message(target, params),)
-    if operation == "PutRecords":
-        return tuple(_record(stream_of(params), one) for one in params.get("Records", ()))
+    if operation == "PutEvents":
+        return tuple(_event(one) for one in params.get("Entries", ()))
+    if operation in LISTS:
+        return tuple(_record(service, stream_of(params), one) for one in params.get("Records", ()))
     if operation == "PutRecord":
-        return (_record(stream_of(params), params),)
+        return (_record(service, stream_of(params), params.get("Record", params)),)
     return ()
 
 
 def stream_of(params: Mapping[str, Any]) -> str:
-    return str(params.get("StreamName") or params.get("StreamARN", "").rpartition("/")[2])
+    name = params.get("StreamName") or params.get("DeliveryStreamName")
+    return str(name or params.get("StreamARN", "").rpartition("/")[2])
 
 
 def _message(target: str, fields: Mapping[str, Any]) -> Entry:
@@ -273,9 +302,18 @@ def _message(target: str, fields: Mapping[str, Any]) -> Entry:
     )
 
 
-def _record(stream: str, fields: Mapping[str, Any]) -> Entry:
+def _event(fields: Mapping[str, Any]) -> Entry:
     return Entry(
-        service="kinesis",
+        service="events",
+        destination=fields.get("EventBusName", "default"),
+        data=fields.get("Detail", "").encode(),
+        event=fields,
+    )
+
+
+def _record(service: str, stream: str, fields: Mapping[str, Any]) -> Entry:
+    return Entry(
+        service=service,
         destination=stream,
         data=base64.b64decode(fields["Data"]),
         partition_key=fields.get("PartitionKey"),
@@ -335,8 +373,8 @@ def render(request: Request, results: Sequence[Result], answer: Answer) -> Reply
         extra = answer.results - len(shown)
         filler = Stored(str(uuid.uuid4()), "1", "shardId-000000000000")
         shown = shown[: answer.results] + [(request.entries[0], filler)] * extra
-    if request.service == "kinesis":
-        return _render_records([result for _, result in shown], answer)
+    if request.operation in LISTS:
+        return _render_list(request, [result for _, result in shown], answer)
     unknown = {request.entries[index].id for index in answer.unknown_ids}
     return _render_batch(
         [
@@ -350,24 +388,31 @@ def _render_single(request: Request, result: Result) -> Reply:
     if isinstance(result, Failure):
         status = 500 if result.code.startswith("Internal") else 400
         return error_reply(request.service, Error(status, result.code, result.message))
-    if request.service == "kinesis":
-        return json_reply({"ShardId": result.shard_id, "SequenceNumber": result.sequence_number})
+    if request.service != "sns":
+        return json_reply(_json_stored(request.service, result))
     return xml_reply("Publish", _xml_stored(result))
 
 
-def _render_records(results: Sequence[Result], answer: Answer) -> Reply:
+def _render_list(request: Request, results: Sequence[Result], answer: Answer) -> Reply:
     failed = sum(isinstance(result, Failure) for result in results)
+    names = LISTS[request.operation]
     return json_reply(
         {
-            "FailedRecordCount": failed if answer.failed_count is None else answer.failed_count,
-            "Records": [
+            names.failed: failed if answer.failed_count is None else answer.failed_count,
+            names.outcomes: [
                 {"ErrorCode": result.code, "ErrorMessage": result.message}
                 if isinstance(result, Failure)
-                else {"ShardId": result.shard_id, "SequenceNumber": result.sequence_number}
+                else _json_stored(request.service, result)
                 for result in results
             ],
         }
     )
+
+
+def _json_stored(service: str, stored: Stored) -> dict[str, Any]:
+    if service == "kinesis":
+        return {"ShardId": stored.shard_id, "SequenceNumber": stored.sequence_number}
+    return {{"firehose": "RecordId", "events": "EventId"}[service]: stored.message_id}
 
 
 def _render_batch(results: Sequence[tuple[str, Result]]) -> Reply:

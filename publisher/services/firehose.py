@@ -1,0 +1,112 @@
+"""Firehose: ``put_record`` travels in ``PutRecordBatch``, matched by position."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from binascii import b2a_base64
+from collections.abc import Collection, Mapping, Sequence
+from json.encoder import encode_basestring_ascii as json_string
+from typing import Any, ClassVar
+
+from .._engine.contract import Accepted, Fast, Limits
+from ..errors import InvalidMessage
+from ._by_position import ByPosition
+from ._checks import as_bytes, missing, shown_address
+from ._json import reader
+from ._tabled import check_known, verdicts
+from .words.firehose import WORDS
+
+_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
+
+
+def _encode(address: str, entries: Sequence[bytes]) -> tuple[dict[str, Any], bytes]:
+    datas = b'"}, {"Data": "'.join([b2a_base64(entry, newline=False) for entry in entries])
+    name = json_string(address).encode()
+    body = b'{"Records": [{"Data": "%b"}], "DeliveryStreamName": %b}' % (datas, name)
+    return {"DeliveryStreamName": address}, body
+
+
+class Firehose(ByPosition):
+    """An entry is a record's bytes; an address is the name of a stream."""
+
+    name, system, words = "firehose", "aws.firehose", WORDS
+    single, batch, entries_parameter = "put_record", "put_record_batch", "Records"
+    places, parts, needs = ("DeliveryStreamName",), frozenset({"Data"}), ("Data",)
+    source = "https://docs.aws.amazon.com/firehose/latest/APIReference/API_PutRecordBatch.html"
+    limits = Limits(entries=500, bytes=4 * 1024 * 1024)
+    max_message, max_message_source = 1000 * 1024, source
+    outcomes_in, failed_count = "RequestResponses", "FailedPutCount"
+    single_answer, receipt = ("RecordId",), "RecordId"
+    permission, single_permission = "firehose:PutRecordBatch", "firehose:PutRecord"
+    option, option_help = "delivery-stream", "name of a Firehose stream"
+    look = "describe_delivery_stream"
+    throttled, refusal = "ServiceUnavailableException", "ValidationException"
+    probe_codes = frozenset({"InvalidArgumentException", "ValidationException"})
+    verdicts: ClassVar = verdicts(
+        # The source is that of a stream which reads another: nobody may put records in.
+        final=(
+            "ResourceNotFoundException",
+            "InvalidKMSResourceException",
+            "InvalidSourceException",
+        ),
+        split=("InvalidArgumentException",),
+    )
+    fast = Fast(
+        protocol="json",
+        stub=[{"Data": b""}],
+        encode=_encode,
+        read=reader(
+            "RequestResponses",
+            ("RecordId", "ErrorCode", "ErrorMessage"),
+            ("FailedPutCount", "Encrypted", "RequestResponses"),
+        ),
+        largest=1024 * 1024,  # 2 KiB for each of 500 records
+    )
+
+    def accept(self, params: Mapping[str, Any]) -> Accepted | None:
+        if not params.keys() <= {"DeliveryStreamName", "Record"}:
+            return None
+        if "Record" not in params:
+            raise missing("put_record()", "Record")
+        check_known("Record", record := params["Record"], self.parts)
+        if "Data" not in record:
+            raise missing("Record", "Data")
+        rest = {name: value for name, value in params.items() if name != "Record"}
+        return super().accept({**rest, **record})
+
+    def entry(self, params: Mapping[str, Any]) -> tuple[Any, int]:
+        data = as_bytes("Data", params["Data"])
+        if len(data) > self.max_message:
+            raise self.too_large(f"Data has {len(data):,} bytes")
+        return data, len(data)
+
+    def check_address(self, address: Any) -> None:
+        if not address:  # boto3 does not send it
+            raise InvalidMessage(f"DeliveryStreamName is empty; 1 to 64 allowed ({self.source})")
+        if not _NAME.fullmatch(address):
+            raise self.refused(
+                f"DeliveryStreamName ({shown_address(address)}) must have 1 to 64 letters, digits,"
+                f" underscores, hyphens and periods ({self.source})"
+            )
+
+    def measure(self, entry: Any) -> int:
+        return len(entry)
+
+    def params(self, entry: Any) -> dict[str, Any]:
+        return {"Data": entry}
+
+    def single_request(self, address: Any, entry: Any) -> dict[str, Any]:
+        return {"DeliveryStreamName": address, "Record": self.params(entry)}
+
+    def message(self, text: bytes | str, key: str) -> dict[str, Any]:
+        return {"Record": {"Data": text}}
+
+    def body(self, params: Mapping[str, Any]) -> bytes:
+        return bytes(params["Record"]["Data"])
+
+    def stored(self, params: Mapping[str, Any], number: int) -> dict[str, Any]:
+        return {"RecordId": str(uuid.uuid4())}
+
+    def probe(self, known: Collection[str]) -> dict[str, Any]:
+        return {"Records": [{"Data": b""}] * (self.limits.entries + 1)}
