@@ -96,7 +96,8 @@ class Client:
         if args:
             raise _positional(self._service.batch)
         core = self._bind()
-        accepted = self._service.accept_batch(core.teller.prepare(self._service.batch, params))
+        service = self._service
+        accepted = service.accept_batch(core.teller.prepare(service, service.batch, params))
         if accepted is None:
             return self._call(self._service.batch, params)
         address, entries, sizes, context = accepted

@@ -98,7 +98,7 @@ class Binding:
                 _size_of_call,
                 self._counters(target)
                 if of_messages
-                else Counters(lambda: target.key, of_messages=False),
+                else Counters(lambda: target.key, of_messages=False, known=self.service.verdicts),
                 self.core,
                 target,
             )
@@ -107,7 +107,8 @@ class Binding:
 
     def _counters(self, target: Any) -> Any:
         key = str(target.key)  # the account outlives a client: it must not keep its connections
-        return self.core.account.counters(f"{id(self.connection)}:{key}", lambda: key)
+        identity = f"{id(self.connection)}:{key}"
+        return self.core.account.counters(identity, lambda: key, self.service.verdicts)
 
 
 def _size_of_call(entry: Call) -> int:

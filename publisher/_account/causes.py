@@ -60,7 +60,6 @@ THROTTLED = frozenset(
         "TransactionInProgressException",
     }
 )
-SHARD = "ProvisionedThroughputExceededException"
 LATE = frozenset({"expired", "DeliveryTimeout"})
 SILENT = frozenset({"ReadTimeoutError", "DeliveryTimeout"})
 UNREACHABLE = frozenset(
@@ -115,6 +114,7 @@ class Scene:
         shards: failed tries by shard.
         bounds: of the buffer, as text.
         stood: for how many seconds the process stood still lately.
+        own: the service's own codes: what lies behind each, and what to do about it.
     """
 
     permission: str = ""
@@ -123,6 +123,7 @@ class Scene:
     shards: Mapping[str, int] = field(default_factory=dict)
     bounds: str = ""
     stood: float = 0.0
+    own: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 _CLOCK = "the clock of this machine is wrong"
@@ -184,9 +185,14 @@ def _cause_in(code: str, scene: Scene) -> str:
     if code == "buffer_full":
         bounds = f" ({scene.bounds})" if scene.bounds else ""
         return f"the buffer is too small, or nothing drains it{bounds}"
-    if code == SHARD:
-        return hot_shard(scene.shards) or "the stream takes no more: 1,000 records, 1 MiB/s a shard"
+    if code in scene.own:
+        return (is_throttled(code) and hot_shard(scene.shards)) or scene.own[code][0]
     return ""
+
+
+def remedy(code: str, scene: Scene) -> str:
+    """What the service's own words advise against ``code``; empty where they say nothing."""
+    return scene.own.get(code, ("", ""))[1]
 
 
 def _cause_of(code: str) -> str:

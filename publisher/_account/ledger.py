@@ -9,7 +9,7 @@ import re
 import shutil
 import threading
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -153,6 +153,7 @@ class Counters:
         "failed",
         "failed_by_code",
         "key",
+        "known",
         "latency",
         "latency_sum",
         "names",
@@ -163,8 +164,15 @@ class Counters:
         "shards",
     )
 
-    def __init__(self, key: Callable[[], str], *, of_messages: bool = True) -> None:
+    def __init__(
+        self,
+        key: Callable[[], str],
+        *,
+        of_messages: bool = True,
+        known: Container[str] = (),
+    ) -> None:
         self.key = key
+        self.known = known  # the service's own codes
         self.of_messages = of_messages
         self.accepted = 0
         self.accepted_bytes = 0
@@ -189,7 +197,7 @@ class Counters:
         A service may answer anything, and names become keys and labels: they are short, plain and
         few.
         """
-        if code in KNOWN or code in self.names or code == OTHER:
+        if code in KNOWN or code in self.known or code in self.names or code == OTHER:
             return code
         if len(self.names) >= MAX_CODES or not _NAME.fullmatch(code):
             return OTHER
@@ -284,16 +292,23 @@ class Account:
             return True  # counted as "other" anyway
         return self._owners.setdefault(key, owner) == owner
 
-    def counters(self, identity: str, key: Callable[[], str]) -> Counters:
+    def counters(
+        self, identity: str, key: Callable[[], str], known: Container[str] = ()
+    ) -> Counters:
         """The counters of the destination that ``identity`` stands for.
 
         Beyond 1,000 of them those of ``other``; threads that come at once may each add one more.
+
+        Args:
+            identity: of the destination in one client.
+            key: says its name.
+            known: the codes of its service, which keep their names.
         """
         found = self._counters.get(identity)
         if found is None:
             if len(self._counters) >= MAX_DESTINATIONS:
                 return self._other
-            found = self._counters.setdefault(identity, Counters(key))
+            found = self._counters.setdefault(identity, Counters(key, known=known))
         return found
 
     def stats(self, oldest: Mapping[Counters, float]) -> Stats:

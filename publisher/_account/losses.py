@@ -107,7 +107,13 @@ class Losses:
                 continue
             shards = counters.shards
             scene = Scene(
-                target.permission, target.region, target.home, shards, self._bounds, self._stood()
+                target.permission,
+                target.region,
+                target.home,
+                shards,
+                self._bounds,
+                self._stood(),
+                target.service.causes,
             )
             why = cause(code, scene)
             level, event, what = _kind(counters, end, code, count)

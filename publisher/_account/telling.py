@@ -9,7 +9,7 @@ at acceptance, and only where a hook wants them.
 
 Two methods that a tracer of ours may have beside those of :class:`publisher.Hook`:
 
-``_publisher_prepare(operation, params) -> params``
+``_publisher_prepare(service, operation, params) -> params``
     in the caller, before a call is checked: what it returns is checked, measured and sent.
 ``_publisher_sending(event, contexts) -> finish(event)``
     on a worker, around a request: the event, and the contexts of its messages.
@@ -105,13 +105,15 @@ class Teller:
         """``service.accept``, behind what the hooks make of the arguments."""
         if not self._prepare:
             return service.accept
-        return lambda params: service.accept(self.prepare(service.single, params))
+        return lambda params: service.accept(self.prepare(service, service.single, params))
 
-    def prepare(self, operation: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+    def prepare(
+        self, service: Service, operation: str, params: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
         """The arguments as the hooks would have them."""
         for prepare in self._prepare:
             try:
-                params = prepare(operation, params)
+                params = prepare(service, operation, params)
             except Exception:
                 logger.exception("%s raised", getattr(prepare, "__qualname__", "prepare"))
         return params

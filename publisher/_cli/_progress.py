@@ -12,6 +12,7 @@ from .. import _clock
 from .._account.causes import Scene, cause
 from .._account.ledger import Ledger
 from .._account.losses import Limiter
+from .._engine.contract import Service
 from . import say
 
 if TYPE_CHECKING:
@@ -24,19 +25,19 @@ _RECENT = 6.0  # seconds for which an error is on the bar: tries are at most 5 s
 
 @contextlib.contextmanager
 def watching(
-    stats: Callable[[], Ledger], total: int | None, permission: str, *, quiet: bool
+    stats: Callable[[], Ledger], total: int | None, service: Service, *, quiet: bool
 ) -> Iterator[None]:
     """Show the account while the block runs, however seldom a line comes or goes.
 
     Args:
         stats: the account of now.
         total: how many messages there will be; None: nobody knows.
-        permission: that the destination asks for, to name causes.
+        service: of the destination, to name causes.
         quiet: no bar.
     """
     ended = threading.Event()
     with contextlib.nullcontext(_nothing) if quiet else _bar(total) as show:
-        troubles = _Troubles(permission)
+        troubles = _Troubles(service)
 
         def look() -> None:
             ledger = stats()
@@ -59,8 +60,8 @@ def watching(
 class _Troubles:
     """Which tries fail now, by the account's own bounded names; says each cause now and then."""
 
-    def __init__(self, permission: str) -> None:
-        self._scene = Scene(permission)
+    def __init__(self, service: Service) -> None:
+        self._scene = Scene(service.permission, own=service.causes)
         self._limiter = Limiter(_clock.now, _LINE_EVERY)
         self._seen: Mapping[str, int] = {}
         self._last = ""

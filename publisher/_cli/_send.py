@@ -194,9 +194,9 @@ class _Sending:
     def run(self) -> int:
         began = _clock.now()
         stats = self._publisher.stats
-        permission = self._destination.service.permission
+        service = self._destination.service
         with Signals() as signals:
-            with watching(lambda: stats().total, self._count, permission, quiet=self._quiet):
+            with watching(lambda: stats().total, self._count, service, quiet=self._quiet):
                 self._send_all(signals)
                 drained = self._drain(signals)
             ledger = self._publisher.close(timeout=None if drained else 0)

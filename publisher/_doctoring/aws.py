@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import SplitResult
 
-from .._account.causes import ACCESS, CREDENTIALS, MISSING, Scene, cause
+from .._account.causes import ACCESS, CREDENTIALS, MISSING, Scene, cause, remedy
 from .._aws.connection import Connection
 from .._aws.refusals import check
 from .._aws.secrets import told
@@ -134,7 +134,8 @@ def _destination(
         return
     yield from endpoint(about, url)
     yield from _reach(about, parts)
-    yield from _try(about, client, service, target, Scene(service.permission, region or home, home))
+    scene = Scene(service.permission, region or home, home, own=service.causes)
+    yield from _try(about, client, service, target, scene)
 
 
 def _client(session: Any, service: str, region: str | None, endpoint_url: str | None) -> Any:
@@ -187,10 +188,10 @@ def _todo(code: str, scene: Scene) -> str:
     if code in CREDENTIALS:
         return "renew the credentials; see that the machine's clock is right"
     if code in MISSING:
-        return "see that name, region and account are those of an existing topic or stream"
+        return "see that name, region and account are those of a destination that exists"
     if code in ("ReadTimeoutError", "ConnectTimeoutError"):
         return "something on the way swallows requests: a firewall, a proxy, a dead VPC endpoint"
-    return ""
+    return remedy(code, scene)
 
 
 def _clock(answer: Any) -> Iterator[Finding]:

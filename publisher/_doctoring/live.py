@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from .. import _publisher
-from .._account.causes import SHARD, Scene, cause
+from .._account.causes import Scene, cause, remedy
 from .._account.ledger import LOG_LINE, Ledger
 from ..doctor import ERROR, NOTE, OK, WARNING, Finding
 from ..errors import InvalidMessage
@@ -135,8 +135,10 @@ def accounts(
 def _scene(name: str, ledger: Ledger) -> Scene:
     service, _, rest = name.partition(":")
     region = rest.partition(":")[0]
-    permission = load(service).permission if service in names() else ""
-    return Scene(permission, region, "", ledger.errors_by_shard)
+    if service not in names():
+        return Scene(region=region, shards=ledger.errors_by_shard)
+    found = load(service)
+    return Scene(found.permission, region, "", ledger.errors_by_shard, own=found.causes)
 
 
 def _losses(name: str, ledger: Ledger, scene: Scene) -> Iterator[Finding]:
@@ -156,9 +158,8 @@ def _troubles(name: str, ledger: Ledger, scene: Scene) -> Iterator[Finding]:
         if code in ledger.failed_by_code:
             continue
         why = cause(code, scene)
-        todo = "spread the partition keys, or add shards" if code == SHARD else ""
         text = f"{count:,} tries failed, none of them lost so far: {code}{', ' if why else ''}{why}"
-        yield Finding(WARNING, name, text, todo)
+        yield Finding(WARNING, name, text, remedy(code, scene))
     if ledger.oldest_age > _OLD:
         text = f"the oldest message has waited for {ledger.oldest_age:.0f} s"
         yield Finding(WARNING, name, text)

@@ -131,6 +131,11 @@ class Service:
     refusal: ClassVar[str]
     #: this service's own codes: (alone, in a request of many)
     verdicts: ClassVar[Mapping[str, tuple[Verdict, Verdict]]]
+    #: for people, of its own codes: what lies behind it, and what to do
+    causes: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    #: the parameter with a message's attributes, where it has such, and how many may be in it
+    attributes: ClassVar[str] = ""
+    max_attributes: ClassVar[int] = 0
     #: seconds for which an ordered destination remembers what it has stored: what is sent again
     #: later may be stored twice
     deduplication_window: ClassVar[float] = math.inf

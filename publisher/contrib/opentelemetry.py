@@ -15,7 +15,6 @@ Conventions: https://opentelemetry.io/docs/specs/semconv/messaging/
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import Context, ContextVar
 from typing import Any
@@ -29,14 +28,14 @@ import publisher
 
 from .._account.events import Event
 from .._account.ledger import Ledger
+from .._engine.contract import Service
 from .._publisher import Publisher
+from ..errors import InvalidMessage
 from ..hooks import Hook
 from ..services import load, names
 from ._watching import named, together
 
 _NAME = "publisher"
-#: SNS delivers at most so many attributes to an SQS queue in raw form.
-_MAX_ATTRIBUTES = 10
 _TRACEPARENT = "traceparent"
 _UNSET = "00-" + "0" * 32 + "-" + "0" * 16 + "-00"
 #: Upper bounds that the conventions advise for durations, seconds.
@@ -45,7 +44,6 @@ _BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5
 _span_of_message: ContextVar[Span] = ContextVar("publisher_span_of_message")
 
 
-@functools.cache
 def _system(service: str) -> str:
     return load(service).system if service in names() else f"aws.{service}"
 
@@ -185,9 +183,9 @@ class TracingHook(Hook):
 
     Args:
         tracer_provider: default: the global one.
-        inject: put the ``traceparent`` of a message's span into the attributes of messages to
-            topics, for consumers to go on with, where they have less than ten attributes and no
-            ``traceparent`` yet. It is part of what the message is billed for.
+        inject: put the ``traceparent`` of a message's span into its attributes, for consumers to go
+            on with, where the service's messages have such, there is room for one more, and none
+            of that name yet. It is part of what the message is billed for.
     """
 
     def __init__(
@@ -199,16 +197,21 @@ class TracingHook(Hook):
 
     # in the caller
 
-    def _inject(self, operation: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _inject(
+        self, service: Service, operation: str, params: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
         # Room for it is made before the message is measured; on_accepted fills it in.
-        if operation == "publish" and params.get("TopicArn") is not None:
-            return _with_room(params)
-        if operation == "publish_batch":
-            entries = params.get("PublishBatchRequestEntries")
-            if isinstance(entries, (list, tuple)):
-                made = [_with_room(each) if isinstance(each, Mapping) else each for each in entries]
-                return {**params, "PublishBatchRequestEntries": made}
-        return params
+        if not service.attributes:
+            return params
+        if operation == service.single:
+            return _with_room(service, params) if _has_address(service, params) else params
+        entries = params.get(service.entries_parameter)
+        if not isinstance(entries, (list, tuple)):
+            return params
+        made = [
+            _with_room(service, each) if isinstance(each, Mapping) else each for each in entries
+        ]
+        return {**params, service.entries_parameter: made}
 
     def on_accepted(self, event: Event) -> None:
         """Start the message's span; it is current in the context that later hooks run in."""
@@ -224,7 +227,7 @@ class TracingHook(Hook):
         )
         _span_of_message.set(span)
         otel_context.attach(trace.set_span_in_context(span))
-        attributes = event.params.get("MessageAttributes") or {}
+        attributes = event.params.get(load(event.service).attributes) or {}
         room = attributes.get(_TRACEPARENT)
         if room is not None and room.get("StringValue") == _UNSET:
             room["StringValue"] = _traceparent(span)
@@ -296,14 +299,23 @@ class TracingHook(Hook):
             span.end()
 
 
-def _with_room(params: Mapping[str, Any]) -> Mapping[str, Any]:
-    attributes = params.get("MessageAttributes") or {}
+def _has_address(service: Service, params: Mapping[str, Any]) -> bool:
+    """Whether it goes to a destination of the service, not to a telephone."""
+    try:
+        service.address(params)
+    except InvalidMessage:
+        return False
+    return True
+
+
+def _with_room(service: Service, params: Mapping[str, Any]) -> Mapping[str, Any]:
+    attributes = params.get(service.attributes) or {}
     if not isinstance(attributes, Mapping) or _TRACEPARENT in attributes:
         return params
-    if len(attributes) >= _MAX_ATTRIBUTES:
+    if len(attributes) >= service.max_attributes:
         return params
     room = {_TRACEPARENT: {"DataType": "String", "StringValue": _UNSET}}
-    return {**params, "MessageAttributes": {**attributes, **room}}
+    return {**params, service.attributes: {**attributes, **room}}
 
 
 def _traceparent(span: Span) -> str:

@@ -6,6 +6,7 @@ Beside it the types for checkers, the demo and the traces' attributes alone name
 
 from __future__ import annotations
 
+import functools
 import importlib
 from typing import NamedTuple
 
@@ -51,6 +52,10 @@ def by_option() -> dict[str, Service]:
 
 def load(name: str) -> Service:
     """The service called ``name``, one of :func:`names`."""
-    row = REGISTRY[name]
+    return _made(REGISTRY[name])
+
+
+@functools.cache
+def _made(row: Row) -> Service:
     service: Service = getattr(importlib.import_module(row.module, __name__), row.name)()
     return service

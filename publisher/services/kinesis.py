@@ -41,6 +41,12 @@ class Kinesis(ToStream):
         final=("ResourceNotFoundException", "DryRunOperationException"),
         split=("InvalidArgumentException",),
     )
+    causes: ClassVar = {
+        throttled: (
+            "the stream takes no more: 1,000 records, 1 MiB/s a shard",
+            "spread the partition keys, or add shards",
+        )
+    }
 
     def accept(self, params: Mapping[str, Any]) -> Accepted | None:
         if len(params) == 3 and "Data" in params and "PartitionKey" in params:

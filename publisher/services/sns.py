@@ -47,6 +47,8 @@ class SNS(Texts):
     max_message_source = "https://docs.aws.amazon.com/sns/latest/dg/large-message-payloads.html"
     # https://docs.aws.amazon.com/sns/latest/dg/fifo-message-dedup.html
     deduplication_window = 300.0
+    # SNS delivers no more of them to a queue in raw form.
+    attributes, max_attributes = "MessageAttributes", 10
     receipt, throttled, refusal = "MessageId", "Throttled", "InvalidParameter"
     permission = single_permission = "sns:Publish"
     fast = FAST

@@ -14,7 +14,7 @@ class Recorder:
         self.open: list[bool] = []
         seen.append(self)
 
-    def _publisher_prepare(self, operation: str, params: Any) -> Any:
+    def _publisher_prepare(self, service: Any, operation: str, params: Any) -> Any:
         self.prepared.append(operation)
         return params
 
