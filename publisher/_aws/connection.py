@@ -9,7 +9,7 @@ import contextlib
 import copy
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,8 +22,8 @@ from ..services import load
 from . import guards, mocks
 from . import sessions as _sessions
 from .config import config_of
-from .fast import install
-from .listeners import Listeners
+from .direct.way import Direct
+from .fast import Ways, install
 
 #: Failing to make a client is remembered for so long, and a client is made anew at most that
 #: often, seconds.
@@ -98,7 +98,7 @@ class Connection:
         self._client = client
         self._defaults = defaults
         self._max_workers = max_workers
-        self._listeners: Listeners | None = None  # where batches may be encoded by hand
+        self._ways: Ways | None = None  # where batches may be encoded by hand
         self._failure: BaseException | None = None
         self._retry_at = 0.0
         self._given = client is not None
@@ -113,7 +113,12 @@ class Connection:
     @property
     def fast(self) -> bool:
         """Whether the next batch may be encoded by hand; see _aws/fast.py."""
-        return self._listeners is not None and self._listeners.nobody()
+        return self._ways is not None and self._ways.listeners.nobody()
+
+    @property
+    def direct(self) -> Direct | None:
+        """The direct way of its batches, where there is one; see _aws/direct."""
+        return None if self._ways is None else self._ways.direct
 
     @property
     def made(self) -> Any:
@@ -221,8 +226,13 @@ class Connection:
         user = self._kwargs.get("config")
         config = config_of(user, maker, self._defaults, self._max_workers)
         client = self._client_of(config, wait)
-        self._listeners = install(client, load(self.service))
+        self._ways = install(client, load(self.service), self._asked())
         return client
+
+    def _asked(self) -> list[Callable[[str], None]]:
+        """The guards, for a request of which botocore's events do not tell them."""
+        asked: list[Callable[[str], None]] = [guards.ask] if self._guarded else []
+        return asked if self._in_mock is None else [*asked, self._in_mock.ask]
 
     def _client_of(self, config: Any, wait: float) -> Any:
         _check_port(self._kwargs.get("endpoint_url"))

@@ -17,38 +17,74 @@ Reading costs time linear in the answer's size, whatever it holds: it may come f
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
-from .._engine.contract import Service
+from .._engine.contract import Fast, Service
+from .direct.way import Direct
 from .listeners import Listeners
 
-#: Under this key the body waits in botocore's request context, between the two events.
+#: Under this key the body waits in botocore's request context, between the events.
 _CONTEXT = "boto3_publisher_body"
 
 
 class Body(list):  # type: ignore[type-arg]  # botocore passes on what it is given: nobody looks inside
     """Stands in for the entries in boto3's parameters until our handler exchanges it."""
 
-    __slots__ = ("encoded",)
+    __slots__ = ("answered", "encoded", "learn")
 
     encoded: bytes
+    #: is given the request that botocore makes of it
+    learn: Callable[[Any], None] | None
+    #: the answer, where it is there already: botocore's response, and it parsed
+    answered: Callable[[], tuple[Any, Any]] | None
 
 
-def install(client: Any, service: Service) -> Listeners | None:
+class Ways(NamedTuple):
+    """How a client's batches may go.
+
+    Attributes:
+        listeners: who looks at them, to be asked before each.
+        direct: the direct way; None where there is none.
+    """
+
+    listeners: Listeners
+    direct: Direct | None
+
+
+def install(
+    client: Any, service: Service, guards: Sequence[Callable[[str], None]] = ()
+) -> Ways | None:
     """Put the fast path of ``service`` on a boto3 client.
 
+    Args:
+        client: one that this package made.
+        service: what its batches are.
+        guards: asked with the address before the direct way is taken.
+
     Returns:
-        who looks at its requests, to be asked before each; None where there is no fast path for the
-        service, or it is turned off.
+        None where there is no fast path for the service, or it is turned off.
     """
-    path, parameter = service.fast, service.entries_parameter
+    path = service.fast
     if path is None or os.environ.get("BOTO3_PUBLISHER_FAST", "1") == "0":
         return None
     model = client.meta.service_model
     if getattr(model, "resolved_protocol", model.metadata.get("protocol")) != path.protocol:
         return None
     operation = client.meta.method_to_api_mapping[service.batch]
+    listeners = _put_on(client, operation, service, path)
+    direct = None
+    try:
+        if os.environ.get("BOTO3_PUBLISHER_DIRECT") == "1":
+            direct = Direct(client, service, operation, guards)
+    except AttributeError:  # a botocore that has another way, or somebody stands on it
+        direct = None
+    return Ways(listeners, direct)
+
+
+def _put_on(client: Any, operation: str, service: Service, path: Fast) -> Listeners:
+    """Register what exchanges the bodies, reads the answers, and shows what was signed."""
+    parameter = service.entries_parameter
 
     def exchange(
         params: dict[str, Any], context: dict[str, Any], **_: Any
@@ -56,13 +92,20 @@ def install(client: Any, service: Service) -> Listeners | None:
         entries = params.get(parameter)
         if type(entries) is not Body:
             return None
-        context[_CONTEXT] = entries.encoded
+        context[_CONTEXT] = entries
         return {**params, parameter: path.stub}
 
-    def put_body(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-        encoded = context.pop(_CONTEXT, None)
-        if encoded is not None:
-            params["body"] = encoded
+    def put_body(params: dict[str, Any], context: dict[str, Any], **_: Any) -> Any:
+        entries = context.get(_CONTEXT)
+        if entries is None:
+            return None
+        params["body"] = entries.encoded
+        return None if entries.answered is None else entries.answered()
+
+    def learn(request: Any, **_: Any) -> None:
+        entries = request.context.pop(_CONTEXT, None)
+        if entries is not None and entries.learn is not None:
+            entries.learn(request)
 
     def read(
         response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
@@ -76,18 +119,34 @@ def install(client: Any, service: Service) -> Listeners | None:
                 customized_response_dict.update(response)
 
     events = client.meta.events
-    service_id = model.service_id.hyphenize()
+    service_id = client.meta.service_model.service_id.hyphenize()
     events.register(f"provide-client-params.{service_id}.{operation}", exchange)
     events.register(f"before-call.{service_id}.{operation}", put_body)
     events.register(f"before-parse.{service_id}.{operation}", read)
+    # Last of all, where botocore's own handlers are: what it is shown is signed and complete.
+    events.register_last("request-created", learn)
     listeners = Listeners(client, operation, service.batch)
     return listeners
 
 
-def encode(service: Service, address: Any, entries: Sequence[Any]) -> dict[str, Any]:
-    """boto3's parameters with the body in place of the entries, where there is a fast path."""
+def encode(
+    service: Service,
+    address: Any,
+    entries: Sequence[Any],
+    learn: Callable[[Any], None] | None = None,
+    answered: Callable[[], tuple[Any, Any]] | None = None,
+) -> dict[str, Any]:
+    """boto3's parameters with the body in place of the entries, where there is a fast path.
+
+    Args:
+        service: what the batch is.
+        address: of its destination.
+        entries: all of it.
+        learn: is given the request that botocore makes of it.
+        answered: the answer, where it is there already; botocore sends nothing then.
+    """
     assert service.fast is not None
     rest, encoded = service.fast.encode(address, entries)
     body = Body()
-    body.encoded = encoded
+    body.encoded, body.learn, body.answered = encoded, learn, answered
     return {service.entries_parameter: body, **rest}

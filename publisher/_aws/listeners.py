@@ -7,6 +7,7 @@ nobody looks. An application may begin to look at any time, so this is asked aga
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -34,21 +35,36 @@ class Listeners:
         client: a boto3 client that this package made.
         operation: the operation's name in the API: ``PutRecords``.
         method: boto3's name of it.
+        events: those that are listened to, ``{service}`` and ``{operation}`` in place of names.
+        bare: those among them to which botocore's own handlers count as somebody too.
     """
 
-    def __init__(self, client: Any, operation: str, method: str) -> None:
+    def __init__(
+        self,
+        client: Any,
+        operation: str,
+        method: str,
+        events: Sequence[str] = _EVENTS,
+        bare: Sequence[str] = (),
+    ) -> None:
         self._client = client
         service = client.meta.service_model.service_id.hyphenize()
-        self._events = [event.format(service=service, operation=operation) for event in _EVENTS]
+        self._events = [event.format(service=service, operation=operation) for event in events]
+        self._bare = [event.format(service=service, operation=operation) for event in bare]
         self._methods = (method, *_METHODS)
         #: botocore's cache of who listens, which it replaces at each change: while it is the same
         #: one nobody has come or gone.
         self._seen: Any = None
         self._known: set[int] = set()
         self._kept: list[Any] = []  # their ids stay theirs
+        self._mocks: list[Any] = []  # of moto, which is always there and seldom on
         self._nobody = False
         try:
-            self._kept = [each for each in self._handlers() if _is_own(each)]
+            handlers = self._handlers(self._events)
+            others = {id(each) for each in self._handlers(self._bare) if not _is_ours(each)}
+            self._mocks = [each for each in handlers if _is_mock(each)]
+            known = [each for each in handlers if _is_own(each) and id(each) not in others]
+            self._kept = [*known, *self._mocks]
             self._known = set(map(id, self._kept))
             self._look()
         except AttributeError:  # a botocore that keeps its handlers elsewhere
@@ -66,6 +82,7 @@ class Listeners:
                 self._nobody
                 and not getattr(botocore.history.HISTORY_RECORDER, "_enabled", False)
                 and all(map(self._is_plain, self._methods))
+                and not any(mock.enabled for mock in self._mocks)
             )
         except AttributeError:
             return False
@@ -73,14 +90,14 @@ class Listeners:
     def _look(self) -> None:
         # The cache first: who registers after it makes another one.
         self._seen = self._emitter_cache()
-        self._nobody = all(id(handler) in self._known for handler in self._handlers())
+        self._nobody = all(id(handler) in self._known for handler in self._handlers(self._events))
 
     def _emitter_cache(self) -> Any:
         return getattr(self._client.meta.events._emitter, "_lookup_cache", None)
 
-    def _handlers(self) -> list[Any]:
+    def _handlers(self, events: Sequence[str]) -> list[Any]:
         registered = self._client.meta.events._emitter._handlers
-        return [one for event in self._events for one in registered.prefix_search(event) or ()]
+        return [one for event in events for one in registered.prefix_search(event) or ()]
 
     def _is_plain(self, name: str) -> bool:
         """Whether a method of the client is the very function that botocore defines.
@@ -102,7 +119,19 @@ def _home(function: Any) -> str:
 def _is_own(handler: Any) -> bool:
     """Whether a handler is botocore's or this package's; its stubber's are a test's."""
     function = getattr(handler, "__func__", handler)
-    if type(function) is not FunctionType:
-        return False
-    home = _home(function)
+    # An older botocore retries by an object that can be called.
+    home = _home(function) if type(function) is FunctionType else type(handler).__module__
     return home.startswith(("botocore.", "publisher.")) and home != "botocore.stub"
+
+
+def _is_ours(handler: Any) -> bool:
+    function = getattr(handler, "__func__", handler)
+    return type(function) is FunctionType and _home(function).startswith("publisher.")
+
+
+def _is_mock(handler: Any) -> bool:
+    """Whether it is the one that moto gives every client; it does nothing while no mock is on."""
+    kind = type(handler)
+    return kind.__module__.startswith("moto.") and isinstance(
+        getattr(handler, "enabled", None), bool
+    )

@@ -50,9 +50,13 @@ class MockGuard:
         client.meta.events.register_first("before-call", self._refuse)
         client.meta.events.register_first("before-send", self._refuse)
 
-    def _refuse(self, **_: Any) -> None:
+    def ask(self, _: str = "") -> None:
+        """Raise MockEnded if it has."""
         if self.is_over():
             raise MockEnded
+
+    def _refuse(self, **_: Any) -> None:
+        self.ask()
 
     def is_over(self) -> bool:
         """Whether the mock, and this connection with it, has ended."""

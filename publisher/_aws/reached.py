@@ -72,6 +72,9 @@ _CONNECTING = frozenset(
 )
 #: Functions of urllib.parse that take an address apart.
 _OF_ADDRESSES = ("port", "_hostinfo", "urlsplit")
+#: The direct way: its reader has an answer, and who exchanges has an open connection.
+_READING, _SENDING = "publisher._aws.direct.reading", "publisher._aws.direct.sending"
+_EXCHANGE = "exchange"
 _OURS = ("botocore.", "publisher.")
 _LIBRARIES = frozenset({"boto3", "botocore", "dateutil", "jmespath", "publisher", "urllib3"})
 
@@ -144,13 +147,13 @@ def _stage(module: str, frame: FrameType) -> Stage:
     if module == "botocore.hooks" and name == "_emit":
         event = str(frame.f_locals.get("event_name", ""))
         return Stage.ANSWERED if event.startswith(_AFTERWARDS) else Stage.UNKNOWN
-    if module == "botocore.parsers" or _answer(module, frame):
+    if module == "botocore.parsers" or _answer(module, frame) or module == _READING:
         return Stage.ANSWERED
     if module == "botocore.httpsession":
         return Stage.SESSION
     if module == "urllib.parse" and name in _OF_ADDRESSES:
         return Stage.SESSION
-    if module.startswith("urllib3.") or module == "http.client":
+    if module.startswith(("urllib3.", _SENDING)) or module == "http.client":
         return _transport_stage(module, name, frame)
     return Stage.UNKNOWN
 
@@ -163,7 +166,7 @@ def _transport_stage(module: str, name: str, frame: FrameType) -> Stage:
         # did, there are frames of a real one below.
         home = type(frame.f_locals.get("conn")).__module__
         return Stage.SENT if home.startswith(("urllib3.", "botocore.")) else Stage.SESSION
-    if module in ("urllib3.connection", "urllib3.response", "http.client"):
+    if module in ("urllib3.connection", "urllib3.response", "http.client") or name == _EXCHANGE:
         return Stage.SENT
     return Stage.SESSION
 

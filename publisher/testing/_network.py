@@ -69,6 +69,7 @@ class InlineConnection:
             or DEFAULT_REGION
         )
         self.fast = False
+        self.direct = None
         self._original = original
         self._renew = renew
         self._faults = faults

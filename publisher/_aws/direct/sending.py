@@ -1,0 +1,119 @@
+"""A request out and its answer in, over a connection of botocore's own pool.
+
+Connections are made by botocore and urllib3 alone: addresses, TLS, proxies, time-outs and their
+errors are theirs. Only on one that is open and idle is a request written and its answer read here.
+"""
+
+from __future__ import annotations
+
+import errno
+import http.client
+import socket
+import ssl
+from typing import Any
+
+import botocore.awsrequest
+from botocore import exceptions as boto
+
+from .answer import Answer, read_answer
+from .request import Request
+
+#: Up to so many bytes of body go out in one piece with the head.
+_TOGETHER = 1 << 17
+#: The other side has closed while the request goes out; it may have answered before.
+_CLOSED = frozenset({errno.EPIPE, errno.ECONNRESET, errno.ESHUTDOWN, errno.EPROTOTYPE})
+_CONNECTIONS = (botocore.awsrequest.AWSHTTPConnection, botocore.awsrequest.AWSHTTPSConnection)
+_SOCKETS = (socket.socket, ssl.SSLSocket)
+
+
+class Transport:
+    """Sends the requests of one boto3 client to one address.
+
+    Args:
+        session: botocore's HTTP session of that client.
+        url: the address.
+    """
+
+    def __init__(self, session: Any, url: str) -> None:
+        self._session = session
+        self._url = url
+        self._pool: Any = None  # urllib3's, replaced where it has been closed
+
+    def send(self, request: Request) -> Answer:
+        """Send ``request``, once.
+
+        Raises:
+            botocore.exceptions.HTTPClientError: as botocore's session raises it.
+        """
+        pool = self._open_pool()
+        connection = None if pool is None else _idle(pool)
+        if connection is None:
+            response = self._session.send(request)
+            headers = {str(name): str(value) for name, value in response.headers.items()}
+            return Answer(response.status_code, headers, response.content, reusable=True)
+        return exchange(pool, connection, request)
+
+    def _open_pool(self) -> Any:
+        """The pool of the address's connections; None where a proxy stands before it."""
+        pool = self._pool
+        if pool is None or pool.pool is None:
+            if self._session._proxy_config.proxy_url_for(self._url) is not None:
+                return None
+            self._pool = pool = self._session._manager.connection_from_url(self._url)
+        return pool
+
+
+def _idle(pool: Any) -> Any:
+    """An open connection that nobody uses; None where there is none, or it is a stranger's.
+
+    At most one that has died is thrown away: the next is botocore's to make.
+    """
+    try:
+        connection = pool._get_conn()  # closes it where the other side has
+    except Exception:  # noqa: BLE001 - closed meanwhile, or full: botocore's own session says so
+        return None
+    sock = connection.sock
+    if sock is not None and type(connection) in _CONNECTIONS and type(sock) in _SOCKETS:
+        return connection
+    pool._put_conn(connection)
+    return None
+
+
+def exchange(pool: Any, connection: Any, request: Request) -> Answer:
+    """Write ``request`` on an open connection and read its answer; errors as botocore's session."""
+    reusable = written = False
+    try:
+        sock = connection.sock
+        read_timeout = pool.timeout.read_timeout
+        if sock.gettimeout() != read_timeout:
+            sock.settimeout(read_timeout)
+        _write(sock, request)
+        written = True
+        answer = read_answer(sock)
+        reusable = answer.reusable
+        return answer
+    except (OSError, http.client.HTTPException) as error:
+        url = request.url
+        if written and isinstance(error, TimeoutError):
+            raise boto.ReadTimeoutError(endpoint_url=url, error=error) from error
+        if isinstance(error, ssl.SSLError):
+            raise boto.SSLError(endpoint_url=url, error=error) from error
+        raise boto.ConnectionClosedError(error=error, request=request, endpoint_url=url) from error
+    finally:
+        if not reusable:
+            connection.close()
+        pool._put_conn(connection)
+
+
+def _write(sock: Any, request: Request) -> None:
+    try:
+        if len(request.body) <= _TOGETHER:
+            sock.sendall(request.head + request.body)
+        else:
+            sock.sendall(request.head)
+            sock.sendall(request.body)
+    except ssl.SSLError:
+        raise
+    except OSError as error:
+        if error.errno not in _CLOSED:
+            raise

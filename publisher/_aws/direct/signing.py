@@ -1,0 +1,97 @@
+"""Signature version 4 of one kind of request, as botocore makes it, with the day's key kept.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import NamedTuple
+
+ALGORITHM = "AWS4-HMAC-SHA256"
+DATE, TOKEN = "x-amz-date", "x-amz-security-token"
+
+
+class Keys(NamedTuple):
+    """What signs: botocore's frozen credentials, of which none is ever shown."""
+
+    access_key: str
+    secret_key: str
+    token: str | None
+
+    def __repr__(self) -> str:
+        return "Keys()"
+
+
+class _Day(NamedTuple):
+    """What is the same for all requests of one day that are signed with the same keys."""
+
+    keys: Keys
+    date: str
+    signing_key: bytes
+    scope: str
+    head: str
+    canonical: str
+
+    def __repr__(self) -> str:
+        return "_Day()"
+
+
+class Signer:
+    """Signs ``POST`` requests that differ in their body, their time and their credentials alone.
+
+    Args:
+        path: of the address, as it is requested.
+        headers: those that are signed and do not change, by their names in lower case.
+        region, service: of the signature's scope.
+    """
+
+    __slots__ = ("_day", "_headers", "_path", "_region", "_service")
+
+    def __init__(self, path: str, headers: Mapping[str, str], region: str, service: str) -> None:
+        self._path = path
+        self._headers = dict(headers)
+        self._region = region
+        self._service = service
+        #: Replaced whole, and read once: no thread sees half of one.
+        self._day: _Day | None = None
+
+    def authorization(self, keys: Keys, stamp: str, body: bytes) -> str:
+        """The header of that name.
+
+        Args:
+            keys: what to sign with.
+            stamp: the time, UTC, as ``20261231T235959Z``.
+            body: all of it.
+        """
+        day, date = self._day, stamp[:8]
+        if day is None or day.date != date or day.keys != keys:
+            self._day = day = self._begin(keys, date)
+        canonical = day.canonical % stamp + hashlib.sha256(body).hexdigest()
+        digest = hashlib.sha256(canonical.encode()).hexdigest()
+        text = f"{ALGORITHM}\n{stamp}\n{day.scope}\n{digest}"
+        return day.head + hmac.digest(day.signing_key, text.encode(), "sha256").hex()
+
+    def _begin(self, keys: Keys, date: str) -> _Day:
+        key = f"AWS4{keys.secret_key}".encode()
+        for part in (date, self._region, self._service, "aws4_request"):
+            key = hmac.digest(key, part.encode(), "sha256")
+        scope = f"{date}/{self._region}/{self._service}/aws4_request"
+        headers = {name: _squeezed(value) for name, value in self._headers.items()}
+        headers[DATE] = "%s"
+        if keys.token:
+            headers[TOKEN] = _squeezed(keys.token)
+        names = ";".join(sorted(headers))
+        lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
+        canonical = f"POST\n{self._path.replace('%', '%%')}\n\n{lines}\n{names}\n"
+        head = (
+            f"{ALGORITHM} Credential={keys.access_key}/{scope}, SignedHeaders={names}, Signature="
+        )
+        return _Day(keys, date, key, scope, head, canonical)
+
+
+def _squeezed(value: str) -> str:
+    """A header's value as it is signed, with its percent signs doubled."""
+    return " ".join(value.split()).replace("%", "%%")

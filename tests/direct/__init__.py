@@ -1,0 +1,1 @@
+"""The direct way, beside botocore's own."""

@@ -1,0 +1,46 @@
+"""The two ways of a request: botocore's own, and the direct one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import publisher
+from tests.support import SOON, client_of, publish
+
+BOTOCORE, DIRECT = "botocore's own way", "the direct way"
+WAYS = (BOTOCORE, DIRECT)
+
+
+def take(way: str, patch: pytest.MonkeyPatch) -> None:
+    """Have the clients that are made from now on go this way."""
+    patch.setenv("BOTO3_PUBLISHER_FAST", "1" if way == DIRECT else "0")
+    patch.setenv("BOTO3_PUBLISHER_DIRECT", "1")
+
+
+def opened(made: publisher.Publisher, service: str, url: str, **kwargs: Any) -> publisher.Client:
+    """A client whose way is open: one message has gone out."""
+    client = client_of(made, service, url, **kwargs)
+    sent(client, "the first")
+    return client
+
+
+def sent(client: publisher.Client, text: str) -> publisher.PublishFuture:
+    """One message that has ended."""
+    future: publisher.PublishFuture = publish(client, text)
+    future.exception(SOON)
+    return future
+
+
+def count(client: publisher.Client) -> dict[str, int]:
+    """How many requests went which way."""
+    binding = client._binding
+    assert binding is not None
+    direct = binding.connection.direct
+    return {} if direct is None else direct.count
+
+
+def went(client: publisher.Client) -> int:
+    """How many requests went the direct way."""
+    return count(client).get("direct", 0)
