@@ -1,4 +1,4 @@
-"""Publish to SNS and Kinesis from synchronous code without waiting for it.
+"""Publish to AWS (SNS, Kinesis and others) from synchronous code without waiting for it.
 
 ``publisher.client("sns").publish(...)`` takes boto3's arguments and returns a
 ``concurrent.futures.Future`` at once. Behind it one bounded thread pool sends what was published in

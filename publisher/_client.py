@@ -36,10 +36,11 @@ class Client:
 
     Every operation of the boto3 client is here and returns a :class:`PublishFuture`.
 
-    ``publish``, ``publish_batch`` (SNS), ``put_record`` and ``put_records`` (Kinesis) travel in
-    batches; every other operation, and a call that no batch can carry (an SMS, a mobile endpoint),
-    runs as it is on the pool. ``exceptions``, ``meta``, ``can_paginate``, ``get_paginator``,
-    ``get_waiter`` and the like are the boto3 client's own, which is made for them if need be.
+    The service's operations that publish (``publish`` and ``publish_batch``, ``put_record`` and
+    ``put_records`` ...) travel in batches; every other operation, and a call that no batch can
+    carry (an SMS, a mobile endpoint), runs as it is on the pool.
+    ``exceptions``, ``meta``, ``can_paginate``, ``get_paginator``, ``get_waiter`` and the like are
+    the boto3 client's own, which is made for them if need be.
 
     Made by :func:`publisher.client` and :meth:`Publisher.client`; calling those again with equal
     arguments returns the same object.

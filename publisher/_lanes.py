@@ -60,7 +60,7 @@ class Binding:
         return lane
 
     def batch_lane(self, address: Any) -> Lane:
-        """The lane of a topic or stream.
+        """The lane of a destination that takes batches.
 
         Raises:
             InvalidMessage: for an address nothing could be sent to.

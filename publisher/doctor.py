@@ -1,4 +1,4 @@
-"""What is wrong with this process, this machine, and the way to a topic or stream; and what to do.
+"""What is wrong with this process, this machine, and the way to a destination; and what to do.
 
 ``python -m publisher doctor`` prints it for a process of its own. Inside an application (a Django
 shell, a debug view) ``print(doctor.report())`` looks at the publishers that live there: their

@@ -1,4 +1,4 @@
-"""A service that the package does not know, as somebody outside it would add it."""
+"""A service as somebody outside the package would add it; it stands in for the package's own."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class Delivery(ByPosition):
     limits = Limits(entries=500, bytes=4 * 1024 * 1024)
     max_message, max_message_source = 1000 * 1024, "the documentation"
     refusal, throttled = "ValidationException", "ServiceUnavailableException"
-    verdicts: ClassVar = {"InvalidKMSResourceException": (Verdict.FINAL, Verdict.FINAL)}
+    verdicts: ClassVar = {"KeyGone": (Verdict.FINAL, Verdict.FINAL)}
+    causes: ClassVar = {"KeyGone": ("the stream's key is deleted", "give the stream another key")}
 
     def accept(self, params: Mapping[str, Any]) -> Any:
         data = as_bytes("Data", params["Record"]["Data"])

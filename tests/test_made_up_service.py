@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
+import json
 import logging
+import os
+import subprocess
+import sys
+import textwrap
 import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from prometheus_client import CollectorRegistry
 
 from publisher import doctor, services
 from publisher._cli import main
-from publisher.contrib import _commands
+from publisher._doctoring import live
+from publisher.contrib import _commands, _health
+from publisher.contrib.emf import EmfHook
+from publisher.contrib.opentelemetry import TracingHook, observe
+from publisher.contrib.prometheus import PrometheusHook, PublisherCollector
 from publisher.testing import capture
+from tests import service_table
 from tests.servers import Moto
 from tests.support import SOON, client_of, publishing, tries
 
@@ -132,3 +150,119 @@ def test_the_doctor_tries_it(moto_server: Moto, delivery: str) -> None:
     assert any("accepts connections" in text for text in about), about
     with pytest.raises(TypeError, match="has no deliveries; destinations are"):
         doctor.examine(deliveries="x", region="us-east-1")
+
+
+KEY = f"{NAME}:us-east-1:clicks"
+CAUSE, REMEDY = "the stream's key is deleted", "give the stream another key"
+
+
+def test_its_own_codes_keep_their_names_and_have_causes(caplog: pytest.LogCaptureFixture) -> None:
+    with publishing(retry=tries(1)) as made, capture() as published:
+        firehose = made.client(NAME)
+        for number in range(60):  # more codes than the account names
+            published.faults.fail(1, code=f"Unheard{number}")
+            firehose.put_record(**record("a"))
+        published.faults.fail(1, code="KeyGone")
+        with caplog.at_level(logging.ERROR, "publisher"):
+            firehose.put_record(**record("a"))
+        ledger = made.stats().destinations[KEY]
+        assert ledger.failed_by_code["KeyGone"] == 1
+        assert ledger.failed_by_code["other"] > 0
+        assert f"KeyGone, {CAUSE}" in caplog.text
+        (found,) = [one for one in live.accounts({KEY: ledger}, None) if "KeyGone" in one.text]
+        assert (CAUSE in found.text, "--delivery clicks" in found.todo) == (True, True)
+
+
+def test_the_doctor_says_what_to_do_about_its_codes() -> None:
+    with publishing(retry=tries(3)) as made, capture() as published:
+        published.faults.fail(1, code="ServiceUnavailableException")
+        made.client(NAME).put_record(**record("a")).result(SOON)
+        ledger = made.stats().destinations[KEY]
+        ledger = dataclasses.replace(ledger, errors_by_code={"KeyGone": 1})
+        (found,) = [one for one in live.accounts({KEY: ledger}, None) if "KeyGone" in one.text]
+    assert (found.severity, found.todo) == (doctor.WARNING, REMEDY)
+
+
+def test_health_has_its_destinations() -> None:
+    with publishing() as made, capture():
+        made.client(NAME).put_record(**record("a")).result(SOON)
+        report = _health.report(made, _health.Limits())
+    assert report["healthy"]
+    assert report["destinations"][KEY]["delivered"] == 1
+
+
+def test_metrics_and_traces_name_it() -> None:
+    registry, lines, reader = CollectorRegistry(), io.StringIO(), InMemoryMetricReader()
+    spans, tracers = InMemorySpanExporter(), TracerProvider()
+    tracers.add_span_processor(SimpleSpanProcessor(spans))
+    emf = EmfHook(stream=lines)
+    hooks = [PrometheusHook(registry), emf, TracingHook(tracers, inject=True)]
+    with publishing(hooks=hooks) as made, capture() as published:
+        observe(made, MeterProvider([reader]))
+        made.client(NAME).put_record(**record("a")).result(SOON)
+        emf.emit()
+        shown = CollectorRegistry()
+        shown.register(PublisherCollector(made))
+        metrics: Any = reader.get_metrics_data()
+        labels = {"service": NAME, "region": "us-east-1", "destination": "clicks"}
+        for each in (shown, registry):
+            assert each.get_sample_value("publisher_delivered_total", labels) == 1
+    line = json.loads(lines.getvalue().splitlines()[0])
+    assert (line["Service"], line["Destination"], line["Delivered"]) == (NAME, "clicks", 1)
+    attributes = {
+        dict(point.attributes)["messaging.system"]
+        for metric in metrics.resource_metrics[0].scope_metrics[0].metrics
+        for point in metric.data.data_points
+    }
+    assert attributes == {"aws.firehose"}
+    assert {span.name for span in spans.get_finished_spans()} == {"create clicks", "send clicks"}
+    published.assert_sent(NAME, count=1, Record={"Data": b"a"})  # nothing is injected
+
+
+def test_the_page_about_services_has_it() -> None:
+    page = service_table.render()
+    assert "| `firehose` | `put_record` | `PutRecordBatch` | 500 | 4,194,304 | 1,024,000" in page
+    assert "`--delivery`: name of a delivery stream |" in page
+
+
+#: The options of the frameworks' commands are read when those are imported or run.
+FRAMEWORKS = """
+    import sys
+    import django, flask
+    from django.conf import settings
+    from django.core.management import call_command
+    from publisher import services
+
+    services.REGISTRY["firehose"] = services.Row("tests.made_up", "Delivery", linger=0.02)
+    from publisher.contrib.flask import FlaskPublisher
+
+    client = {"region_name": "us-east-1", "endpoint_url": sys.argv[1]}
+    where = ["--delivery", sys.argv[2]]
+    settings.configure(
+        INSTALLED_APPS=["publisher.contrib.django"],
+        AWS_PUBLISHER={"default": {"CLIENT": client}},
+    )
+    django.setup()
+    call_command("publisher", "check", *where)
+    call_command("publisher", "send", "by Django", *where)
+    for command in (["send", "by Flask"], ["check"]):
+        app = flask.Flask("shop")
+        app.config["PUBLISHER_CLIENT"] = client
+        FlaskPublisher(app)
+        print(app.test_cli_runner().invoke(args=["publisher", *command, *where]).output)
+"""
+
+
+def test_the_commands_of_frameworks_know_its_option(moto_server: Moto, delivery: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(FRAMEWORKS), moto_server.url, delivery],
+        env={**os.environ, "AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(f"{delivery}: ok") == 2, done.stdout
+    assert done.stdout.count("delivered: RecordId ") == 2, done.stdout
+    assert stored(moto_server, delivery) in (b"by Djangoby Flask", b"by Flaskby Django")

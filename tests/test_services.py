@@ -17,6 +17,7 @@ import publisher
 from publisher import services
 from publisher._aws.codes import COMMON_VERDICTS, verdict
 from publisher._engine.contract import EntryError, Service, Verdict
+from tests import service_table
 from tests.servers import Answer, Endpoint, Entry
 from tests.support import SESSION, SOON, STREAM, TOPIC, client
 
@@ -132,6 +133,18 @@ def test_the_services_are_those_that_are_named() -> None:
     for name in services.names():
         assert name in boto3.Session().get_available_services()
         assert services.load(name).name == name
+
+
+def test_the_page_about_them_is_what_the_registry_says() -> None:
+    assert service_table.PATH.read_text() == service_table.render(), (
+        "docs/services.md is not what the registry says: run `python -m tests.service_table`"
+    )
+
+
+def test_the_readme_has_their_default_linger() -> None:
+    readme = service_table.PATH.parent.parent / "README.md"
+    shown = ", ".join(f'"{name}": {each:g}' for name, each in services.default_linger().items())
+    assert f"| `linger` | `{{{shown}}}` |" in readme.read_text()
 
 
 # The batch twin

@@ -109,7 +109,7 @@ class Event:
     """What a hook is told. A new field breaks nobody: hooks take this one argument.
 
     Attributes:
-        service: ``"sns"``, ``"kinesis"``.
+        service: boto3's name of it, such as ``"sns"``.
         operation: boto3's method name that the caller called (``"publish"``); in ``on_sent`` the
             one that went out.
         destination: ``"service:region:name"``.

@@ -43,7 +43,7 @@ class Ledger:
     no messages and stand in no ledger.
 
     Attributes:
-        accepted: calls that returned a future (entries, for ``put_records`` and ``publish_batch``).
+        accepted: calls that returned a future (entries, for a batch call such as ``put_records``).
         delivered: stored by the service.
         failed: sent at least once and given up.
         dropped: never sent; ``dropped_by_reason`` has ``buffer_full``, ``expired`` and ``closed``,

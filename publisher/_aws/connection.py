@@ -70,7 +70,7 @@ class Connection:
     """Makes and keeps one boto3 client.
 
     Args:
-        service: ``"sns"``, ``"kinesis"``.
+        service: boto3's name of it, such as ``"sns"``.
         region: the client's, for life; None where it is not known.
         kwargs: of ``boto3.client``.
         session: a ``boto3.Session`` to make it with, or None.

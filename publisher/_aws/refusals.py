@@ -40,7 +40,7 @@ def check(
     """Raise what ``boto3.client`` would raise for these arguments; return the client's region.
 
     Args:
-        service: ``"sns"``, ``"kinesis"``.
+        service: boto3's name of it, such as ``"sns"``.
         session: a ``boto3.Session``, or None for the one that all share. Something else that makes
             clients has rules of its own: of that only the region is looked at.
         kwargs: of ``boto3.client``.

@@ -116,7 +116,7 @@ class _Target:
 
 
 class BatchTarget(_Target):
-    """A topic or a stream.
+    """A destination that takes batches: a topic, a stream.
 
     Entries travel in the batch twin of the operation that the caller called.
 

@@ -14,7 +14,7 @@ from . import InputError
 
 
 class Destination:
-    """A topic or a stream, and how a line becomes a message to it.
+    """Where lines go, and how a line becomes a message to it.
 
     Args:
         service: whose destination it is.

@@ -17,8 +17,8 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "doctor",
         help="what is wrong here, and what to do",
-        description="Look at this process and machine and, if asked, at the way to a topic or a"
-        " stream: reachability and permission. Nothing is published and no secret shown.",
+        description="Look at this process and machine and, if asked, at the way to a"
+        " destination: reachability and permission. Nothing is published and no secret shown.",
         epilog="exit code: 0 all well, 1 warnings, 3 errors, 2 bad input",
     )
     for name, service in by_option().items():

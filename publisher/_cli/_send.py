@@ -1,4 +1,4 @@
-"""``python -m publisher send``: lines to a topic or a stream, and an account of every one."""
+"""``python -m publisher send``: lines to a destination, and an account of every one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def add_to(commands: Any) -> None:
     """Add the command's arguments."""
     parser = commands.add_parser(
         "send",
-        help="send lines to a topic or a stream",
+        help="send lines to a topic, a stream or the like",
         description="Send each line of the files, or of standard input, as one message. All input"
         " is checked before anything is sent. Empty lines are left out, gzip's files unpacked. FIFO"
         " destinations are refused: a line has no group.",

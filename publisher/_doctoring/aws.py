@@ -1,4 +1,4 @@
-"""Region, credentials, the way to a topic or a stream. Nothing is published, no secret shown."""
+"""Region, credentials, the way to a destination. Nothing is published, no secret shown."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def check(
 
     Args:
         client: makes a client of a service.
-        destinations: names or ARNs, by the service's option (``"topic"``, ``"stream"``).
+        destinations: names or ARNs, by the option of their service, such as ``"topic"``.
         timeout: seconds for each.
 
     Raises:
@@ -76,7 +76,7 @@ def send(
         client: makes a client of a service.
         destinations: a name or ARN, or None, by the service's option.
         text: the message.
-        key: Kinesis's partition key.
+        key: the message's, where the service has keys: Kinesis's partition key.
         timeout: seconds.
 
     Raises:

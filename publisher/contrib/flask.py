@@ -160,7 +160,7 @@ def _destinations(*, multiple: bool) -> Callable[[Any], Any]:
 @_destinations(multiple=True)
 @_timeout
 def _check(timeout: float, **destinations: tuple[str, ...]) -> None:
-    """Ask AWS for topics and streams, without sending anything."""
+    """Ask AWS for destinations, without sending anything."""
     for problem in _current()[1].refusals():
         raise click.ClickException(f"{problem.text} {problem.hint}")
     click.echo("settings: ok")  # or init_app had raised
@@ -187,7 +187,7 @@ def _stats(url: str) -> None:
 @_group.command("send")
 @click.argument("message")
 @_destinations(multiple=False)
-@click.option("--key", default="test", show_default=True, help="Kinesis's partition key.")
+@click.option("--key", default="test", show_default=True, help="The message's key, if it has one.")
 @_timeout
 def _send(message: str, key: str, timeout: float, **destinations: str | None) -> None:
     """Send one message and wait until it is stored."""

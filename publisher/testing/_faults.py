@@ -45,7 +45,7 @@ class Faults:
 
     They sit above botocore's own retries, which therefore see nothing of them.
 
-    In every method ``service`` (``"sns"``, ``"kinesis"``) narrows the fault to one service, and
+    In every method ``service``, by boto3's name of it, narrows the fault to one service, and
     ``times`` may be ``ALWAYS``.
 
     Args:
@@ -99,7 +99,10 @@ class Faults:
         self._add(Refused(times, service, EntryError(code, message), status))
 
     def throttle(self, times: float = 1, *, service: str | None = None) -> None:
-        """Throttle the next ``times`` requests; Kinesis says so of every record in them."""
+        """Throttle the next ``times`` requests.
+
+        Kinesis, for one, answers such a request, and says so of every record in it.
+        """
         self._add(Throttled(times, service))
 
     def time_out(

@@ -21,7 +21,7 @@ class Sent:
     """One message that was handed to a publisher; each entry of a batch is one.
 
     Attributes:
-        service: ``"sns"``, ``"kinesis"``.
+        service: boto3's name of it, such as ``"sns"``.
         operation: boto3's name of the call; an entry of a batch counts as ``publish``,
             ``put_record``.
         params: the call's arguments as the service gets them: Data is bytes, and a TargetArn that
@@ -131,7 +131,7 @@ class Messages:
         """Such a message was published; with ``count`` exactly so many.
 
         Args:
-            service: ``"sns"``, ``"kinesis"``.
+            service: boto3's name of it, such as ``"sns"``.
             operation: boto3's name of the call, where that matters (``"create_topic"``).
             count: how many; by default at least one.
             **params: arguments of the call.

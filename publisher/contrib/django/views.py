@@ -15,7 +15,7 @@ from ._publishers import publishers
 def health(request: HttpRequest) -> JsonResponse:  # noqa: ARG001  # Django passes it
     """The account of each alias in this process as JSON; 503 where messages do not get through.
 
-    It names topics and streams, never a message's content: decide who may read it.
+    It names destinations, never a message's content: decide who may read it.
     """
     reports = {
         alias: _health.report(publishers[alias], read.health)

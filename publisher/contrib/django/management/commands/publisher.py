@@ -23,7 +23,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the three subcommands."""
         actions = parser.add_subparsers(dest="action", required=True)
-        check = actions.add_parser("check", help="settings, topics and streams; sends nothing")
+        check = actions.add_parser("check", help="settings and destinations; sends nothing")
         for name, service in by_option().items():
             check.add_argument(f"--{name}", action="append", default=[], help=service.option_help)
         stats = actions.add_parser("stats", help="the account of a running server")
@@ -32,7 +32,7 @@ class Command(BaseCommand):
         send.add_argument("message")
         for name, service in by_option().items():
             send.add_argument(f"--{name}", help=service.option_help)
-        send.add_argument("--key", default="test", help="Kinesis's partition key")
+        send.add_argument("--key", default="test", help="the message's key, where it has one")
         for each in (check, send):
             each.add_argument("--using", default=DEFAULT, help="alias in AWS_PUBLISHER")
             each.add_argument("--timeout", type=float, default=10.0, help="seconds to wait")
