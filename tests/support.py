@@ -19,6 +19,8 @@ SESSION.get_credentials()  # now: a test may take them away for a while
 TOPIC = "arn:aws:sns:us-east-1:000000000000:orders"
 FIFO_TOPIC = TOPIC + ".fifo"
 STREAM = "clicks"
+QUEUE = "https://sqs.us-east-1.amazonaws.com/000000000000/jobs"
+FIFO_QUEUE = QUEUE + ".fifo"
 #: Seconds in which what should happen at once has happened, on a busy machine too.
 SOON = 20
 FAST: dict[str, Any] = {

@@ -343,7 +343,7 @@ def test_a_message_that_the_buffer_could_never_hold(endpoint: Endpoint) -> None:
         ({"linger": -1}, ValueError, ["linger", "0 or more", "-1"]),
         ({"linger": "1"}, TypeError, ["linger", "seconds", "str"]),
         ({"linger": float("nan")}, ValueError, ["linger", "nan"]),
-        ({"linger": {"sqs": 1}}, ValueError, ["linger", "sqs", "sns", "kinesis"]),
+        ({"linger": {"s3": 1}}, ValueError, ["linger", "s3", "sns", "kinesis"]),
         ({"linger": {"sns": -1}}, ValueError, ["linger['sns']", "-1"]),
         ({"max_messages": 0}, ValueError, ["max_messages", "at least 1"]),
         ({"max_bytes": -5}, ValueError, ["max_bytes", "at least 1"]),

@@ -466,9 +466,9 @@ def test_a_busy_client_is_not_forgotten_for_want_of_room(endpoint: Endpoint) -> 
 
 
 def test_an_unknown_service_is_told_the_supported_ones() -> None:
-    with publishing() as made, pytest.raises(ValueError, match="'sns', 'kinesis'") as error:
-        made.client("sqs")
-    assert "'sqs'" in str(error.value)
+    with publishing() as made, pytest.raises(ValueError, match="'sns', 'sqs', 'kinesis'") as error:
+        made.client("s3")
+    assert "'s3'" in str(error.value)
 
 
 def test_an_unknown_argument_of_the_client_call() -> None:

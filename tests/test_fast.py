@@ -27,7 +27,7 @@ from publisher.services import load, names
 from publisher.services._keys import needs_key
 from publisher.services._messages import form_quote
 from tests.servers import Answer, Endpoint
-from tests.support import SESSION, tries
+from tests.support import QUEUE, SESSION, tries
 
 pytestmark = pytest.mark.every_python(
     "bodies and readers stand in for botocore's own, whatever its version"
@@ -54,13 +54,22 @@ def make(service: str, *, fast: bool) -> Any:
     return client
 
 
-SERVICES: dict[str, Service] = {name: load(name) for name in names() if load(name).fast}
+def has_its_protocol(name: str) -> bool:
+    """Whether this botocore speaks what the body is made for: older ones speak query with SQS."""
+    path = load(name).fast
+    model = make(name, fast=False).meta.service_model
+    spoken = getattr(model, "resolved_protocol", model.metadata.get("protocol"))
+    return path is not None and path.protocol == spoken
+
+
+SERVICES: dict[str, Service] = {name: load(name) for name in names() if has_its_protocol(name)}
 CLIENTS = {(name, fast): make(name, fast=fast) for name in SERVICES for fast in (0, 1)}
 #: An address and an entry of each.
 EXAMPLES: dict[str, tuple[Any, Any]] = {
     "sns": (TOPIC, "m"),
     "kinesis": ("clicks", (b"d", "k")),
     "firehose": ("clicks", b"d"),
+    "sqs": (QUEUE, "m"),
 }
 
 
@@ -129,6 +138,13 @@ messages = st.fixed_dictionaries(
     },
 )
 bare_messages = st.fixed_dictionaries({"Message": texts})
+xml_texts = st.text(
+    st.characters(exclude_categories=["Cs", "Cc", "Cn"], include_characters="\t\n\r"),
+    min_size=1,
+    max_size=60,
+)
+bare_queued = st.fixed_dictionaries({"MessageBody": xml_texts})
+ids = st.text("abcXYZ!~_", min_size=1, max_size=20)
 relaxed = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
 )
@@ -157,6 +173,43 @@ def test_publish_batch_is_botocores_byte_for_byte(given_messages: Any) -> None:
     made = [one for one in accepted if one is not None]
     ours, botocores = bodies("sns", TOPIC, [entry for _, entry, _ in made])
     assert ours == botocores
+
+
+queued = st.fixed_dictionaries(
+    {"MessageBody": xml_texts},
+    optional={
+        "DelaySeconds": st.integers(0, 900),
+        "MessageGroupId": ids,
+        "MessageDeduplicationId": ids,
+        "MessageAttributes": st.dictionaries(
+            st.text("abcXYZ019_-", min_size=1, max_size=20),
+            st.one_of(
+                st.fixed_dictionaries({"DataType": st.just("String"), "StringValue": xml_texts}),
+                st.fixed_dictionaries(
+                    {"DataType": st.just("Binary"), "BinaryValue": st.binary(min_size=1)}
+                ),
+            ),
+            max_size=3,
+        ),
+        "MessageSystemAttributes": st.just(
+            {"AWSTraceHeader": {"DataType": "String", "StringValue": "Root=1-2-3"}}
+        ),
+    },
+)
+
+
+@relaxed
+@given(st.lists(st.one_of(queued, bare_queued), min_size=1, max_size=10))
+def test_send_message_batch_is_botocores_byte_for_byte(given_messages: Any) -> None:
+    sqs = load("sqs")
+    accepted = [sqs.accept({"QueueUrl": QUEUE, **one}) for one in given_messages]
+    made = [one for one in accepted if one is not None]
+    entries = [entry for _, entry, _ in made]
+    if "sqs" in SERVICES:
+        ours, botocores = bodies("sqs", QUEUE, entries)
+        assert ours == botocores
+    else:  # botocore's own way: with its query protocol there is no body of ours
+        assert _fast.install(make("sqs", fast=False), sqs) is None
 
 
 @relaxed
@@ -254,6 +307,38 @@ def test_an_answer_in_json_is_read_as_botocore_reads_it(
     name: str, status: int, make_text: Callable[[Listed], str]
 ) -> None:
     both_read(name, status, make_text(LISTED[name]).encode())
+
+
+QUEUED = {"Id": "0", "MessageId": "a-b", "MD5OfMessageBody": "5d41"}
+LEFT = {"Id": "0", "SenderFault": True, "Code": "InternalError", "Message": "no"}
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        (200, {"Successful": [QUEUED], "Failed": []}),
+        (200, {"Successful": [{**QUEUED, "SequenceNumber": "1", "MD5OfMessageAttributes": "9"}]}),
+        (200, {"Successful": [{**QUEUED, "MD5OfMessageSystemAttributes": None, "New": 1}]}),
+        (200, {"Successful": [QUEUED], "Failed": [LEFT], "New": 1}),
+        (200, {"Successful": None, "Failed": [LEFT]}),
+        (200, {"Successful": [], "Failed": None}),
+        (200, {"Failed": [LEFT]}),
+        (200, {"Successful": "x"}),
+        (200, {"Successful": [1]}),
+        (200, {"Successful": [QUEUED], "Failed": [[]]}),
+        (200, {}),
+        (200, []),
+        (200, "text"),
+        (400, {"__type": "com.amazonaws.sqs#QueueDoesNotExist", "message": "none"}),
+        (500, {}),
+    ],
+)
+def test_an_answer_of_sqs_is_read_as_botocore_reads_it(status: int, answer: Any) -> None:
+    if "sqs" in SERVICES:
+        both_read("sqs", status, json.dumps(answer).encode())
+        both_read("sqs", status, json.dumps(answer).encode()[:-1])
+    else:
+        assert _fast.install(make("sqs", fast=False), load("sqs")) is None
 
 
 def xml(inside: str, request: str = "of-the-body") -> str:
@@ -413,6 +498,8 @@ def hostile(text: str, size: int, run: str) -> list[str]:
 
 def answer_of(name: str) -> str:
     """A usual one."""
+    if name == "sqs":
+        return json.dumps({"Successful": [QUEUED], "Failed": []})
     if name in LISTED:
         return LISTED[name].text([LISTED[name].stored])
     return xml(f"<Failed/><Successful>{member(0)}</Successful>")

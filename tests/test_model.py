@@ -14,7 +14,7 @@ import pytest
 
 import publisher
 from publisher.services import load
-from tests.support import STREAM, TOPIC
+from tests.support import QUEUE, STREAM, TOPIC
 
 pytestmark = pytest.mark.every_python("it looks at botocore's model, which differs by version")
 
@@ -32,6 +32,14 @@ TEXTS: dict[str, Any] = {
     "Subject": {},
     "MessageStructure": {},
     "MessageAttributes": {},
+    "MessageDeduplicationId": {},
+    "MessageGroupId": {},
+}
+QUEUED: dict[str, Any] = {
+    "MessageBody": {"required": True},
+    "DelaySeconds": {},
+    "MessageAttributes": {},
+    "MessageSystemAttributes": {},
     "MessageDeduplicationId": {},
     "MessageGroupId": {},
 }
@@ -70,6 +78,19 @@ MODEL: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
         "PartitionKey": KEY,
         "ExplicitHashKey": HASH_KEY,
     },
+    ("sqs", "SendMessageRequest"): {"QueueUrl": {"required": True}, **QUEUED},
+    ("sqs", "SendMessageBatchRequest"): {
+        "QueueUrl": {"required": True},
+        "Entries": {"required": True},
+    },
+    ("sqs", "SendMessageBatchRequestEntry"): {"Id": {"required": True}, **QUEUED},
+    ("sqs", "MessageAttributeValue"): {
+        "DataType": {"required": True},
+        "StringValue": {},
+        "BinaryValue": {},
+        "StringListValues": {},  # of no use yet, AWS says
+        "BinaryListValues": {},
+    },
     ("firehose", "PutRecordInput"): {
         "DeliveryStreamName": DELIVERY,
         "Record": {"required": True},
@@ -94,6 +115,7 @@ VALUES: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
     ("kinesis", "Data"): ([b"", bytes(10485759)], [bytes(10485760)]),  # with a key of one byte
     ("kinesis", "PartitionKey"): (["k", "k" * 256], ["", "k" * 257]),
     ("kinesis", "ExplicitHashKey"): (["0", "7", f"{2**128 - 1}"], ["", "07", "x", "1" * 40]),
+    ("sqs", "DelaySeconds"): ([0, 900], [-1, 901, "1", 1.5]),
     ("firehose", "DeliveryStreamName"): (["a", "a" * 64, "A.b_c-1"], ["", "a" * 65, "a b", "a\n"]),
     ("firehose", "Record"): (
         [{"Data": b""}, {"Data": bytes(1024000)}],
@@ -134,6 +156,7 @@ def test_botocores_model_is_the_one_that_was_looked_at(service: str, shape: str)
 CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "sns": ("PublishInput", {"TopicArn": TOPIC, "Message": "m"}),
     "kinesis": ("PutRecordInput", {"StreamName": STREAM, "Data": b"", "PartitionKey": "k"}),
+    "sqs": ("SendMessageRequest", {"QueueUrl": QUEUE, "MessageBody": "m"}),
     "firehose": ("PutRecordInput", {"DeliveryStreamName": STREAM, "Record": {"Data": b""}}),
 }
 
@@ -143,7 +166,7 @@ def test_we_know_every_member_that_travels_in_a_batch(name: str) -> None:
     shape, usual = CALLS[name]
     for parameter in MODEL[name, shape]:
         good = VALUES.get((name, parameter), (["x"], []))[0][0]
-        params = {parameter: {} if parameter == "MessageAttributes" else good, **usual}
+        params = {parameter: {} if parameter.endswith("Attributes") else good, **usual}
         if parameter == "TargetArn":
             del params["TopicArn"]
             params["TargetArn"] = TOPIC

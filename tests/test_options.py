@@ -26,7 +26,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
     options = Options()
     assert options == Options(
         max_workers=10,
-        linger={"sns": 0.01, "kinesis": 0.05},
+        linger={"sns": 0.01, "sqs": 0.01, "kinesis": 0.05, "firehose": 0.05},
         max_messages=10_000,
         max_bytes=64 * 1024 * 1024,
         on_full="block",
@@ -61,7 +61,7 @@ def test_the_defaults_pass_their_own_checks() -> None:
         ("linger", math.nan, ValueError),
         ("linger", math.inf, ValueError),
         ("linger", "0.1", TypeError),
-        ("linger", {"sqs": 1}, ValueError),
+        ("linger", {"s3": 1}, ValueError),
         ("linger", {"sns": -1}, ValueError),
         ("linger", {"sns": None}, TypeError),
         ("linger", 10**400, ValueError),

@@ -127,7 +127,7 @@ class BatchTarget(_Target):
     def __init__(self, service: Service, connection: Connection, address: Any) -> None:
         super().__init__(service, connection, service.single, service.label(address))
         self.address = address
-        self.home, self.owner = _home_in(address)
+        self.home, self.owner = service.home(address)
         self.permission = service.permission
         # On the monotonic clock, until when
         self._singles_until = 0.0  # single operations go in place of their twin,
@@ -276,14 +276,6 @@ class CallTarget(_Target):
 
     def params(self, entry: Any) -> dict[str, Any]:
         return dict(entry.params)
-
-
-def _home_in(address: Any) -> tuple[str, str]:
-    """Region and account of an ARN, or of one among ``(parameter, value)`` pairs; else empty."""
-    values = [address] if isinstance(address, str) else [value for _, value in address]
-    arn = next((value for value in values if value.startswith("arn:")), "")
-    region, account = arn.split(":")[3:5] if arn.count(":") >= 5 else ("", "")
-    return region, account
 
 
 def call_size(params: Any) -> int:

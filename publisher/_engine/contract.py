@@ -187,6 +187,18 @@ class Service:
         """The destination's name, for people and metrics."""
         return str(address)
 
+    def home(self, address: Any) -> tuple[str, str]:
+        """The region and the account that an address names; empty what it does not.
+
+        An address is a text, or pairs of parameter and text: the first ARN among them.
+        """
+        texts = (address,) if isinstance(address, str) else (text for _, text in address)
+        for text in texts:
+            if text.startswith("arn:") and text.count(":") >= 5:
+                region, account = text.split(":")[3:5]
+                return region, account
+        return "", ""
+
     def shard_in(self, text: str) -> str:
         """The part of a destination that an error's text names, where a service has such parts."""
         return ""

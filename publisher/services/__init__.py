@@ -29,6 +29,7 @@ class Row(NamedTuple):
 
 REGISTRY: dict[str, Row] = {
     "sns": Row(".sns", "SNS", linger=0.01),
+    "sqs": Row(".sqs", "SQS", linger=0.01),
     # Its requests are fifty times larger: they are worth waiting for.
     "kinesis": Row(".kinesis", "Kinesis", linger=0.05),
     "firehose": Row(".firehose", "Firehose", linger=0.05),

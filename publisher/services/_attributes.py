@@ -8,28 +8,36 @@ from typing import Any
 from ..errors import InvalidMessage
 from ._checks import as_bytes, check_str, utf8_size, wrong_type
 
-_SOURCE = "https://docs.aws.amazon.com/sns/latest/dg/sns-message-attributes.html"
 _PARTS = {"DataType", "StringValue", "BinaryValue"}
 
 
-def copied_attributes(attributes: Any) -> tuple[dict[str, dict[str, Any]], int]:
+def copied_attributes(
+    attributes: Any, source: str, parameter: str = "MessageAttributes"
+) -> tuple[dict[str, dict[str, Any]], int]:
     """A copy that the caller cannot change, and its bytes: names, types and values.
 
-    Which names and values a topic takes is the service's to say. Raises InvalidMessage.
+    Args:
+        attributes: what the caller gave.
+        source: where AWS documents them.
+        parameter: the name of theirs.
+
+    Raises:
+        InvalidMessage: they are not in boto3's form. Which names and values a service takes it says
+            itself.
     """
     if not isinstance(attributes, Mapping):
-        raise wrong_type("MessageAttributes", attributes, "a dict")
+        raise wrong_type(parameter, attributes, "a dict")
     size, kept = 0, {}
     for given, attribute in attributes.items():
-        name = check_str("a name in MessageAttributes", given)
-        where = f"MessageAttributes[{_shown(name)}]"
+        name = check_str(f"a name in {parameter}", given)
+        where = f"{parameter}[{_shown(name)}]"
         size += utf8_size(name, where)
-        kept[name], more = _copied(where, attribute)
+        kept[name], more = _copied(where, attribute, source)
         size += more
     return kept, size
 
 
-def _copied(where: str, attribute: Any) -> tuple[dict[str, Any], int]:
+def _copied(where: str, attribute: Any, source: str) -> tuple[dict[str, Any], int]:
     if not isinstance(attribute, Mapping):
         raise wrong_type(where, attribute, "a dict")
     if unknown := attribute.keys() - _PARTS:
@@ -37,7 +45,7 @@ def _copied(where: str, attribute: Any) -> tuple[dict[str, Any], int]:
             f"{where} has unknown parameters: {', '.join(sorted(map(str, unknown)))}"
         )
     if "DataType" not in attribute:
-        raise InvalidMessage(f"{where} needs the parameter DataType ({_SOURCE})")
+        raise InvalidMessage(f"{where} needs the parameter DataType ({source})")
     kind = check_str(f"{where}.DataType", attribute["DataType"])
     copied: dict[str, Any] = {"DataType": kind}
     size = utf8_size(kind, f"{where}.DataType")

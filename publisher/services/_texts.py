@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from ._attributes import copied_attributes
@@ -49,11 +49,24 @@ class Texts(ById):
     #: the parameter with the message, and those with other texts
     text: ClassVar[str]
     texts: ClassVar[Mapping[str, Rule]]
+    #: those that do not count and are no texts, and how each is checked and copied
+    others: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
+
+    #: where AWS documents a message's attributes
+    attributes_source: ClassVar[str]
+
+    def check_text(self, text: str) -> None:
+        """Raise InvalidMessage for a message that the service does not take."""
+
+    def copied(self, given: Any) -> tuple[dict[str, Any], int]:
+        """A copy of a message's attributes, and their bytes. Raises InvalidMessage."""
+        return copied_attributes(given, self.attributes_source)
 
     def entry(self, params: Mapping[str, Any]) -> tuple[Any, int]:
         name = self.text
         message = check_str(name, params[name])
         size = utf8_size(message, name)
+        self.check_text(message)
         kept: dict[str, Any] = {name: message if size == len(message) else message.encode()}
         for parameter, rule in self.texts.items():
             if parameter in params:
@@ -67,8 +80,11 @@ class Texts(ById):
                 if rule.counts:
                     size += counted
         if "MessageAttributes" in params:
-            kept["MessageAttributes"], counted = copied_attributes(params["MessageAttributes"])
+            kept["MessageAttributes"], counted = self.copied(params["MessageAttributes"])
             size += counted
+        for parameter, checked in self.others.items():
+            if parameter in params:
+                kept[parameter] = checked(params[parameter])
         if size > self.max_message:
             raise self.too_large(f"{name} has {size:,} bytes with its attributes")
         return (kept[name] if len(kept) == 1 else Rich(size, kept)), size

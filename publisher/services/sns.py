@@ -31,7 +31,7 @@ _SUBJECT = Rule(
 class SNS(Texts):
     """An address is a topic's ARN."""
 
-    name, system, words = "sns", "aws.sns", WORDS
+    name, system, words, fast = "sns", "aws.sns", WORDS, FAST
     single, batch, entries_parameter = "publish", "publish_batch", "PublishBatchRequestEntries"
     places, text, needs = ("TopicArn",), "Message", ("Message",)
     texts: ClassVar = {
@@ -42,16 +42,15 @@ class SNS(Texts):
     }
     parts = frozenset({"Message", "MessageAttributes", *texts})
     source = "https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html"
+    attributes_source = "https://docs.aws.amazon.com/sns/latest/dg/sns-message-attributes.html"
     limits = Limits(entries=MAX_ENTRIES, bytes=256 * 1024)
     max_message = 1024 * 1024
     max_message_source = "https://docs.aws.amazon.com/sns/latest/dg/large-message-payloads.html"
-    # https://docs.aws.amazon.com/sns/latest/dg/fifo-message-dedup.html
-    deduplication_window = 300.0
+    deduplication_window = 300.0  # docs.aws.amazon.com/sns/latest/dg/fifo-message-dedup.html
     # SNS delivers no more of them to a queue in raw form.
     attributes, max_attributes = "MessageAttributes", 10
     receipt, throttled, refusal = "MessageId", "Throttled", "InvalidParameter"
     permission = single_permission = "sns:Publish"
-    fast = FAST
     option, option_help, look = "topic", "ARN of an SNS topic", "get_topic_attributes"
     probe_codes = frozenset({"BatchEntryIdsNotDistinct", "BatchEntryIdsNotDistinctException"})
     verdicts: ClassVar = verdicts(

@@ -46,6 +46,13 @@ if TYPE_CHECKING:
         PublishResponse,
         SNSClient,
     )
+    from ._sqs import (
+        SendMessageBatchRequestEntry,
+        SendMessageBatchResult,
+        SendMessageBatchResultEntry,
+        SendMessageResult,
+        SQSClient,
+    )
 
 __all__ = [
     "Answer",
@@ -74,6 +81,11 @@ __all__ = [
     "Record",
     "ResponseMetadata",
     "SNSClient",
+    "SQSClient",
+    "SendMessageBatchRequestEntry",
+    "SendMessageBatchResult",
+    "SendMessageBatchResultEntry",
+    "SendMessageResult",
     "ServiceName",
 ]
 

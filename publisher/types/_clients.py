@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from ._kinesis import KinesisClient
     from ._settings import ClientArguments
     from ._sns import SNSClient
+    from ._sqs import SQSClient
 
     P = ParamSpec("P")
 
     #: The services that ``publisher.client`` knows.
-    ServiceName: TypeAlias = Literal["sns", "kinesis", "firehose"]
+    ServiceName: TypeAlias = Literal["sns", "sqs", "kinesis", "firehose"]
 
     class ClientMaker(Protocol[P]):
         """``publisher.client`` and its like; ``P`` has what they take beside these two."""
@@ -36,6 +37,14 @@ if TYPE_CHECKING:
             *args: P.args,
             **kwargs: P.kwargs,
         ) -> SNSClient: ...
+        @overload
+        def __call__(
+            self,
+            service_name: Literal["sqs"],
+            region_name: str | None = ...,
+            *args: P.args,
+            **kwargs: P.kwargs,
+        ) -> SQSClient: ...
         @overload
         def __call__(
             self,

@@ -46,9 +46,9 @@ class Endpoint(RecordingServer):
         destination = request.destination
         with self._changed:
             if destination in self._deleted:
-                return error_reply(request.service, self._missing(request))
+                return error_reply(request, self._missing(request))
             if self.strict and (error := limits.violation(request, self.topics)):
-                return error_reply(request.service, error)
+                return error_reply(request, error)
             shards = self.streams.get(destination, self.shards)
             numbers = range(self._sequence, self._sequence + len(good))
             self._sequence += len(good)
@@ -65,20 +65,23 @@ class Endpoint(RecordingServer):
     def _missing(self, request: Request) -> Error:
         if request.service == "sns":
             return Error(404, "NotFound", "Topic does not exist")
+        if request.service == "sqs":
+            code = "AWS.SimpleQueueService.NonExistentQueue"
+            return Error(400, code, "The specified queue does not exist.")
         text = f"Stream {request.destination} under account 000000000000 not found."
         return Error(400, "ResourceNotFoundException", text)
 
     def control(self, request: Request) -> Reply:
         if request.operation in BATCHES:  # with no entries in it
             error = limits.violation(request, {}) if self.strict else None
-            return error_reply(request.service, error or Error(400, "ValidationException", "empty"))
+            return error_reply(request, error or Error(400, "ValidationException", "empty"))
         with self._changed:
             if request.service == "sns":
                 return self._topics_locked(request.operation, request.params)
             if request.service == "kinesis":
                 return self._streams_locked(request.operation, request.params)
         error = Error(400, "UnknownOperationException", f"{request.operation} is not supported")
-        return error_reply(request.service, error)
+        return error_reply(request, error)
 
     def _topics_locked(self, operation: str, params: dict[str, Any]) -> Reply:
         arn = str(params.get("TopicArn", ""))

@@ -16,6 +16,7 @@ from tests.servers.wire import Entry, Error, Failure, Request, shard_of
 KIB = 1024
 MIB = 1024 * 1024
 SNS_BYTES = 256 * KIB
+SQS_BYTES = MIB
 KINESIS_BYTES = 10 * MIB
 FIREHOSE_BYTES = 4 * MIB
 FIREHOSE_RECORD = 1000 * KIB
@@ -83,6 +84,8 @@ def violation(request: Request, topics: Mapping[str, Mapping[str, str]]) -> Erro
     if request.operation in ("PublishBatch", "Publish"):
         attributes = topics.get(str(request.params.get("TopicArn", "")), {})
         return _sns(request, attributes)
+    if request.operation in ("SendMessageBatch", "SendMessage"):
+        return _sqs(request)
     if request.service == "firehose":
         return _firehose(request)
     if request.operation == "PutEvents":
@@ -149,6 +152,26 @@ def _message(entry: Entry, topic: Mapping[str, str]) -> Error | None:
             "Invalid parameter: The topic should either have ContentBasedDeduplication "
             "enabled or MessageDeduplicationId provided explicitly",
         )
+    return None
+
+
+def _sqs(request: Request) -> Error | None:
+    entries, prefix = request.entries, "AWS.SimpleQueueService."
+    if not entries:
+        return Error(400, f"{prefix}EmptyBatchRequest", "There should be at least one entry.")
+    if len(entries) > 10:
+        return Error(400, f"{prefix}TooManyEntriesInBatchRequest", f"You sent {len(entries)}.")
+    ids = [entry.id or "" for entry in entries]
+    if request.operation == "SendMessageBatch":
+        if not all(map(_ID.fullmatch, ids)):
+            return Error(400, f"{prefix}InvalidBatchEntryId", "An Id is not valid.")
+        if len(set(ids)) < len(ids):
+            return Error(400, f"{prefix}BatchEntryIdsNotDistinct", "Two entries have one Id.")
+    if sum(entry.size for entry in entries) > SQS_BYTES:
+        return Error(400, f"{prefix}BatchRequestTooLong", f"More than {SQS_BYTES} bytes.")
+    for entry in entries:
+        if not entry.data or (entry.destination.endswith(".fifo") and not entry.group_id):
+            return Error(400, "MissingParameter", "A body, or a group, is missing.")
     return None
 
 

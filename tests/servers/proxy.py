@@ -18,6 +18,7 @@ from xml.etree import ElementTree as ET
 
 from tests.servers.recording import RecordingServer
 from tests.servers.wire import (
+    BY_ID,
     LISTS,
     SNS_NAMESPACE,
     Error,
@@ -31,7 +32,6 @@ from tests.servers.wire import (
 )
 
 _HOP_BY_HOP = {"connection", "content-length", "transfer-encoding", "host", "expect", "keep-alive"}
-_ENTRIES = "PublishBatchRequestEntries.member."
 
 
 class FaultProxy(RecordingServer):
@@ -53,7 +53,7 @@ class FaultProxy(RecordingServer):
         if reply.status != 200:
             return reply
         results = _results(request, reply.body)
-        if request.operation == "PublishBatch":
+        if request.operation in BY_ID:
             named = [(index, request.entries[index].id) for index in good]
             return {index: results[name] for index, name in named if name in results}
         return {index: results[position] for position, index in enumerate(good)}
@@ -77,7 +77,7 @@ class FaultProxy(RecordingServer):
             content = response.read()
         except (OSError, http.client.HTTPException) as error:
             connection.close()  # the next request connects anew
-            return error_reply(request.service, Error(502, "BadGateway", repr(error)))
+            return error_reply(request, Error(502, "BadGateway", repr(error)))
         kept = {k: v for k, v in response.getheaders() if k.lower().startswith("x-amz")}
         return Reply(response.status, response.getheader("Content-Type", ""), content, kept)
 
@@ -90,39 +90,54 @@ def _body(request: Request, good: Sequence[int]) -> bytes:
         name = LISTS[request.operation].entries
         entries = request.params[name]
         return json.dumps({**request.params, name: [entries[i] for i in good]}).encode()
+    prefix = BY_ID[request.operation]
+    if request.speaks_json:
+        entries = request.params["Entries"]
+        return json.dumps({**request.params, "Entries": [entries[i] for i in good]}).encode()
     renumbered = {}
     numbers = sorted(
         {
-            int(name[len(_ENTRIES) :].split(".")[0])
+            int(name[len(prefix) :].split(".")[0])
             for name, _ in form(request.body)
-            if name.startswith(_ENTRIES)
+            if name.startswith(prefix)
         }
     )
     for new, index in enumerate(good, 1):
         renumbered[str(numbers[index])] = str(new)
     pairs = []
     for name, value in form(request.body):
-        if not name.startswith(_ENTRIES):
+        if not name.startswith(prefix):
             pairs.append((name, value))
             continue
-        number, _, rest = name[len(_ENTRIES) :].partition(".")
+        number, _, rest = name[len(prefix) :].partition(".")
         if number in renumbered:
-            pairs.append((f"{_ENTRIES}{renumbered[number]}.{rest}", value))
+            pairs.append((f"{prefix}{renumbered[number]}.{rest}", value))
     return urlencode(pairs).encode()
 
 
 def _results(request: Request, body: bytes) -> Mapping[Any, Result]:
-    """What the server said, by position, or by Id for PublishBatch."""
-    if request.service != "sns":
+    """What the server said, by position, or by Id for batches whose entries have them."""
+    if request.speaks_json:
         answer = json.loads(body)
+        if request.service == "sqs":
+            return _of_queue(request, answer)
         is_batch = request.operation in LISTS
         outcomes = answer[LISTS[request.operation].outcomes] if is_batch else [answer]
         return dict(enumerate(map(_outcome, outcomes)))
     root = ET.fromstring(body)
     results: dict[Any, Result] = {}
-    if request.operation == "Publish":
-        results[0] = _stored(_texts(next(_find(root, "PublishResult"))))
+    if request.operation in ("Publish", "SendMessage"):
+        results[0] = _stored(_texts(next(_find(root, f"{request.operation}Result"))))
         return results
+    if request.operation == "SendMessageBatch":
+        found = {
+            name: [_texts(each) for each in root.iter() if each.tag.endswith("}" + tag)]
+            for name, tag in (
+                ("Successful", "SendMessageBatchResultEntry"),
+                ("Failed", "BatchResultErrorEntry"),
+            )
+        }
+        return _of_queue(request, found)
     for member in _find(root, "Successful", "member"):
         fields = _texts(member)
         results[fields["Id"]] = _stored(fields)
@@ -131,6 +146,16 @@ def _results(request: Request, body: bytes) -> Mapping[Any, Result]:
         results[fields["Id"]] = Failure(
             fields["Code"], fields.get("Message", ""), fields.get("SenderFault") == "true"
         )
+    return results
+
+
+def _of_queue(request: Request, answer: Mapping[str, Any]) -> Mapping[Any, Result]:
+    if request.operation == "SendMessage":
+        return {0: _stored(answer)}
+    results: dict[Any, Result] = {one["Id"]: _stored(one) for one in answer.get("Successful", ())}
+    for one in answer.get("Failed", ()):
+        fault = str(one["SenderFault"]).lower() == "true"
+        results[one["Id"]] = Failure(one["Code"], one.get("Message", ""), fault)
     return results
 
 

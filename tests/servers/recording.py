@@ -327,7 +327,7 @@ class RecordingServer:
         elif answer.stores and (answer.error is None or request.entries):
             reply = self._whole(request)
         if answer.error is not None:
-            reply = wire.error_reply(request.service, answer.error)
+            reply = wire.error_reply(request, answer.error)
         if answer.body is not None or reply is None:
             reply = Reply(answer.status, answer.content_type, answer.body or b"")
         return reply
@@ -342,7 +342,7 @@ class RecordingServer:
         self._record_stored(
             [request.entries[i] for i, result in outcome.items() if isinstance(result, Stored)]
         )
-        return wire.error_reply(request.service, wire.Error(500, "InternalFailure"))
+        return wire.error_reply(request, wire.Error(500, "InternalFailure"))
 
     def _throttled(self, request: Request, failed: dict[int, Failure]) -> dict[int, Failure]:
         limit = self.shard_limit

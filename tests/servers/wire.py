@@ -19,10 +19,20 @@ from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
 SNS_NAMESPACE = "http://sns.amazonaws.com/doc/2010-03-31/"
-BATCHES = {"PublishBatch", "PutRecords", "PutRecordBatch", "PutEvents"}
-SINGLES = {"Publish", "PutRecord"}
+BATCHES = {"PublishBatch", "SendMessageBatch", "PutRecords", "PutRecordBatch", "PutEvents"}
+SINGLES = {"Publish", "SendMessage", "PutRecord"}
+#: Batches whose entries have Ids, and what stands before an entry's number in the query protocol.
+BY_ID = {
+    "PublishBatch": "PublishBatchRequestEntries.member.",
+    "SendMessageBatch": "SendMessageBatchRequestEntry.",
+}
 #: Of the services that speak JSON: the beginning of their operations' names on the wire.
-TARGETS = {"Kinesis_": "kinesis", "Firehose_": "firehose", "AWSEvents": "events"}
+TARGETS = {
+    "Kinesis_": "kinesis",
+    "Firehose_": "firehose",
+    "AWSEvents": "events",
+    "AmazonSQS": "sqs",
+}
 
 
 class Listed(NamedTuple):
@@ -130,6 +140,9 @@ class Entry:
     attributes: Mapping[str, tuple[str, bytes]] = dataclasses.field(default_factory=dict)
     event: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # EventBridge's, whole
 
+    delay: int | None = None
+    trace: str | None = None  # AWSTraceHeader
+
     @property
     def size(self) -> int:
         """Bytes as AWS counts them: body, attribute names, types and values, partition key.
@@ -167,6 +180,10 @@ class Request:
     entries: tuple[Entry, ...]
     method: str = "POST"
     finished: float | None = None
+
+    @property
+    def speaks_json(self) -> bool:
+        return "x-amz-target" in self.headers
 
     @property
     def destination(self) -> str:
@@ -265,6 +282,12 @@ def entries_of(service: str, operation: str, params: Mapping[str, Any]) -> tuple
     if operation == "Publish":
         target = params.get("TopicArn") or params.get("TargetArn") or params.get("PhoneNumber", "")
         return (_message(target, params),)
+    if operation == "SendMessageBatch":
+        queue = params.get("QueueUrl", "")
+        found = params.get("Entries") or numbered(params, "SendMessageBatchRequestEntry")
+        return tuple(_to_queue(queue, one) for one in found)
+    if operation == "SendMessage":
+        return (_to_queue(params.get("QueueUrl", ""), params),)
     if operation == "PutEvents":
         return tuple(_event(one) for one in params.get("Entries", ()))
     if operation in LISTS:
@@ -302,6 +325,37 @@ def _message(target: str, fields: Mapping[str, Any]) -> Entry:
     )
 
 
+def _to_queue(queue: str, fields: Mapping[str, Any]) -> Entry:
+    delay = fields.get("DelaySeconds")
+    system = _attributes(fields, "MessageSystemAttribute")
+    return Entry(
+        service="sqs",
+        destination=queue,
+        data=fields.get("MessageBody", "").encode(),
+        id=fields.get("Id"),
+        group_id=fields.get("MessageGroupId"),
+        deduplication_id=fields.get("MessageDeduplicationId"),
+        attributes=_attributes(fields, "MessageAttribute"),
+        delay=None if delay is None else int(delay),
+        trace=system["AWSTraceHeader"][1].decode() if system else None,
+    )
+
+
+def _attributes(fields: Mapping[str, Any], name: str) -> dict[str, tuple[str, bytes]]:
+    """Of SQS: a dict in JSON, numbered in the query protocol."""
+    pairs = numbered(fields, name)
+    given = {one["Name"]: one["Value"] for one in pairs} or fields.get(f"{name}s", {})
+    return {
+        each: (
+            value["DataType"],
+            base64.b64decode(value["BinaryValue"])
+            if "BinaryValue" in value
+            else value.get("StringValue", "").encode(),
+        )
+        for each, value in given.items()
+    }
+
+
 def _event(fields: Mapping[str, Any]) -> Entry:
     return Entry(
         service="events",
@@ -333,10 +387,14 @@ def shard_of(entry: Entry, shards: int) -> int:
 # Replies
 
 
-def error_reply(service: str, error: Error) -> Reply:
-    if service != "sns":
-        body = json.dumps({"__type": error.code, "message": error.message}).encode()
-        return Reply(error.status, "application/x-amz-json-1.1", body)
+def error_reply(of: Request | str, error: Error) -> Reply:
+    """An error answer to a request, or to one of a service that could not be parsed."""
+    service = of if isinstance(of, str) else of.service
+    if service != "sns" if isinstance(of, str) else of.speaks_json:
+        kind = error.code.rpartition(".")[2]
+        body = json.dumps({"__type": kind, "message": error.message}).encode()
+        query = {"x-amzn-query-error": f"{error.code};Sender"} if service == "sqs" else {}
+        return Reply(error.status, "application/x-amz-json-1.1", body, query)
     kind = "Receiver" if error.status >= 500 else "Sender"
     text = (
         f'<ErrorResponse xmlns="{SNS_NAMESPACE}"><Error><Type>{kind}</Type>'
@@ -376,18 +434,22 @@ def render(request: Request, results: Sequence[Result], answer: Answer) -> Reply
     if request.operation in LISTS:
         return _render_list(request, [result for _, result in shown], answer)
     unknown = {request.entries[index].id for index in answer.unknown_ids}
-    return _render_batch(
-        [
-            (f"unknown-{uuid.uuid4()}" if entry.id in unknown else entry.id or "", result)
-            for entry, result in shown
-        ]
-    )
+    named = [
+        (f"unknown-{uuid.uuid4()}" if entry.id in unknown else entry.id or "", result)
+        for entry, result in shown
+    ]
+    if request.service == "sqs":
+        return _render_queue_batch(request, named, [entry for entry, _ in shown])
+    return _render_batch(named)
 
 
 def _render_single(request: Request, result: Result) -> Reply:
     if isinstance(result, Failure):
         status = 500 if result.code.startswith("Internal") else 400
-        return error_reply(request.service, Error(status, result.code, result.message))
+        return error_reply(request, Error(status, result.code, result.message))
+    if request.service == "sqs":
+        said = _of_queue(request.entries[0], result)
+        return json_reply(said) if request.speaks_json else xml_reply("SendMessage", _xml(said))
     if request.service != "sns":
         return json_reply(_json_stored(request.service, result))
     return xml_reply("Publish", _xml_stored(result))
@@ -430,6 +492,42 @@ def _render_batch(results: Sequence[tuple[str, Result]]) -> Reply:
         "PublishBatch",
         f"<Successful>{''.join(successful)}</Successful><Failed>{''.join(failed)}</Failed>",
     )
+
+
+def _render_queue_batch(
+    request: Request, results: Sequence[tuple[str, Result]], entries: Sequence[Entry]
+) -> Reply:
+    successful, failed = [], []
+    for (name, result), entry in zip(results, entries, strict=True):
+        if isinstance(result, Failure):
+            error = {"Id": name, "Code": result.code, "Message": result.message}
+            failed.append({**error, "SenderFault": result.sender_fault})
+        else:
+            successful.append({"Id": name, **_of_queue(entry, result)})
+    if request.speaks_json:
+        return json_reply({"Successful": successful, "Failed": failed})
+    listed = {"SendMessageBatchResultEntry": successful, "BatchResultErrorEntry": failed}
+    return xml_reply(
+        "SendMessageBatch",
+        "".join(f"<{tag}>{_xml(one)}</{tag}>" for tag, all_ in listed.items() for one in all_),
+    )
+
+
+def _of_queue(entry: Entry, stored: Stored) -> dict[str, Any]:
+    said = {
+        "MessageId": stored.message_id,
+        "MD5OfMessageBody": hashlib.md5(entry.data).hexdigest(),
+        "SequenceNumber": stored.sequence_number,
+    }
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _xml(fields: Mapping[str, Any]) -> str:
+    texts = {
+        name: str(value).lower() if value is True or value is False else str(value)
+        for name, value in fields.items()
+    }
+    return "".join(f"<{name}>{escape(text)}</{name}>" for name, text in texts.items())
 
 
 def _xml_stored(stored: Stored) -> str:
