@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
-import logging
 import os
 import sys
 import warnings
-import weakref
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from . import services
+from . import _process
 from ._account.ledger import Ledger, Stats
-from ._arguments import check_arguments, default_session, key_of
-from ._fork import importing, on_fork, take_note
-from ._log_lines import is_line, quiet
+from ._arguments import key_of
+from ._clients import Clients, make_client
+from ._fork import take_note
 from ._options import Options, check_options, same
 from ._threads import hosts as _hosts  # noqa: F401 - it notes who had patched the threads by now
 from .errors import PublisherClosed
@@ -25,23 +22,12 @@ from .types._clients import makes_clients
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ._aws.connection import Connection
     from ._client import Client
     from ._engine.core import Core
     from .types import PublisherOptions
 
-#: Clients that are kept, by whose session they are made with: each holds connections, and a session
-#: of the caller's holds the models of its services too.
-MAX_CLIENTS = {"ours": 256, "callers": 32}
-
-
-#: From so many clients on it matters which of them was used last.
-_MANY = MAX_CLIENTS["callers"] // 2
-
-#: Numbers the uses of clients; each has that of its last.
-_uses = itertools.count()
-
-logger = logging.getLogger("publisher")
+#: What a publisher is given back when it was lent.
+_LENT = ("_make_core", "_core", "_cores", "_options", "_clients", "_closed_in")
 
 
 class Publisher:
@@ -58,15 +44,14 @@ class Publisher:
 
     def __init__(self, **options: Unpack[PublisherOptions]) -> None:
         self._options = check_options(Options(), options)
-        self._clients: dict[Any, Client] = {}
-        self._warned: set[str] = set()
+        self._clients = Clients()
         self._closed_in: int | None = None
-        self._make_core: Callable[[Options], Core] = core_factory
+        self._make_core: Callable[[Options], Core] = _process.factory()
         #: What makes its cores while no test captures it; None: threads, which send.
         self._backend: Callable[[Options], Core] | None = None
         self._cores: dict[int, Core] = {}
         self._core: Core | None = None
-        _publishers.add(self)
+        _process.note(self)
 
     # -- clients
 
@@ -102,105 +87,10 @@ class Publisher:
         if region_name is not None:
             kwargs["region_name"] = region_name
         try:
-            key = key_of(service_name, session, client, kwargs)
-            found = self._clients.get(key)
+            found = self._clients.get(key_of(service_name, session, client, kwargs))
         except TypeError:  # an argument without a hash: it is looked at more closely
             found = None
-        if found is not None:
-            if len(self._clients) > _MANY:
-                found.__dict__["_used"] = next(_uses)
-            return found
-        return self._make_client(service_name, session, client, kwargs)
-
-    def _make_client(
-        self, service_name: str, session: Any, client: Any, kwargs: dict[str, Any]
-    ) -> Client:
-        # Text is text: an Enum member's name would be written into labels and endpoints.
-        service_name = _plain(service_name)
-        kwargs = {name: _plain(value) for name, value in kwargs.items()}
-        line = is_line()  # it may be the making of this very client that is logged
-        # Half of the package's modules wait for the first client: programs import what they may
-        # not use.
-        imports = importing().stretch()
-        try:
-            imports.begin()
-            from ._aws.config import check_config
-            from ._aws.connection import Connection
-            from ._aws.mocks import at_the_end
-            from ._aws.refusals import check
-            from ._client import Client
-            from ._threads import runtime as _runtime  # noqa: F401 - or the first message would wait for it
-
-            at_the_end(deliver_all)
-            check_arguments(service_name, session, client, kwargs)
-            service = services.load(service_name)
-            if client is None and line:
-                region = kwargs.get("region_name") or os.environ.get("AWS_DEFAULT_REGION")
-            elif client is None:
-                sends = sends_to_aws(self._make_core)
-                with quiet():
-                    region = check(service_name, session, kwargs, needs_region=sends)
-            else:
-                region = str(client.meta.region_name or "")
-        finally:
-            imports.over = True
-        if kwargs.get("config") is not None:
-            check_config(kwargs["config"], self._options.max_workers)
-        made_in = os.getpid()
-
-        def connect() -> Connection:
-            if client is not None and os.getpid() != made_in:
-                client.close()  # forked since: the sockets in its pool are another process's too
-            current = self._options
-            defaults = {
-                "connect_timeout": current.connect_timeout,
-                "read_timeout": current.read_timeout,
-                "max_pool_connections": max(current.max_workers, 10),
-            }
-            return Connection(
-                service_name, region, kwargs, session, client, defaults, current.max_workers
-            )
-
-        made = Client(self, service, connect, {})
-        default = default_session()
-        key = key_of(service_name, session, client, kwargs)
-        # What the key identifies by id() must live as long as the key does.
-        made.__dict__["_identities"] = (session, client, default, kwargs)
-        made.__dict__["_maker"] = "ours" if session is None and client is None else "callers"
-        made.__dict__["_used"] = next(_uses)
-        if line:  # unchecked, for a message that is dropped: it is not kept
-            return made
-        self._make_room(made.__dict__["_maker"])
-        return self._clients.setdefault(key, made)
-
-    def _make_room(self, maker: str) -> None:
-        """Forget idle clients beyond the bound, the one that was used longest ago first."""
-        kept = [
-            (key, one)
-            for key, one in list(self._clients.items())
-            if one.__dict__["_maker"] == maker
-        ]
-        bound = MAX_CLIENTS[maker]
-        if len(kept) < bound:
-            return
-        if maker not in self._warned:
-            self._warned.add(maker)
-            logger.warning(
-                "more than %d clients with different arguments%s: each holds a boto3 client and its"
-                " connections; make few and share them. Idle ones are forgotten from here on, the"
-                " one used longest ago first",
-                bound,
-                " and sessions of their own" if maker == "callers" else "",
-                extra={"event": "publisher.clients", "clients": bound},
-            )
-        kept.sort(key=lambda item: item[1].__dict__["_used"])
-        left = len(kept)
-        for key, old in kept:
-            if left < bound:
-                break
-            if old.is_idle():
-                self._clients.pop(key, None)
-                left -= 1
+        return found or make_client(self, self._clients, service_name, session, client, kwargs)
 
     # -- lifetime
 
@@ -286,6 +176,11 @@ class Publisher:
         core = self._mine()
         return core is not None and core.started
 
+    @property
+    def _sends_to_aws(self) -> bool:
+        """Whether its messages leave the process."""
+        return _process.sends_to_aws(self._make_core)
+
     def _mine(self) -> Core | None:
         """The core of this process, if there is one."""
         take_note()
@@ -304,11 +199,10 @@ class Publisher:
         """In the child of a fork: what was accepted before is the parent's to deliver."""
         self._cores = {pid: core for pid, core in self._cores.items() if pid == os.getpid()}
         self._core = None
-        if self._clients:
+        if len(self._clients):
             from ._aws.connection import free_credentials
 
-            passed_in = [made.__dict__["_identities"][:2] for made in self._clients.values()]
-            free_credentials(itertools.chain.from_iterable(passed_in))
+            free_credentials(self._clients.passed_in())
 
     def _current(self) -> Core:
         """The core of this process: in the child of a fork, a new one.
@@ -349,7 +243,7 @@ class Publisher:
         self._make_core = make_core
         self._core = None
         self._cores = {}
-        self._clients = dict(self._clients)
+        self._clients = self._clients.copy()
 
         def give_back(anew: bool) -> None:
             self.__dict__.update(had)
@@ -364,70 +258,13 @@ class Publisher:
         """From here on ``backend`` makes its cores; inside a capture once that is over."""
         if backend is not self._backend:
             self._backend = backend
-            if core_factory is threaded_core:
+            if _process.sends_to_aws(_process.factory()):  # no capture
                 self._take_backend()
 
     def _take_backend(self) -> None:
         """Begin anew with what makes its cores now: a capture, the backend, or threads."""
-        captured = core_factory is not threaded_core
-        self._make_core = core_factory if captured else self._backend or threaded_core
+        make_core = _process.factory()
+        captured = not _process.sends_to_aws(make_core)
+        self._make_core = make_core if captured else self._backend or make_core
         self._core = None
         self._cores = {}
-
-
-def threaded_core(options: Options) -> Core:
-    """What a publisher runs on, outside of tests."""
-    from ._engine.core import Core
-    from ._threads.runtime import Threads
-
-    return Core(options, Threads)
-
-
-core_factory: Callable[[Options], Core] = threaded_core
-
-
-def exchange_factory(factory: Callable[[Options], Core]) -> Callable[[Options], Core]:
-    """Have ``factory`` make the cores of new publishers; returns what made them so far."""
-    global core_factory
-    before, core_factory = core_factory, factory
-    return before
-
-
-#: What a publisher is given back when it was lent.
-_LENT = ("_make_core", "_core", "_cores", "_options", "_clients", "_closed_in", "_warned")
-
-
-def sends_to_aws(make_core: Callable[[Options], Core]) -> bool:
-    """Whether messages leave the process, which a capture and the console keep them from."""
-    return make_core is threaded_core
-
-
-_publishers: weakref.WeakSet[Publisher] = weakref.WeakSet()
-
-
-def publishers() -> list[Publisher]:
-    """The publishers that are alive in this process."""
-    while True:
-        try:
-            return list(_publishers)
-        except RuntimeError:  # another thread made one just now
-            continue
-
-
-def deliver_all() -> None:
-    """Have every publisher whose messages leave the process deliver them, and begin anew."""
-    for publisher in publishers():
-        if sends_to_aws(publisher._make_core):
-            publisher._begin_anew()
-
-
-def _renew() -> None:
-    for publisher in publishers():
-        publisher._forget_parent()
-
-
-on_fork(_renew)
-
-
-def _plain(value: Any) -> Any:
-    return str.__str__(value) if isinstance(value, str) else value

@@ -18,7 +18,7 @@ import tenacity
 from botocore.config import Config
 
 import publisher
-from publisher import _publisher
+from publisher import _clients
 from publisher._aws import connection as _connection
 from publisher._engine import outcomes as _outcomes
 from tests.servers import Answer, Endpoint, Error
@@ -266,7 +266,7 @@ def test_regions_in_turn_keep_their_clients(endpoint: Endpoint) -> None:
 def test_the_client_used_longest_ago_is_forgotten_first(
     endpoint: Endpoint, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(_publisher.MAX_CLIENTS, "ours", 20)
+    monkeypatch.setitem(_clients.MAX_CLIENTS, "ours", 20)
     with publishing() as made:
 
         def client(n: int) -> Any:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from .. import _publisher
 from .._account.causes import Scene, cause, remedy
 from .._account.ledger import LOG_LINE, Ledger
+from .._process import publishers
 from ..doctor import ERROR, NOTE, OK, WARNING, Finding
 from ..errors import InvalidMessage
 from ..services import load, names
@@ -31,7 +31,7 @@ _TODO = {
 
 def findings() -> Iterator[Finding]:
     """What the live publishers' settings and accounts say."""
-    for publisher in _publisher.publishers():
+    for publisher in publishers():
         core = publisher._core
         if core is None or core.pid != os.getpid() or core.flow.closed:
             continue

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import _clock
-from .._publisher import publishers
+from .._process import publishers
 from .._threads.exit import drain
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from .. import _publisher
+from .. import _process
 from .._arguments import KNOWN
 from .._aws.secrets import told
 from .._fork import importing
@@ -88,7 +88,7 @@ class Settings:
         finally:
             imports.over = True
 
-        sends = self.backend != "console" and _publisher.sends_to_aws(_publisher.core_factory)
+        sends = self.backend != "console" and _process.sends_to_aws(_process.factory())
         said: list[Problem] = []
         for service in names():
             try:

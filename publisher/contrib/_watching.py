@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import publisher
 
 from .._account.ledger import Ledger, Stats
-from .._publisher import Publisher, publishers
+from .._process import publishers
+from .._publisher import Publisher
 
 if TYPE_CHECKING:
     from .._engine.core import Core

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import publisher as _package
 
-from .. import _publisher
+from .. import _process
 from .._aws.mocks import mocks_ended
 from .._engine.core import Core
 from .._options import Options
@@ -142,18 +142,18 @@ class _Exchanged:
     def __init__(self, make_core: Callable[[Options], Core]) -> None:
         self._mocks_ended = mocks_ended()
         self._default = _package._default
-        self._lent = {one: one._lend(make_core) for one in _publisher.publishers()}
-        self._factory = _publisher.exchange_factory(make_core)
+        self._lent = {one: one._lend(make_core) for one in _process.publishers()}
+        self._factory = _process.exchange_factory(make_core)
 
     def restore(self) -> None:
         """Put everything back; publishers made meanwhile start anew.
 
         What a setting said meanwhile of where messages go holds from here on.
         """
-        _publisher.exchange_factory(self._factory)
+        _process.exchange_factory(self._factory)
         _package._put_back(self._default)
         mock_ended = self._mocks_ended != mocks_ended()  # one in which the capture was
-        for one in _publisher.publishers():
+        for one in _process.publishers():
             if one in self._lent:
                 self._lent[one](mock_ended)
             else:

@@ -16,7 +16,7 @@ import botocore.config
 import botocore.exceptions
 import pytest
 
-from publisher import _publisher, doctor
+from publisher import _process, doctor
 from publisher._cli import main
 from publisher._doctoring import aws, live, process
 from tests.servers import Answer, Endpoint, Error
@@ -26,7 +26,7 @@ from tests.support import STREAM, TOPIC, client_of, publishing
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aws, "_TIMEOUT", 20)
-    monkeypatch.setattr(_publisher, "_publishers", weakref.WeakSet())  # none of other tests'
+    monkeypatch.setattr(_process, "_publishers", weakref.WeakSet())  # none of other tests'
 
 
 def run(*arguments: str) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from publisher import _publisher
+from publisher import _process
 from publisher._cli import main
 from publisher._doctoring import aws
 from publisher.contrib.prometheus import PublisherCollector
@@ -26,7 +26,7 @@ Doctor = Callable[..., str]
 def doctor(endpoint: Endpoint, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> Doctor:
     """Runs the command, which finds an error, and returns what it printed."""
     monkeypatch.setattr(aws, "_TIMEOUT", 20)
-    monkeypatch.setattr(_publisher, "_publishers", weakref.WeakSet())  # none of other tests'
+    monkeypatch.setattr(_process, "_publishers", weakref.WeakSet())  # none of other tests'
 
     def run(*arguments: str) -> str:
         assert main(["doctor", "--endpoint-url", endpoint.url, *arguments]) == 3

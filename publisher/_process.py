@@ -1,0 +1,72 @@
+"""The publishers of this process, and what makes their cores."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ._fork import on_fork
+from ._options import Options
+
+if TYPE_CHECKING:
+    from ._engine.core import Core
+    from ._publisher import Publisher
+
+
+def threaded_core(options: Options) -> Core:
+    """What a publisher runs on, outside of tests."""
+    from ._engine.core import Core
+    from ._threads.runtime import Threads
+
+    return Core(options, Threads)
+
+
+_factory: Callable[[Options], Core] = threaded_core
+_publishers: weakref.WeakSet[Publisher] = weakref.WeakSet()
+
+
+def factory() -> Callable[[Options], Core]:
+    """What makes the cores of new publishers: :func:`threaded_core`, or a capture."""
+    return _factory
+
+
+def exchange_factory(other: Callable[[Options], Core]) -> Callable[[Options], Core]:
+    """Have ``other`` make the cores of new publishers; returns what made them so far."""
+    global _factory
+    before, _factory = _factory, other
+    return before
+
+
+def sends_to_aws(make_core: Callable[[Options], Core]) -> bool:
+    """Whether messages leave the process, which a capture and the console keep them from."""
+    return make_core is threaded_core
+
+
+def note(publisher: Publisher) -> None:
+    """It was made just now."""
+    _publishers.add(publisher)
+
+
+def publishers() -> list[Publisher]:
+    """The publishers that are alive in this process."""
+    while True:
+        try:
+            return list(_publishers)
+        except RuntimeError:  # another thread made one just now
+            continue
+
+
+def deliver_all() -> None:
+    """Have every publisher whose messages leave the process deliver them, and begin anew."""
+    for publisher in publishers():
+        if publisher._sends_to_aws:
+            publisher._begin_anew()
+
+
+def _renew() -> None:
+    for publisher in publishers():
+        publisher._forget_parent()
+
+
+on_fork(_renew)
