@@ -6,6 +6,7 @@
 #   make test                    lint, types and tests
 #   make test PYTEST="-k fifo"   some of the tests
 #   make test-heavy              the tests that take seconds of real time each
+#   make test-engines            the tests with a real Spark and a real Ray (Java 17 or newer is needed)
 #   make lint                    only lint and types
 #   make bench                   the figures beside every peer's; make bench-quick: in two minutes
 #   make soak                    a million messages in ten minutes, under changing faults
@@ -25,7 +26,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-heavy lint bench bench-quick soak clean node
+.PHONY: help demo test test-heavy test-engines lint bench bench-quick soak clean node
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -54,6 +55,12 @@ $(VENV)/.dev: $(VENV)/.made pyproject.toml
 	@.venv-bench/bin/python -m pip --disable-pip-version-check install -e '.[bench]'
 	@touch $@
 
+# Spark and Ray are large, and PySpark comes as source, of which pip builds the wheel once.
+.venv-engines/.engines: .venv-engines/.made pyproject.toml
+	@echo "installing Spark and Ray into .venv-engines (once; half a gigabyte to download)"
+	@.venv-engines/bin/python -m pip --disable-pip-version-check install -e '.[engines]'
+	@touch $@
+
 # kinesalite counts Kinesis records under threads. Without npm its tests skip, and say so.
 node: $(if $(shell sh -c 'command -v npm'),tests/node_modules/.made)
 
@@ -73,6 +80,9 @@ test: lint node
 
 test-heavy: $(VENV)/.dev node
 	@$(BIN)/python -m pytest -n 2 -m heavy $(PYTEST)
+
+test-engines: .venv-engines/.engines
+	@.venv-engines/bin/python -m pytest tests/engines $(PYTEST)
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from ._engine.future import PublishFuture
 from ._engine.lane import Lane
 from ._engine.message import BatchFuture, Message, Route
 from ._fork import HERE
-from ._lanes import MAX_ROUTES, Binding, batch_response
+from ._lanes import MAX_ROUTES, Binding, batch_response, losses
 from ._log_lines import is_line
 from ._options import Delivery
 from .errors import InvalidMessage
@@ -113,6 +113,17 @@ class Client:
             return batch_response(service, context, batch)
 
         return core.accept_batch(route, entries, sizes, build)
+
+    def _publish_accepted(
+        self, address: Any, entries: Sequence[Any], sizes: Sequence[int]
+    ) -> BatchFuture:
+        """Publish what the service has accepted already, entry by entry, for one address.
+
+        Its result has of each entry that was lost, by its place, why.
+        """
+        core = self._bind()
+        route = self._routes.get(address) or self._route(address)
+        return core.accept_batch(route, entries, sizes, losses)
 
     def _check(self, operation: str, params: Mapping[str, Any]) -> None:
         """Raise what this call would raise for its arguments, and accept nothing."""

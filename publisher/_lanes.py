@@ -149,3 +149,19 @@ def batch_response(service: Service, context: Any, batch: BatchFuture) -> Any:
     _, latest = max(answered.values(), key=lambda item: item[0])
     kept = {key: value for key, value in latest.items() if key not in service.about_entries}
     return service.batch_response(context, outcomes, kept)
+
+
+def losses(batch: BatchFuture) -> dict[int, str]:
+    """Why entries of a call were lost, by their place: the error code, or the exception's name."""
+    found: dict[int, str] = {}
+    place = 0
+    for entry in batch.entries:
+        if type(entry) is Chunk:  # delivered as one
+            place += entry.count
+            continue
+        value = entry._value
+        if not (type(value) is tuple and type(value[1]) is dict):
+            failure = failure_of(value)
+            found[place] = type(entry._outcome(0)).__name__ if failure is None else failure.code
+        place += 1
+    return found

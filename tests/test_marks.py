@@ -1,14 +1,17 @@
-"""A test that runs on every Python in CI says what could differ there."""
+"""Marks: what runs on every Python in CI says what could differ there; engines live apart."""
 
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 TESTS = Path(__file__).parent
 MARK = "every_python"
+ENGINES = "pytestmark = pytest.mark." + "engines"
 
 
 def reasons(source: str) -> list[str]:
@@ -59,3 +62,20 @@ def test_each_use_of_the_mark_gives_its_reason() -> None:
     assert {"test_future.py", "test_fast.py", "hosts/test_exit.py"} <= {
         name for name, given in found.items() if given
     }
+
+
+def test_only_a_run_that_names_the_folder_has_the_engines_tests() -> None:
+    folder = TESTS / "engines"
+    marked = [path for path in sorted(TESTS.rglob("test_*.py")) if ENGINES in path.read_text()]
+    assert {path.parent for path in marked} == {folder}
+    assert set(marked) == set(folder.glob("test_*.py"))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", TESTS],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=TESTS.parent,
+        check=False,
+    )
+    assert "tests/test_marks.py" in done.stdout, done.stdout + done.stderr
+    assert "tests/engines" not in done.stdout
