@@ -124,7 +124,7 @@ def test_the_source_is_read() -> None:
     assert {"publisher._engine.core", "publisher.services.sns", "publisher.contrib.flask"} <= set(
         modules()
     )
-    assert "publisher._engine.send" in ours("publisher._engine.core")
+    assert "publisher._engine.send" in ours("publisher._engine.sender")
     assert Import("boto3", inner=True) in imports("publisher._aws.config")
 
 

@@ -130,7 +130,7 @@ def test_nothing_is_lost_or_doubled_whatever_happens_to_it(  # noqa: C901 - one 
             lane.take_back(None, Remainder(retries=[(message, due) for message in batch]))
         elif action == "cut" and taken and len(taken[0][0]) > 1:
             batch, split = taken.pop(0)
-            pieces, shared = cut(batch, split, "InvalidParameter")
+            pieces, shared = cut([[each] for each in batch], split, "InvalidParameter")
             assert [message for piece in pieces for message in piece] == batch
             lane.take_back(None, Remainder(pieces=pieces, split=shared))
         elif action == "cancel" and futures:

@@ -185,7 +185,7 @@ def test_order_holds_and_nothing_is_lost_whatever_happens(  # noqa: C901 - one c
                 due = bench.clock.now + data.draw(st.floats(0, 3))
                 come_back(lane, batch, Remainder(retries=[(message, due) for message in batch]))
             else:
-                pieces, shared = cut(batch, split, "InvalidParameter")
+                pieces, shared = cut([[each] for each in batch], split, "InvalidParameter")
                 come_back(lane, batch, Remainder(pieces=pieces, split=shared))
         elif action == "cancel" and futures:
             data.draw(st.sampled_from(futures)).cancel()

@@ -80,9 +80,9 @@ class TestPieces:
     def test_each_goes_alone_and_those_of_a_piece_after_the_first_three(self) -> None:
         _, messages = sent(6)
         pieces = Pieces()
-        first, split = cut(messages, None, "InvalidParameter")
+        first, split = cut([[each] for each in messages], None, "InvalidParameter")
         pieces.push(Remainder(pieces=first, split=split))
-        deeper, below = cut(first[2], split, "InvalidParameter")
+        deeper, below = cut([[each] for each in first[2]], split, "InvalidParameter")
         assert pieces.take() == (first[0], split)
         pieces.push(Remainder(pieces=deeper, split=below))
         assert [pieces.take(), pieces.take()] == [(first[1], split), (first[2], split)]

@@ -69,7 +69,7 @@ class TestTheAlarm:
         future = bench.publish(bench.route(wire), "m")
         bench.hand.step()
         bench.hand.work()
-        assert bench.core.scheduler.alarm == pytest.approx(1000 + future._value)
+        assert bench.core.scheduler.alarm == pytest.approx(1000 + future.attempts[-1].backoff)
 
 
 class TestWakingTheDispatcher:

@@ -83,6 +83,7 @@ class Attempt:
             not count it.
         outcome_unknown: the service may have stored the message although this try failed.
         failure: ours; what exceptions are made from.
+        backoff: ours; seconds that the message then waits on purpose for its next try.
     """
 
     started: float
@@ -94,6 +95,7 @@ class Attempt:
     split: bool = False
     outcome_unknown: bool = False
     failure: Failure | None = field(default=None, repr=False, compare=False)
+    backoff: float = field(default=0.0, repr=False, compare=False)
 
 
 def label_of(attempt: Attempt) -> str:

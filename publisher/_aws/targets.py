@@ -16,7 +16,7 @@ from botocore.exceptions import NoCredentialsError
 from .. import _clock
 from .._account.causes import ACCESS, is_stale
 from .._account.events import Attempt, Failure
-from .._engine.contract import EntryError, Judgement, Limits, Service
+from .._engine.contract import EntryError, Judgement, Limits, Packer, Service
 from .connection import Connection, NotMadeError
 from .errors import entry_failure
 from .exceptions import exception_for
@@ -47,6 +47,7 @@ def api_name(operation: str) -> str:
 
 class _Target:
     unknown_passes = True
+    packer: Packer | None = None
 
     def __init__(
         self, service: Service, connection: Connection, operation: str, label: str
@@ -129,6 +130,7 @@ class BatchTarget(_Target):
         self.address = address
         self.home, self.owner = service.home(address)
         self.permission = service.permission
+        self.packer = type(service).packer
         # On the monotonic clock, until when
         self._singles_until = 0.0  # single operations go in place of their twin,
         self._singles_refused_until = 0.0  # and those do not

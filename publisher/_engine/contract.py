@@ -77,6 +77,11 @@ class Fast(NamedTuple):
     largest: int
 
 
+#: Packs the entries of a request's messages into fewer that travel: each with the places of the
+#: messages that it stands for. Every message has its place in exactly one. ``Target.limits`` count
+#: messages, and what they allow fits into a request when it is packed.
+Packer: TypeAlias = Callable[[Sequence[Any]], Sequence[tuple[Any, Sequence[int]]]]
+
 #: A call that goes into a batch: its address (hashable; equal for messages that may share a
 #: request), its entry (immutable, what the batch request is built from), and its bytes as the
 #: service counts them.
@@ -139,6 +144,9 @@ class Service:
     #: seconds for which an ordered destination remembers what it has stored: what is sent again
     #: later may be stored twice
     deduplication_window: ClassVar[float] = math.inf
+
+    #: where several messages travel as one entry
+    packer: ClassVar[Packer | None] = None
 
     # -- at the call; raises InvalidMessage
 
@@ -332,6 +340,7 @@ class Target(Protocol):
     home: str  # the region that the destination's ARN names; empty where there is none
     operation: str  # boto3's method name that the caller called
     making: bool  # the client is not there yet, or is being made anew
+    packer: Packer | None  # of what travels as one entry; None: each message travels as its own
 
     def sends(self, count: int) -> str:
         """boto3's name of the operation that goes out, for so many entries."""

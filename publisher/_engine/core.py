@@ -8,28 +8,22 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Mapping, MutableMapping
-from functools import partial
 from typing import Any
 
 from .. import _clock
 from .._account.ledger import Account, Stats
 from .._account.losses import Losses
-from .._account.telling import Teller, errors_of
-from .._log_lines import OPENERS, quiet
+from .._account.telling import Teller
 from .._options import Delivery, Options
-from ..errors import PublisherClosed
 from .accept import Entrance
 from .admission import Admission
 from .barrier import Barrier
-from .ends import DELIVERED, FAILED, expired, overdue
 from .flow import FlowControl
 from .lane import NEVER, Lane
-from .outcomes import Report
 from .patience import Patience
 from .reentrance import ENTRIES
-from .request import Request
-from .scheduler import Scheduler, Turn
-from .send import perform
+from .scheduler import Scheduler
+from .sender import Sender
 from .settle import Settler
 from .standing import Standing
 from .tracker import Tracker
@@ -43,7 +37,7 @@ _MAX_DELIVERIES = 1_000
 class Core:
     """The parts of a publisher, composed.
 
-    The caller's half (:class:`Entrance`) and the sender's half (:meth:`step` and :meth:`work`) meet
+    The caller's half (:class:`Entrance`) and the sender's half (:class:`Sender`) meet
     only at the lanes; what ends goes through :class:`Settler`.
 
     Args:
@@ -115,13 +109,28 @@ class Core:
             runtime=self.runtime,
             takes_chunks=takes_chunks,
         )
-        # What callers, clients and messages ask, without a call in between.
+        sender = Sender(
+            clock=clock,
+            look=self.look,
+            wall=wall,
+            account=self.account,
+            teller=teller,
+            tracker=tracker,
+            scheduler=scheduler,
+            patience=self.patience,
+            settler=self.settler,
+            barrier=self.barrier,
+            runtime=self.runtime,
+        )
+        # What clients, messages and threads ask, without a call in between.
         self.accept = entrance.accept
         self.accept_batch = entrance.accept_batch
         self.check_size = self.admission.check_size
         self.hurry_one = entrance.hurry_one
         self.withdraw = self.settler.withdraw
         self.stood_since = standing.since
+        self.step = sender.step
+        self.work = sender.work
 
     @property
     def started(self) -> bool:
@@ -143,100 +152,10 @@ class Core:
         """What was accepted up to now lingers no longer: in these lanes, or in all; returns now."""
         return self.entrance.hurry(lanes)
 
-    # -- the sender's half
-
-    def step(self) -> tuple[list[Request], float]:
-        """The dispatcher's turn.
-
-        Returns:
-            the requests to hand to workers, and when to look again, on the core's clock.
-        """
-        self.settler.finish_for_callers()
-        turn = self.scheduler.step(self.look())
-        self._end_late(turn)
-        return turn.requests, self.scheduler.alarm
-
-    def work(self, request: Request) -> Request | None:
-        """A worker's turn: send one request, see its messages to their ends.
-
-        Returns the worker's next request.
-        """
-        report = Report()
-        try:
-            with quiet():
-                if self.teller.brackets:
-                    report = self.teller.bracket(request, partial(self._perform, request))
-                else:
-                    report = self._perform(request)
-            if report.answered:
-                self.patience.note_answer()
-            self._count(request, report)
-            delivered = sum([message.count for message in report.delivered])
-            late = delivered - self.settler.settle(
-                report.delivered,
-                report.values,
-                DELIVERED,
-                size=report.size if delivered == report.count else None,
-            )
-            if late:
-                self.runtime.call([(self._log_late, (request.lane.target.key, late))])
-            if report.failed:
-                failed, values = zip(*report.failed, strict=True)
-                self.settler.settle(failed, values, FAILED)
-        except BaseException:
-            # A fault of ours must not leave a future hanging: end what the request carried and go
-            # on.
-            logger.critical("a request could not be handled; its messages fail", exc_info=True)
-            report.remainder.retries.clear()
-            report.remainder.pieces.clear()
-            broken = PublisherClosed(
-                "the publisher could not handle the answer", outcome_unknown=True
-            )
-            self.settler.settle(request.messages, [broken] * len(request.messages), FAILED)
-        turn = self.scheduler.complete(request, report.remainder, self.clock())
-        self._end_late(turn)
-        self.barrier.answer()
-        if turn.wake:
-            self.runtime.wake()
-        return turn.requests[0] if turn.requests else None
-
-    @staticmethod
-    def _log_late(item: tuple[str, int]) -> None:
-        logger.info("%s: %d messages were delivered after they had been given up", *item)
-
-    def _perform(self, request: Request) -> Report:
-        return perform(request, self.look, self.wall)
-
     def _stood_lately(self) -> float:
         """Seconds in which the process stood still, as far as what ends now can have met them."""
         longest = self.options.delivery_timeout + self.options.grace
         return self.standing.last(self.clock() - longest - 1)
-
-    def _count(self, request: Request, report: Report) -> None:
-        if not report.sent_as:  # everything in it was given up before it went out
-            return
-        counters = request.lane.counters
-        resent = sum(1 for message in request.messages if len(message.history) > 1)
-        with self.account.lock:
-            counters.requests += 1
-            counters.bytes_sent += report.size
-            counters.retries += resent
-            if report.failed or report.retried:
-                counters.note_errors(*errors_of(report))
-        if calls := self.teller.sent(request, report):
-            self.runtime.call(calls)
-
-    def _end_late(self, turn: Turn) -> None:
-        """End what ran out of time."""
-        for late, build in ((turn.expired, expired), (turn.overdue, overdue)):
-            if late:
-                try:
-                    self.settler.settle_each(late, build)
-                except Exception:  # the requests of this turn must go out all the same
-                    logger.critical("messages could not be ended", exc_info=True)
-                self.tracker.settled(late)
-        if turn.expired or turn.overdue:
-            self.barrier.answer()
 
     # -- barriers
 
@@ -328,8 +247,4 @@ class Core:
         )
 
 
-OPENERS.add(Core.work.__code__)
-ENTRIES.update(
-    call.__code__
-    for call in (Core.step, Core.work, Core.flush, Core.close, Core.stats, Core.recent)
-)
+ENTRIES.update(call.__code__ for call in (Core.flush, Core.close, Core.stats, Core.recent))

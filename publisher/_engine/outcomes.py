@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .._account.events import Attempt, Failure
@@ -16,7 +16,7 @@ from .contract import Target
 from .ends import build_error, build_exhausted, build_timeout
 from .message import Message
 from .request import Remainder, Request
-from .state import LOCK, RUNNING, is_live
+from .state import is_live
 
 logger = logging.getLogger("publisher")
 
@@ -35,25 +35,33 @@ class Report:
     """What became of a request's messages.
 
     Attributes:
+        request: it.
+        histories: of its messages; they have this try in them.
         delivered: with ``values`` for their futures, in step.
         failed: the messages that will not be sent again, each with the value of its future.
         retried: the messages that will, each with the delay and the failure.
         remainder: what goes back to the lane.
+        now: when it came back, on the scheduler's clock.
         duration: seconds the request took.
         size: bytes of the entries that went out.
-        count: how many went out.
-        sent_as: boto3's method name of the operation that went out.
+        count: how many messages went out.
+        whole: they went out as they are, none packed with others: ``size`` is theirs.
+        sent_as: boto3's method name of the operation that went out; empty where nothing did.
         answered: a service said something, whatever it was.
     """
 
+    request: Request
+    histories: Histories
     delivered: list[Message] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
     failed: list[tuple[Message, Any]] = field(default_factory=list)
     retried: list[tuple[Message, float, Failure]] = field(default_factory=list)
     remainder: Remainder = field(default_factory=Remainder)
+    now: float = 0.0
     duration: float = 0.0
     size: int = 0
     count: int = 0
+    whole: bool = True
     sent_as: str = ""
     answered: bool = False
 
@@ -62,12 +70,16 @@ class Histories:
     """Adds one attempt to many messages.
 
     Those with the same past share the same tuple of attempts.
+
+    Args:
+        started: when the request went out, seconds since the epoch.
     """
 
-    def __init__(self, started: float, duration: float) -> None:
+    def __init__(self, started: float = 0.0) -> None:
         self._started = started
-        self._duration = duration
-        self._made: dict[Any, tuple[Attempt, ...]] = {}
+        self.duration = 0.0  # seconds the request took
+        # Each with what its key has the identity of: while that lives nothing else has it.
+        self._made: dict[Any, tuple[Any, tuple[Attempt, ...]]] = {}
 
     def add(
         self,
@@ -77,12 +89,10 @@ class Histories:
         *,
         split: bool = False,
     ) -> None:
-        # While it lives: the backoff before the try that is under way.
-        delay = message._value if type(message._value) is float else 0.0
+        """The try that has just ended."""
         past = message.history
-        same = (id(past), delay, None if failure is None else id(failure))
-        grown = self._made.get(same)
-        if grown is None:
+        same = (id(past), id(failure))
+        if same not in self._made:
             code, text, unknown = (
                 (None, None, False)
                 if failure is None
@@ -90,8 +100,8 @@ class Histories:
             )
             attempt = Attempt(
                 self._started,
-                delay,
-                self._duration,
+                past[-1].backoff if past else 0.0,
+                self.duration,
                 code,
                 text,
                 request_id,
@@ -99,25 +109,28 @@ class Histories:
                 unknown,
                 failure,
             )
-            grown = self._made[same] = (*past, attempt)
-        message.history = grown
+            self._made[same] = (past, failure), (*past, attempt)
+        message.history = self._made[same][1]
+
+    def wait(self, message: Message, backoff: float) -> None:
+        """After that it waits for so many seconds."""
+        history = message.history
+        same = (id(history), backoff)
+        if same not in self._made:
+            *past, last = history
+            self._made[same] = history, (*past, replace(last, backoff=backoff))
+        message.history = self._made[same][1]
 
 
-def note_split(messages: list[Message], failure: Failure, histories: Histories) -> None:
+def note_split(report: Report, messages: list[Message], failure: Failure) -> None:
     """The messages go again at once, in other company; that is no try that a policy counts."""
     for message in messages:
-        histories.add(message, failure, failure.request_id, split=True)
-        _wait_before_next(message, 0.0)
+        report.histories.add(message, failure, failure.request_id, split=True)
 
 
-def decide(
-    request: Request,
-    failures: list[tuple[Message, Failure]],
-    histories: Histories,
-    report: Report,
-    now: float,
-) -> None:
+def decide(report: Report, failures: list[tuple[Message, Failure]]) -> None:
     """Again later, or the end: the policy is asked once per (attempt number, error code)."""
+    request, now = report.request, report.now
     target: Target = request.lane.target
     ordered = request.groups is not None
     window = target.service.deduplication_window
@@ -125,7 +138,7 @@ def decide(
     for message, failure in failures:
         if not is_live(message):  # given up meanwhile: its history has ended with it
             continue
-        histories.add(message, failure, failure.request_id)
+        report.histories.add(message, failure, failure.request_id)
         if failure.final or _is_at_its_end(message, failure):
             report.failed.append((message, (build_error, target, failure)))
             continue
@@ -147,7 +160,7 @@ def decide(
             late = (build_timeout, (target, message.route.delivery.timeout, unknown), failure)
             report.failed.append((message, late))
         else:
-            _wait_before_next(message, delay)
+            report.histories.wait(message, delay)
             report.remainder.retries.append((message, now + delay))
             report.retried.append((message, delay, failure))
 
@@ -187,12 +200,6 @@ def _without_credentials_for(message: Message) -> float:
         passed += attempt.duration + later
         later = attempt.delay
     return passed
-
-
-def _wait_before_next(message: Message, delay: float) -> None:
-    with LOCK.rlock:
-        if message._phase == RUNNING:  # else it has ended meanwhile, and keeps its outcome there
-            message._value = delay
 
 
 def _ask(message: Message, tries: int, error: BaseException, now: float) -> float | None:

@@ -5,6 +5,7 @@ Pure: no thread, no clock, no network.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -110,13 +111,26 @@ class Remainder:
 
 
 def cut(
-    messages: list[Message], split: Split | None, code: str
+    units: Sequence[list[Message]], split: Split | None, code: str
 ) -> tuple[list[list[Message]], Split]:
-    """The pieces in which a rejected request of several messages goes again; what they share."""
+    """The pieces in which a rejected request of several messages goes again; what they share.
+
+    Args:
+        units: the messages, those that travelled as one entry together: such an entry is cut only
+            where it was the whole request.
+        split: what the pieces share of which this request was one.
+        code: that it was rejected with.
+    """
+    if len(units) == 1:
+        units = [[message] for message in units[0]]
     if split is None:
-        first, rest = messages[:1], messages[1:]
+        first, rest = units[:1], units[1:]
         middle = (len(rest) + 1) // 2
-        pieces = [piece for piece in (first, rest[:middle], rest[middle:]) if piece]
+        pieces = [_joined(piece) for piece in (first, rest[:middle], rest[middle:]) if piece]
         return pieces, Split(code, len(pieces))
-    middle = (len(messages) + 1) // 2
-    return [messages[:middle], messages[middle:]], split.deeper()
+    middle = (len(units) + 1) // 2
+    return [_joined(units[:middle]), _joined(units[middle:])], split.deeper()
+
+
+def _joined(units: Sequence[list[Message]]) -> list[Message]:
+    return [message for unit in units for message in unit]

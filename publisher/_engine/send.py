@@ -13,6 +13,7 @@ from .._account.events import Failure
 from .contract import EntryError, Judgement, Target, Verdict
 from .message import Chunk, Message
 from .outcomes import Histories, Report, decide, note_split
+from .packing import Packed, pack
 from .request import Request, cut
 from .retry import wanted_pause
 from .state import LOCK, RUNNING, is_live
@@ -31,68 +32,71 @@ def perform(request: Request, clock: Callable[[], float], wall: Callable[[], flo
         wall: seconds since the epoch.
     """
     target: Target = request.lane.target
-    messages = request.messages
-    chunk = messages[0] if type(messages[0]) is Chunk else None
-    entries = [message.entry for message in messages] if chunk is None else chunk.entry
-    report = Report()
-    if any(message._phase != RUNNING for message in messages):  # abandoned since it was taken
-        if chunk is not None:
-            return report
-        pairs = [pair for pair in zip(messages, entries, strict=True) if is_live(pair[0])]
-        messages, entries = [message for message, _ in pairs], [entry for _, entry in pairs]
-    if not entries:
+    report = Report(request, Histories(wall()))
+    messages, entries = _wanted(request)
+    if not messages:
         return report
-    measure = request.lane.measure
+    packed = pack(target.packer, entries)
     report.count = len(entries)
-    report.size = (
-        request.size
-        if request.size is not None and len(messages) == len(request.messages)
-        else sum([measure(entry) for entry in entries])
-    )
-    sent_as = report.sent_as = target.sends(len(entries))
-    started, began = wall(), clock()
-    results: Sequence[Any] | None = None
-    reply: Mapping[str, Any] = {}
+    report.whole = packed.places is None
+    report.size = _size(request, messages, packed)
+    sent_as = report.sent_as = target.sends(len(packed.entries))
+    began = clock()
+    answer: tuple[Sequence[Any], Mapping[str, Any]] | None = None
     judged: Judgement | None = None
     try:
-        results, reply = target.send(entries, sent_as)
+        outcomes, reply = target.send(packed.entries, sent_as)
+        answer = packed.each(outcomes), reply
     # A worker survives whatever a call, a handler or a signal raises in it.
     except BaseException as error:  # noqa: BLE001
         judged = target.judge(error, len(entries))
-    now = clock()
-    report.duration = now - began
+    report.now = clock()
+    report.duration = report.histories.duration = report.now - began
     report.answered = judged is None or judged.answered
-    histories = Histories(started, report.duration)
-    if chunk is not None:
-        if results is not None and EntryError not in set(map(type, results)):
-            _read_chunk(request, chunk, results, reply, histories, report)
+    if type(messages[0]) is Chunk:
+        if answer is not None and EntryError not in set(map(type, answer[0])):
+            _read_chunk(report, messages[0], *answer)
             return report
         with LOCK.rlock:
-            messages = request.messages = list(chunk.apart_locked())
-    if results is not None:
-        _read(request, messages, results, reply, histories, report, now)
+            messages = request.messages = list(messages[0].apart_locked())
+    if answer is not None:
+        _read(report, messages, *answer)
     elif judged is not None:
-        judged = _in_company(request, messages, judged)
-        _reject(request, messages, judged, sent_as, histories, report, now)
+        _reject(report, packed.units(messages), _in_company(request, messages, judged))
     request.lane.limits = target.limits
     return report
 
 
+def _wanted(request: Request) -> tuple[list[Message], Sequence[Any]]:
+    """The request's messages and what was accepted for each, without what was given up since."""
+    messages = request.messages
+    if type(messages[0]) is Chunk:
+        entries = messages[0].entry  # first: it may be given up just now
+        return (messages, entries) if messages[0]._phase == RUNNING else ([], ())
+    entries = [message.entry for message in messages]
+    if all(message._phase == RUNNING for message in messages):
+        return messages, entries
+    pairs = [pair for pair in zip(messages, entries, strict=True) if is_live(pair[0])]
+    return [message for message, _ in pairs], [entry for _, entry in pairs]
+
+
+def _size(request: Request, messages: list[Message], packed: Packed) -> int:
+    """Bytes that travel."""
+    if request.size is not None and packed.places is None and messages is request.messages:
+        return request.size
+    return sum(map(request.lane.measure, packed.entries))
+
+
 def _read_chunk(
-    request: Request,
-    chunk: Message,
-    results: Sequence[Any],
-    reply: Mapping[str, Any],
-    histories: Histories,
-    report: Report,
+    report: Report, chunk: Message, outcomes: Sequence[Any], reply: Mapping[str, Any]
 ) -> None:
     """The service took every entry of a chunk."""
     report.remainder.cautious = False
     metadata = reply.get("ResponseMetadata") or {}
     if chunk._phase == RUNNING:
-        histories.add(chunk, None, metadata.get("RequestId"))
+        report.histories.add(chunk, None, metadata.get("RequestId"))
     report.delivered = [chunk]
-    report.values = [(request.lane.target.response, reply, results)]
+    report.values = [(report.request.lane.target.response, reply, outcomes)]
 
 
 def _is_plain(messages: list[Message], results: Sequence[Any]) -> bool:
@@ -106,15 +110,10 @@ def _is_plain(messages: list[Message], results: Sequence[Any]) -> bool:
 
 
 def _read(
-    request: Request,
-    messages: list[Message],
-    results: Sequence[Any],
-    reply: Mapping[str, Any],
-    histories: Histories,
-    report: Report,
-    now: float,
+    report: Report, messages: list[Message], results: Sequence[Any], reply: Mapping[str, Any]
 ) -> None:
     """The service answered: each entry has an outcome of its own."""
+    request, histories = report.request, report.histories
     target: Target = request.lane.target
     if request.split is not None:
         request.split.note_accepted()
@@ -144,7 +143,7 @@ def _read(
         report.values.append((respond, reply, result))
     if failures:
         report.remainder.hold = wanted_pause(metadata)
-        decide(request, failures, histories, report, now)
+        decide(report, failures)
 
 
 def _in_company(request: Request, messages: list[Message], judged: Judgement) -> Judgement:
@@ -164,35 +163,29 @@ def _in_company(request: Request, messages: list[Message], judged: Judgement) ->
     return Judgement(failure, verdict, answered)
 
 
-def _reject(
-    request: Request,
-    messages: list[Message],
-    judged: Judgement,
-    sent_as: str,
-    histories: Histories,
-    report: Report,
-    now: float,
-) -> None:
-    """The whole request failed."""
+def _reject(report: Report, units: list[list[Message]], judged: Judgement) -> None:
+    """The whole request failed; ``units`` has its messages, those of one entry together."""
+    request = report.request
     target: Target = request.lane.target
     failure, verdict, _ = judged
     if failure.timed_out or (not report.answered and report.duration >= _HUNG):
         report.remainder.cautious = True
     if not failure.final:
         report.remainder.hold = wanted_pause(failure.metadata)
-    messages = [message for message in messages if is_live(message)]  # the others were given up
-    if _is_of_the_twin(failure, sent_as, target) and target.change_to_single(failure.code):
-        note_split(messages, failure, histories)
-        report.remainder.retries += [(message, now) for message in messages]
+    units = [live for unit in units if (live := [*filter(is_live, unit)])]  # or it was given up
+    messages = [message for unit in units for message in unit]
+    if _is_of_the_twin(failure, report.sent_as, target) and target.change_to_single(failure.code):
+        note_split(report, messages, failure)
+        report.remainder.retries += [(message, report.now) for message in messages]
         return
     split = request.split
     if split is not None:
         split.note_rejected(failure.code)
     if verdict is Verdict.SPLIT and (split is None or not split.hopeless):
-        report.remainder.pieces, report.remainder.split = cut(messages, split, failure.code)
-        note_split(messages, failure, histories)
+        report.remainder.pieces, report.remainder.split = cut(units, split, failure.code)
+        note_split(report, messages, failure)
         return
-    decide(request, [(message, failure) for message in messages], histories, report, now)
+    decide(report, [(message, failure) for message in messages])
 
 
 def _is_of_the_twin(failure: Failure, sent_as: str, target: Target) -> bool:

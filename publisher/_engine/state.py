@@ -20,6 +20,35 @@ CANCELLED = "CANCELLED_AND_NOTIFIED"
 FINISHED = "FINISHED"
 LIVE = (PENDING, RUNNING)
 
+#: Who changes a state, and to what. Everything is under ``LOCK`` but the beginnings, and the two of
+#: the admission: there nobody else has the message yet. What is not here does not happen: nothing
+#: leaves ``CANCELLED`` or ``FINISHED``, and a message that waits for another try stays ``RUNNING``.
+MOVES: dict[tuple[str | None, str], frozenset[str]] = {
+    # The call: a message, or the future of a batch.
+    (None, PENDING): frozenset({"Message.__init__", "PublishFuture.__init__"}),
+    # Handed to a worker; or taken out by a caller who makes room, or at its deadline, to be ended.
+    (PENDING, RUNNING): frozenset(
+        {
+            "UnorderedLane._take_chunk",
+            "UnorderedLane._take_each",
+            "UnorderedLane._take_whole",
+            "UnorderedLane.evict_oldest",
+            "OrderedLane.take",
+            "OrderedLane.expire",
+            "OrderedLane.evict_oldest",
+            "Admission.turn_away",
+            "Chunk.apart_locked",  # a part is made as what the chunk is
+        }
+    ),
+    # Withdrawn before a request carried it.
+    (PENDING, CANCELLED): frozenset({"Ended.commit", "finish_locked"}),
+    # Delivered, failed, dropped, expired or closed; or a chunk was taken apart.
+    (PENDING, FINISHED): frozenset(
+        {"Ended.commit", "finish_locked", "Chunk.apart_locked", "Admission._drop_at_finalization"}
+    ),
+    (RUNNING, FINISHED): frozenset({"Ended.commit", "Chunk.apart_locked"}),
+}
+
 Callback: TypeAlias = "tuple[Callable[[PublishFuture], object], PublishFuture]"
 
 
