@@ -143,7 +143,6 @@ def test_only_one_folder_starts_threads() -> None:
 def test_botocore_is_imported_only_where_aws_is_spoken_to() -> None:
     allowed = (
         "publisher.services",
-        "publisher._client",
         "publisher._aws",
         "publisher.errors",
         "publisher.testing",  # which answers in AWS's place

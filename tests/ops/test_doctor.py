@@ -16,11 +16,13 @@ import botocore.config
 import botocore.exceptions
 import pytest
 
-from publisher import _process, doctor
+from publisher import _process, doctor, services
 from publisher._cli import main
 from publisher._doctoring import aws, live, process
 from tests.servers import Answer, Endpoint, Error
 from tests.support import STREAM, TOPIC, client_of, publishing
+
+ALL = ", ".join(services.names())
 
 
 @pytest.fixture(autouse=True)
@@ -85,9 +87,9 @@ def test_no_region_and_no_credentials(monkeypatch: pytest.MonkeyPatch, capsys: A
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
-        ({"AWS_DEFAULT_REGION": "eu west"}, "client(sns, kinesis): InvalidRegionError: "),
-        ({"AWS_SECRET_ACCESS_KEY": ""}, "client(sns, kinesis): PartialCredentialsError: "),
-        ({"AWS_RETRY_MODE": "often"}, "client(sns, kinesis): InvalidRetryModeError: "),
+        ({"AWS_DEFAULT_REGION": "eu west"}, f"client({ALL}): InvalidRegionError: "),
+        ({"AWS_SECRET_ACCESS_KEY": ""}, f"client({ALL}): PartialCredentialsError: "),
+        ({"AWS_RETRY_MODE": "often"}, f"client({ALL}): InvalidRetryModeError: "),
     ],
 )
 def test_what_boto3_refuses_is_a_finding(
