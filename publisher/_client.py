@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import mmap
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -66,6 +67,7 @@ class Client:
         self._routes = {}
         self._core: Core | None = None
         self._accept: Callable[[Mapping[str, Any]], Any] = service.accept
+        # The batch last: a service without a single operation has that alone.
         for operation, call in ((service.single, _ONE), (service.batch, _MANY)):
             setattr(self, operation, MethodType(described(service, operation, call), self))
 
@@ -102,17 +104,21 @@ class Client:
         if accepted is None:
             return self._call(self._service.batch, params)
         address, entries, sizes, context = accepted
+        if type(address) is list:  # one for each entry
+            runs = [(one, sum(1 for _ in same)) for one, same in itertools.groupby(address)]
+        else:
+            runs = [(address, len(entries))]
         try:
-            route = self._routes.get(address) or self._route(address)
+            ways = [(self._routes.get(one) or self._route(one), count) for one, count in runs]
         except InvalidMessage as error:
-            raise error.about("", self._service.batch) from None
+            raise error.about("", service.batch) from None
         core.check_size(max(sizes))
-        service = self._service
 
         def build(batch: BatchFuture) -> Any:
             return batch_response(service, context, batch)
 
-        return core.accept_batch(route, entries, sizes, build)
+        whole = service.single == service.batch
+        return core.accept_batch(ways, entries, sizes, build, whole=whole)
 
     def _publish_accepted(
         self, address: Any, entries: Sequence[Any], sizes: Sequence[int]
@@ -123,21 +129,22 @@ class Client:
         """
         core = self._bind()
         route = self._routes.get(address) or self._route(address)
-        return core.accept_batch(route, entries, sizes, losses)
+        return core.accept_batch([(route, len(entries))], entries, sizes, losses)
 
     def _check(self, operation: str, params: Mapping[str, Any]) -> None:
         """Raise what this call would raise for its arguments, and accept nothing."""
         core = self._bind()
         service = self._service
         sizes: tuple[int, ...] | None = None
-        if operation == service.single and (one := service.accept(dict(params))) is not None:
-            service.check_address(one[0])
-            sizes = (one[2],)
-        elif operation == service.batch:
+        if operation == service.batch:
             many = service.accept_batch(dict(params))
             if many is not None:
-                service.check_address(many[0])
+                for address in many[0] if type(many[0]) is list else [many[0]]:
+                    service.check_address(address)
                 sizes = tuple(many[2])
+        elif operation == service.single and (one := service.accept(dict(params))) is not None:
+            service.check_address(one[0])
+            sizes = (one[2],)
         if sizes is None:
             assert self._binding is not None
             check_params(self._binding.connection.get(), operation, params)

@@ -328,8 +328,9 @@ class Bench:
 
     def publish_many(self, route: Route, names: Sequence[str]) -> BatchFuture:
         entries = [Entry(name) for name in names]
+        sizes = [entry.size for entry in entries]
         return self.core.accept_batch(
-            route, entries, [entry.size for entry in entries], lambda batch: {"batch": len(names)}
+            [(route, len(names))], entries, sizes, lambda batch: {"batch": len(names)}
         )
 
     def assert_at_rest(self) -> None:

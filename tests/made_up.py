@@ -61,7 +61,7 @@ class Delivery(ByPosition):
     def address(self, params: Mapping[str, Any]) -> Any:
         return params["DeliveryStreamName"]
 
-    def message(self, text: bytes | str, key: str) -> dict[str, Any]:
+    def message(self, text: bytes | str, key: str, **details: str) -> dict[str, Any]:
         return {"Record": {"Data": text}}
 
     def body(self, params: Mapping[str, Any]) -> bytes:

@@ -67,7 +67,7 @@ def _permissions() -> str:
             f"`{service.name}`",
             f"`{service.permission}`",
             f"`{service.single_permission}`",
-            f"`--{service.option}`: {service.option_help}",
+            f"`{services.flag(service.option)}`: {service.option_help}",
         )
         for service in _services()
     ]

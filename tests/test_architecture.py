@@ -282,6 +282,18 @@ BELOW_A_LANE = {
             },
         ),
         (
+            "services.events",
+            {
+                "_engine.contract",
+                "errors",
+                "services._by_position",
+                "services._checks",
+                "services._events",
+                "services._tabled",
+                "services.words.events",
+            },
+        ),
+        (
             "services.firehose",
             {
                 "_engine.contract",

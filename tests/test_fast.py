@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import json
 import re
 import time
@@ -24,6 +25,7 @@ import publisher
 from publisher._aws import fast as _fast
 from publisher._engine.contract import Service
 from publisher.services import load, names
+from publisher.services._events import Event
 from publisher.services._keys import needs_key
 from publisher.services._messages import form_quote
 from tests.servers import Answer, Endpoint
@@ -70,6 +72,7 @@ EXAMPLES: dict[str, tuple[Any, Any]] = {
     "kinesis": ("clicks", (b"d", "k")),
     "firehose": ("clicks", b"d"),
     "sqs": (QUEUE, "m"),
+    "events": ("default", Event(1, {"Source": "s"})),
 }
 
 
@@ -163,6 +166,39 @@ def test_put_records_is_botocores_byte_for_byte(address: Any, given_records: Any
 @given(st.lists(st.binary(max_size=60), min_size=1, max_size=4))
 def test_put_record_batch_is_botocores_byte_for_byte(datas: list[bytes]) -> None:
     ours, botocores = bodies("firehose", "clicks", datas)
+    assert ours == botocores
+
+
+times = st.one_of(
+    st.datetimes(dt.datetime(1970, 1, 2), dt.datetime(2400, 1, 1)),  # noqa: DTZ001 - naive ones too
+    st.datetimes(
+        dt.datetime(1970, 1, 2),  # noqa: DTZ001
+        dt.datetime(2400, 1, 1),  # noqa: DTZ001
+        timezones=st.integers(-12, 12).map(lambda hours: dt.timezone(dt.timedelta(hours=hours))),
+    ),
+    st.integers(0, 2**31),
+    st.sampled_from(["2026-11-29T20:15:00Z", "2026-11-29T20:15:00+02:00", "1700000000"]),
+)
+events = st.fixed_dictionaries(
+    {},
+    optional={
+        "Source": texts,
+        "DetailType": texts,
+        "Detail": texts,
+        "Resources": st.lists(texts, max_size=3),
+        "EventBusName": st.just("orders"),
+        "TraceHeader": some_names,
+        "Time": times,
+    },
+)
+
+
+@relaxed
+@given(st.lists(events, min_size=1, max_size=4))
+def test_put_events_is_botocores_byte_for_byte(given_events: Any) -> None:
+    made = SERVICES["events"].accept_batch({"Entries": given_events})
+    assert made is not None
+    ours, botocores = bodies("events", "orders", list(made[1]))
     assert ours == botocores
 
 
@@ -280,6 +316,7 @@ LISTED = {
     "firehose": Listed(
         "RequestResponses", "FailedPutCount", {"RecordId": "a1"}, {"Encrypted": True}
     ),
+    "events": Listed("Entries", "FailedEntryCount", {"EventId": "a1"}, {}),
 }
 
 

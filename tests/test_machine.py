@@ -219,9 +219,8 @@ class Machine(RuleBasedStateMachine):
     def publish_many(self, route: int, sizes: list[int]) -> None:
         entries = [self.entry(size, "red" if route >= 3 else "", False) for size in sizes]
         try:
-            batch = self.core.accept_batch(
-                self.routes[route], entries, sizes, lambda _: {"Records": len(sizes)}
-            )
+            ways = [(self.routes[route], len(sizes))]
+            batch = self.core.accept_batch(ways, entries, sizes, lambda _: {"Records": len(sizes)})
         except PublisherClosed:
             assert self.core.flow.closed
             return

@@ -26,6 +26,12 @@ ID = {"min": 1, "max": 24, "pattern": "[a-z0-9]{20}-[a-z0-9]{3}"}
 KEY = {"min": 1, "max": 256}
 HASH_KEY = {"pattern": r"^(0|([1-9]\d{0,38}))$"}
 DELIVERY = {"min": 1, "max": 64, "pattern": "[a-zA-Z0-9_.-]+", "required": True}
+BUS = {
+    "min": 1,
+    "max": 1600,
+    "pattern": r"(arn:aws[\w-]*:events:[a-z]+-[a-z]+-[\w-]+:[0-9]{12}:event-bus\/)?"
+    r"[\.\-_A-Za-z0-9]+",
+}
 DATA = {"min": 0, "max": 10485760, "required": True}
 TEXTS: dict[str, Any] = {
     "Message": {"required": True},
@@ -99,10 +105,24 @@ MODEL: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
         "DeliveryStreamName": DELIVERY,
         "Records": {"min": 1, "max": 500, "required": True},
     },
+    ("events", "PutEventsRequest"): {
+        "Entries": {"min": 1, "max": 10, "required": True},
+        "EndpointId": {"min": 1, "max": 50, "pattern": r"^[A-Za-z0-9\-]+[\.][A-Za-z0-9\-]+$"},
+    },
+    ("events", "PutEventsRequestEntry"): {
+        "Time": {},
+        "Source": {},
+        "Resources": {},
+        "DetailType": {},
+        "Detail": {},
+        "EventBusName": BUS,
+        "TraceHeader": {"min": 1, "max": 500},
+    },
     ("firehose", "Record"): {"Data": {"min": 0, "max": 1024000, "required": True}},
 }
 #: What travels as it is, on botocore's own check.
-ALONE = {"PhoneNumber", "SequenceNumberForOrdering", "DryRun"}
+ALONE = {"PhoneNumber", "SequenceNumberForOrdering", "DryRun", "EndpointId"}
+BUS_ARN = "arn:aws:events:us-east-1:111111111111:event-bus/orders"
 STREAM_ARN = "arn:aws:kinesis:us-east-1:111111111111:stream/clicks"
 #: By service and member: values that the constraint allows, and values that it does not.
 VALUES: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
@@ -121,6 +141,12 @@ VALUES: dict[tuple[str, str], tuple[list[Any], list[Any]]] = {
         [{"Data": b""}, {"Data": bytes(1024000)}],
         [{"Data": bytes(1024001)}],
     ),
+    ("events", "EventBusName"): (
+        ["a", "a" * 1600, "A.b_c-1", BUS_ARN],
+        ["", "a" * 1601, "a b", "a\n", "aws.partner/x", BUS_ARN + "/x"],
+    ),
+    ("events", "TraceHeader"): (["t", "t" * 500], ["", "t" * 501]),
+    ("events", "Resources"): ([[], ["r" * 2048]], [["r" * 2049], "r", [1]]),
 }
 
 
@@ -158,6 +184,7 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "kinesis": ("PutRecordInput", {"StreamName": STREAM, "Data": b"", "PartitionKey": "k"}),
     "sqs": ("SendMessageRequest", {"QueueUrl": QUEUE, "MessageBody": "m"}),
     "firehose": ("PutRecordInput", {"DeliveryStreamName": STREAM, "Record": {"Data": b""}}),
+    "events": ("PutEventsRequest", {"Entries": [{"Source": "s"}]}),
 }
 
 
@@ -183,6 +210,8 @@ def test_a_constraint_of_the_model_is_ours_too(name: str, member: str) -> None:
         if member.startswith("Stream"):
             del params["StreamName"]
             params[member] = value
+        elif name == "events":
+            params = {"Entries": [{"Source": "s", member: value}]}
         accepted = service.accept(params)
         assert accepted is not None
         service.check_address(accepted[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -45,7 +46,16 @@ class Sample:
     def entry(self, single: Mapping[str, Any], name: str = "") -> dict[str, Any]:
         """A single call's arguments as an entry of the batch twin."""
         found = single[self.inside] if self.inside else single
+        (found,) = found if isinstance(found, list) else [found]
         return {**found, **({self.id: name} if self.id and name else {})}
+
+    def call(self, service: Service, single: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments with the address."""
+        return service.addressed(self.address, single)
+
+    def batch(self, service: Service, entries: Sequence[Any]) -> dict[str, Any]:
+        """The batch twin's arguments."""
+        return service.addressed(self.address, {service.entries_parameter: entries})
 
 
 SAMPLES = {
@@ -125,6 +135,31 @@ SAMPLES = {
         "ServiceUnavailableException",
         inside="Record",
     ),
+    "events": Sample(
+        {"EventBusName": "orders"},
+        [
+            {"Entries": [{"Source": "shop", "DetailType": "paid", "Detail": "{}"}]},
+            {
+                "Entries": [
+                    {
+                        "Time": dt.datetime(2026, 11, 29, 20, 15, tzinfo=dt.timezone.utc),
+                        "Source": "s\u00e9",
+                        "DetailType": "d",
+                        "Detail": '{"\U0001f600": 1}',
+                        "Resources": ["arn:\u00e9", "b"],
+                        "TraceHeader": "Root=1",
+                    }
+                ]
+            },
+            {"Entries": [{"Detail": "no more than this"}]},
+        ],
+        None,
+        [10, 14 + 3 + 1 + 11 + 6 + 1, 17],
+        "MalformedDetail",
+        "ValidationException",
+        "ThrottlingException",
+        inside="Entries",
+    ),
 }
 
 
@@ -150,7 +185,7 @@ def input_shape(service: Service, operation: str) -> Any:
 
 def accepted(service: Service, sample: Sample) -> tuple[Any, list[Any]]:
     """The address and the entries of the sample's single calls."""
-    made = [service.accept({**sample.address, **single}) for single in sample.singles]
+    made = [service.accept(sample.call(service, single)) for single in sample.singles]
     assert None not in made
     (address,) = {one[0] for one in made if one}
     return address, [one[1] for one in made if one]
@@ -186,10 +221,8 @@ def test_operations_and_their_parameters_are_boto3s(service: Service, sample: Sa
     members = entries.member.members
     for each in sample.singles:
         assert set(sample.entry(each)) <= set(members)
-        assert set(each) <= set(single.members)
-    for parameter in sample.address:
-        assert parameter in single.members
-        assert parameter in batch.members
+        assert set(sample.call(service, each)) <= set(single.members)
+    assert set(sample.batch(service, [])) <= set(batch.members)
     assert (
         service.permission.partition(":")[0] == boto_client(service).meta.service_model.signing_name
     )
@@ -211,7 +244,7 @@ def test_limits_are_those_of_botocores_model(service: Service) -> None:
 
 def test_an_entry_is_measured_as_the_service_counts(service: Service, sample: Sample) -> None:
     for single, size in zip(sample.singles, sample.by_hand, strict=True):
-        made = service.accept({**sample.address, **single})
+        made = service.accept(sample.call(service, single))
         assert made is not None
         address, entry, counted = made
         assert counted == service.measure(entry) == size
@@ -223,21 +256,21 @@ def test_an_entry_goes_out_as_the_caller_gave_it(service: Service, sample: Sampl
     for single, entry in zip(sample.singles, entries, strict=True):
         request = service.single_request(address, entry)
         validate(service, service.single, request)
-        found = {key: value for key, value in request.items() if key not in sample.address}
-        assert as_bytes(found) == as_bytes(single)
+        assert as_bytes(request) == as_bytes(sample.call(service, single))
 
 
 def test_what_the_table_does_not_know_goes_as_it_is(service: Service, sample: Sample) -> None:
-    unknown = {**sample.address, **sample.singles[0], "SomethingNew": 1}
+    unknown = {**sample.call(service, sample.singles[0]), "SomethingNew": 1}
     assert service.accept(unknown) is None
     entries = [sample.entry(sample.singles[0], "a")]
-    batch = {**sample.address, service.entries_parameter: entries, "SomethingNew": 1}
+    batch = {**sample.batch(service, entries), "SomethingNew": 1}
     assert service.accept_batch(batch) is None
 
 
 def test_an_address_is_required_and_checked(service: Service, sample: Sample) -> None:
-    with pytest.raises(publisher.InvalidMessage):
-        service.accept(dict(sample.singles[0]))
+    if service.single != service.batch:  # the address of a call, not of each entry
+        with pytest.raises(publisher.InvalidMessage):
+            service.accept(dict(sample.singles[0]))
     address, _ = accepted(service, sample)
     service.check_address(address)
     for parameter, value in sample.address.items():
@@ -245,19 +278,20 @@ def test_an_address_is_required_and_checked(service: Service, sample: Sample) ->
             service.check_address("")
         for wrong in (7, b"bytes", ["list"], None, {"a": 1}):
             with pytest.raises(publisher.InvalidMessage):
-                service.accept({**sample.singles[0], parameter: wrong})
+                service.accept(service.addressed({parameter: wrong}, sample.singles[0]))
         assert value.endswith(service.label(address))
         assert ":" not in service.label(address)
 
 
 def test_the_highest_limit_holds_to_the_byte(service: Service, sample: Sample) -> None:
     first = sample.entry(sample.singles[0])
-    (text,) = [key for key in ("Message", "MessageBody", "Data") if key in first]
+    (text,) = [key for key in ("Message", "MessageBody", "Data", "Detail") if key in first]
 
     def accept(size: int) -> Any:
         grown = {**first, text: first[text][:1] * size}
+        grown = [grown] if service.single == service.batch else grown
         single = {sample.inside: grown} if sample.inside else grown
-        return service.accept({**sample.address, **single})
+        return service.accept(sample.call(service, single))
 
     room = service.max_message - (sample.by_hand[0] - len(first[text]))
     assert accept(room)[2] == service.max_message
@@ -287,6 +321,19 @@ def _xml_has(text: str) -> bool:
     )
 
 
+EVENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "Source": TEXTS,
+        "DetailType": TEXTS,
+        "Detail": TEXTS,
+        "Resources": st.lists(TEXTS, max_size=3),
+        "TraceHeader": TEXTS.filter(bool),
+        "Time": st.integers(0, 2**31)
+        | st.integers(0, 2**31).map(lambda each: dt.datetime.fromtimestamp(each, dt.timezone.utc))
+        | st.just("2026-11-29T20:15:00Z"),
+    },
+)
 #: Calls as they may be, by service: the parameters beside the address.
 CALLS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "sns": st.fixed_dictionaries(
@@ -327,6 +374,7 @@ CALLS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "firehose": st.fixed_dictionaries(
         {"Record": st.fixed_dictionaries({"Data": st.binary(max_size=600) | TEXTS})}
     ),
+    "events": st.fixed_dictionaries({"Entries": EVENTS.map(lambda event: [event])}),
 }
 
 
@@ -335,7 +383,7 @@ CALLS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
 @given(data=st.data())
 def test_an_entry_comes_back_from_bytes_as_it_was(name: str, data: st.DataObject) -> None:
     service = services.load(name)
-    made = service.accept({**SAMPLES[name].address, **data.draw(CALLS[name])})
+    made = service.accept(SAMPLES[name].call(service, data.draw(CALLS[name])))
     assert made is not None
     kept = service.dump(made[1])
     loaded = service.load(kept)
@@ -349,7 +397,7 @@ def test_an_entry_comes_back_from_bytes_as_it_was(name: str, data: st.DataObject
 
 def test_bytes_of_an_entry_are_few_more_than_its_content(service: Service, sample: Sample) -> None:
     for single in sample.singles:
-        made = service.accept({**sample.address, **single})
+        made = service.accept(sample.call(service, single))
         assert made is not None
         content, values = weight(service.params(made[1]))  # type: ignore[attr-defined]
         assert len(service.dump(made[1])) <= content + 3 * values  # a name, a kind and a length
@@ -361,6 +409,9 @@ def weight(value: Any) -> tuple[int, int]:
         inside = [weight(each) for each in value.values()]
         unlisted = sum(2 + len(name.encode()) for name in value if name not in LISTED_NAMES)
         return sum(one for one, _ in inside) + unlisted, 1 + sum(many for _, many in inside)
+    if isinstance(value, list):
+        inside = [weight(each) for each in value]
+        return sum(one for one, _ in inside), 1 + sum(many for _, many in inside)
     return len(value if isinstance(value, bytes) else str(value).encode()), 1
 
 
@@ -383,7 +434,7 @@ def test_damaged_bytes_are_no_entry_or_one_that_could_be_sent(
 ) -> None:
     """Whatever they hold: ValueError, or an entry that has passed the checks of a call."""
     service = services.load(name)
-    made = service.accept({**SAMPLES[name].address, **data.draw(CALLS[name])})
+    made = service.accept(SAMPLES[name].call(service, data.draw(CALLS[name])))
     assert made is not None
     kept = bytearray(service.dump(made[1]))
     for _ in range(data.draw(st.integers(1, 4))):
@@ -416,6 +467,8 @@ def test_a_batch_request_satisfies_botocores_model(service: Service, sample: Sam
     assert len(sent) == len(many)
     for index, one in enumerate(sent):
         wanted = sample.entry(sample.singles[index % len(sample.singles)])
+        if service.single == service.batch:  # each entry says where to
+            wanted |= sample.address
         found = {key: value for key, value in one.items() if key != sample.id}
         assert as_bytes(found) == as_bytes(wanted)
     if sample.id:
@@ -425,9 +478,9 @@ def test_a_batch_request_satisfies_botocores_model(service: Service, sample: Sam
 def test_the_callers_own_batch_makes_the_same_entries(service: Service, sample: Sample) -> None:
     address, entries = accepted(service, sample)
     given_entries = [sample.entry(single, f"mine-{i}") for i, single in enumerate(sample.singles)]
-    made = service.accept_batch({**sample.address, service.entries_parameter: given_entries})
+    made = service.accept_batch(sample.batch(service, given_entries))
     assert made is not None
-    assert made[0] == address
+    assert made[0] in (address, [address] * len(entries))
     assert list(made[1]) == entries
     assert list(made[2]) == list(sample.by_hand)
 
@@ -496,7 +549,7 @@ def test_batch_responses_are_in_the_callers_order(service: Service, endpoint: En
     outcomes = service.read(response, 3)
     sample = SAMPLES[service.name]
     given_entries = [sample.entry(sample.singles[0], name) for name in "xyz"]
-    made = service.accept_batch({**sample.address, service.entries_parameter: given_entries})
+    made = service.accept_batch(sample.batch(service, given_entries))
     assert made is not None
     metadata = {"ResponseMetadata": response["ResponseMetadata"]}
     found = service.batch_response(made[3], outcomes, metadata)
@@ -543,6 +596,7 @@ def test_whatever_a_service_answers_each_entry_gets_one_outcome(
             hash(outcome)
         else:
             single = service.single_response({}, outcome)
+            (single,) = single.get("Entries", [single])
             assert single.get(service.receipt)
 
 
@@ -592,7 +646,7 @@ def test_every_code_of_the_model_has_been_thought_of(service: Service) -> None:
     assert {code for code, verdict in found.items() if verdict in (Verdict.RETRY, None)} <= {
         *("InternalError", "Throttled", "KMSThrottling", "KMSThrottlingException"),
         *("ProvisionedThroughputExceededException", "InternalFailureException"),
-        "ServiceUnavailableException",
+        *("ServiceUnavailableException", "InternalException"),
         "EmptyBatchRequest",  # nothing sends one
         # it passes when the key is back
         *("KMSInvalidState", "KMSInvalidStateException", "KmsInvalidState"),
@@ -606,12 +660,11 @@ def test_every_code_of_the_model_has_been_thought_of(service: Service) -> None:
 def test_the_way_through_a_client(service: Service, sample: Sample, endpoint: Endpoint) -> None:
     with client(service.name, endpoint.url) as ours:
         singles = [
-            getattr(ours, service.single)(**sample.address, **single) for single in sample.singles
+            getattr(ours, service.single)(**sample.call(service, single))
+            for single in sample.singles
         ]
         entries = [sample.entry(single, f"mine-{i}") for i, single in enumerate(sample.singles)]
-        whole = getattr(ours, service.batch)(
-            **sample.address, **{service.entries_parameter: entries}
-        )
+        whole = getattr(ours, service.batch)(**sample.batch(service, entries))
         for future in (*singles, whole):
             assert future.result(SOON)["ResponseMetadata"]["HTTPStatusCode"] == 200
     seen = sorted(map(content, endpoint.stored()))
@@ -632,7 +685,8 @@ def subject(single: Mapping[str, Any]) -> int:
 
 
 def content(entry: Entry) -> Any:
-    return entry.data, entry.partition_key or "", sorted(entry.attributes.items())
+    more = entry.attributes or entry.event
+    return entry.data, entry.partition_key or "", sorted((key, str(more[key])) for key in more)
 
 
 def as_bytes(value: Any) -> Any:
@@ -640,7 +694,7 @@ def as_bytes(value: Any) -> Any:
         return value.encode()
     if isinstance(value, Mapping):
         return {key: as_bytes(item) for key, item in value.items()}
-    return value
+    return [as_bytes(item) for item in value] if isinstance(value, list) else value
 
 
 def validate(service: Service, operation: str, params: Mapping[str, Any]) -> None:

@@ -160,7 +160,7 @@ class BatchTarget(_Target):
     ) -> tuple[list[Mapping[str, Any] | EntryError], Mapping[str, Any]]:
         client = self._client()
         service = self.service
-        if operation == service.single:
+        if operation != service.batch:
             try:
                 response = getattr(client, service.single)(
                     **service.single_request(self.address, entries[0])

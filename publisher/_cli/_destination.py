@@ -21,14 +21,18 @@ class Destination:
         name: of the destination, or its ARN.
         key_field: the field that holds the partition key; the lines are JSON objects then. None:
             keys of our own, which spread the records over the shards.
+        details: what else the service's messages are given.
 
     Raises:
         InputError: no such destination can be.
     """
 
-    def __init__(self, service: Service, name: str, key_field: str | None = None) -> None:
+    def __init__(
+        self, service: Service, name: str, key_field: str | None = None, **details: str
+    ) -> None:
         self.service = service
         self.name = name
+        self._details = details
         self._address = service.named(name)
         address = service.address(self._address)
         self._key_field = key_field
@@ -52,7 +56,8 @@ class Destination:
         """The arguments that send ``line``. Raises InputError for one that cannot be sent."""
         key = self._key(line) if self.service.has_key else ""
         try:
-            return {**self._address, **self.service.message(line, key)}
+            message = self.service.message(line, key, **self._details)
+            return self.service.addressed(self._address, message)
         except UnicodeDecodeError as error:
             raise InputError(f"not UTF-8 (byte {error.start + 1} of the line)") from None
 

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from .. import doctor
-from ..services import by_option
+from ..services import by_option, flag
 from . import InputError, check_endpoint, put
 
 EXIT_CODES = {doctor.OK: 0, doctor.NOTE: 0, doctor.WARNING: 1, doctor.ERROR: 3}
@@ -22,7 +22,7 @@ def add_to(commands: Any) -> None:
         epilog="exit code: 0 all well, 1 warnings, 3 errors, 2 bad input",
     )
     for name, service in by_option().items():
-        parser.add_argument(f"--{name}", metavar="NAME", help=f"try it: {service.option_help}")
+        parser.add_argument(flag(name), metavar="NAME", help=f"try it: {service.option_help}")
     parser.add_argument("--region", help="in place of boto3's own")
     parser.add_argument("--endpoint-url", metavar="URL", help="in place of AWS's own")
     parser.add_argument(

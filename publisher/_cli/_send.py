@@ -13,7 +13,7 @@ from .._aws.secrets import told
 from .._client import Client
 from .._publisher import Publisher
 from ..errors import InvalidMessage
-from ..services import by_option
+from ..services import by_option, flag
 from . import InputError, check_endpoint, say
 from ._destination import Destination, named_in, reason
 from ._failed import Failed
@@ -40,7 +40,7 @@ def add_to(commands: Any) -> None:
     )
     where = parser.add_mutually_exclusive_group(required=True)
     for name, service in by_option().items():
-        where.add_argument(f"--{name}", metavar="NAME", help=service.option_help)
+        where.add_argument(flag(name), metavar="NAME", help=service.option_help)
     parser.add_argument("files", nargs="*", metavar="FILE", help="default, and -: standard input")
     parser.add_argument(
         "--partition-key",
@@ -48,6 +48,8 @@ def add_to(commands: Any) -> None:
         help="each line is a JSON object, this field of it the partition key; default: keys that"
         " spread the lines over all shards",
     )
+    for name, (words, _) in _details().items():
+        parser.add_argument(flag(name), metavar="TEXT", help=words)
     parser.add_argument(
         "--failed",
         metavar="FILE",
@@ -76,6 +78,15 @@ def add_to(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
+def _details() -> dict[str, tuple[str, str]]:
+    """What else messages can be given: words, and the option of the service that takes it."""
+    return {
+        name: (f"{words}; default: {default}", flag(option))
+        for option, service in by_option().items()
+        for name, (default, words) in service.details.items()
+    }
+
+
 def _count(text: str) -> int:
     number = int(text)
     if number < 0:
@@ -90,14 +101,17 @@ def run(options: argparse.Namespace) -> int:
     """Send. Raises InputError if nothing could be."""
     ((service, name),) = named_in(options)
     if options.partition_key is not None and not service.has_key:
-        keyed = ", ".join(f"--{key}" for key, each in by_option().items() if each.has_key)
+        keyed = ", ".join(flag(key) for key, each in by_option().items() if each.has_key)
         raise InputError(
-            f"--partition-key is for {keyed}: a {service.option} has no partition keys"
+            f"--partition-key is for {keyed}: a {service.option.replace('_', ' ')} has none"
         )
     if options.dry_run and options.follow:
         raise InputError("--dry-run checks all input, which --follow does not wait for")
     check_endpoint(options.endpoint_url)
-    destination = Destination(service, name, options.partition_key)
+    details = {name: value for name in _details() if (value := getattr(options, name)) is not None}
+    for unknown in details.keys() - service.details:
+        raise InputError(f"{flag(unknown)} is for {_details()[unknown][1]}")
+    destination = Destination(service, name, options.partition_key, **details)
     if not options.dry_run:
         _check_way(options, destination)
     lines = Lines(

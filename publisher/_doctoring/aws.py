@@ -167,7 +167,7 @@ def _try(about: str, client: Any, service: Service, target: str, scene: Scene) -
     try:
         model = client.meta.service_model.operation_model(api_name(service.batch))
         probe = service.probe(model.input_shape.members)
-        answer = getattr(client, service.batch)(**service.named(target), **probe)
+        answer = getattr(client, service.batch)(**service.addressed(service.named(target), probe))
     except Exception as error:  # noqa: BLE001 - the error is what is asked for
         response = getattr(error, "response", None) or {}
         code = str(response.get("Error", {}).get("Code") or type(error).__name__)

@@ -12,7 +12,7 @@ from .._account.ledger import LOG_LINE, Ledger
 from .._process import publishers
 from ..doctor import ERROR, NOTE, OK, WARNING, Finding
 from ..errors import InvalidMessage
-from ..services import load, names
+from ..services import flag, load, names
 
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 _OLD = 30.0  # seconds
@@ -176,4 +176,4 @@ def _option(name: str) -> str:
         service.check_address(service.address(named))
     except InvalidMessage:  # the label is less than what has to be given
         label = "ARN"
-    return f"--{service.option} {label}"
+    return f"{flag(service.option)} {label}"

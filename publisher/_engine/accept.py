@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 from .._account.ledger import LOG_LINE
 from .._account.telling import Teller
 from .._log_lines import LINES, is_line
-from .admission import Admission
+from .admission import Admission, Part
 from .ends import refusal
 from .flow import FlowControl
 from .lane import NEVER, Lane
@@ -23,6 +23,12 @@ _lines = LINES.get  # the name costs less than the attribute
 #: Messages accepted within so many seconds of each other have the same time of acceptance, where no
 #: order depends on it.
 _MOMENT = 2e-4
+
+
+#: A route, and how many entries in a row take it.
+Way: TypeAlias = tuple[Route, int]
+#: Entries of one route, and their sizes.
+Slice: TypeAlias = tuple[Route, Sequence[Any], Sequence[int]]
 
 
 class Entrance:
@@ -98,16 +104,30 @@ class Entrance:
 
     def accept_batch(
         self,
-        route: Route,
+        ways: Sequence[Way],
         entries: Sequence[Any],
         sizes: Sequence[int],
         build: Callable[[BatchFuture], Any],
+        *,
+        whole: bool = False,
     ) -> BatchFuture:
         """Accept the entries of one call, holding the caller until all are in.
 
         Each is a message, or part of a :class:`Chunk`.
 
         Entries for which there is no room within delivery_timeout end with BufferFull.
+
+        Args:
+            ways: the routes of the entries, and how many in a row take each.
+            entries: in the caller's order.
+            sizes: their bytes.
+            build: makes the response of the call when they have ended.
+            whole: one request's entries at most are let in all together or not at all, as a single
+                message would be.
+
+        Raises:
+            PublisherClosed: after close().
+            BufferFull: as a single message does, at the bound with on_full="raise".
         """
         refused = is_line(closed=self._flow.closed)
         if (self._flow.closed and not refused) or sys.is_finalizing():
@@ -115,23 +135,31 @@ class Entrance:
         batch = BatchFuture(build)
         batch.remaining = len(entries)
         if refused:
-            batch.chunks += [BatchEntry(route, entry, self._clock(), batch) for entry in entries]
+            for route, some, _ in _slices(ways, entries, sizes):
+                batch.chunks += [BatchEntry(route, entry, self._clock(), batch) for entry in some]
             for message, size in zip(batch.entries, sizes, strict=True):
                 self._admission.turn_away(message, size, LOG_LINE)
             return batch
-        left = self._admission.patience.until_late(route.delivery.timeout)
-        limits = route.lane.limits
-        at_once = limits.entries  # more would be long without a look at flow control
-        chunks = self._takes_chunks and at_once > 1
-        chunks = chunks and not (route.lane.keeps_order or self._teller.hooks)
-        for start in range(0, len(entries), at_once):
+        first, slices = ways[0][0], _slices(ways, entries, sizes)
+        if (
+            whole
+            and len(entries) <= first.lane.limits.entries
+            and self._admission.could_hold(len(entries), total := sum(sizes))
+        ):
+            self._accept_whole(batch, slices, total)
+        else:
+            left = self._admission.patience.until_late(first.delivery.timeout)
+            self._accept_each(batch, slices, left)
+        return batch
+
+    def _accept_each(
+        self, batch: BatchFuture, slices: Iterable[Slice], left: Callable[[], float]
+    ) -> None:
+        """The entries of a call, each as soon as there is room for it."""
+        for route, some, made_sizes in slices:
             now = self._clock()  # it may have been held
-            some = entries[start : start + at_once]
-            made_sizes = sizes[start : start + at_once]
             total = sum(made_sizes)
-            fits = total <= limits.bytes
-            fits = fits and (total <= limits.together or max(made_sizes) <= limits.together)
-            if chunks and len(some) == at_once and fits:
+            if self._takes_chunks and _fills(route, made_sizes, total) and not self._teller.hooks:
                 chunk = Chunk(route, some, total, now, batch)
                 batch.chunks.append(chunk)  # first: it may end before this call goes on
                 if self._enter(route, route.chunks, (chunk,), len(some), total):
@@ -145,7 +173,18 @@ class Entrance:
             if not self._enter(route, route.inbox, made, len(made), total):
                 for message, size in zip(made, made_sizes, strict=True):
                     self._accept_entry(message, size, left)
-        return batch
+
+    def _accept_whole(self, batch: BatchFuture, slices: Iterable[Slice], total: int) -> None:
+        """The entries of a call, ``total`` bytes together, all of them or none."""
+        now = self._clock()
+        parts: list[Part] = []
+        for route, some, made_sizes in slices:
+            made = [BatchEntry(route, entry, now, batch) for entry in some]
+            batch.chunks += made
+            parts.append((route, made, made_sizes))
+        route, made, _ = parts[0]
+        if len(parts) > 1 or not self._enter(route, route.inbox, made, len(made), total):
+            self._admission.accept_together(parts, total)
 
     def _accept_entry(self, message: Message, size: int, left: Callable[[], float]) -> None:
         """One entry where not all of them got in together."""
@@ -193,6 +232,25 @@ class Entrance:
                 raise
             return True
         return False
+
+
+def _slices(ways: Sequence[Way], entries: Sequence[Any], sizes: Sequence[int]) -> Iterator[Slice]:
+    """What goes one way, a request's entries at most: more would be long without a look around."""
+    start = 0
+    for route, count in ways:
+        end, at_once = start + count, route.lane.limits.entries
+        while start < end:
+            stop = min(start + at_once, end)
+            yield route, entries[start:stop], sizes[start:stop]
+            start = stop
+
+
+def _fills(route: Route, sizes: Sequence[int], total: int) -> bool:
+    """Whether entries of these sizes fill a request by themselves."""
+    limits = route.lane.limits
+    if not 1 < limits.entries == len(sizes) or route.lane.keeps_order or total > limits.bytes:
+        return False
+    return total <= limits.together or max(sizes) <= limits.together
 
 
 ENTRIES.update(

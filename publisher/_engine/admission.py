@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from .._account.ledger import LOG_LINE
 from .._account.losses import can_log
@@ -17,7 +17,7 @@ from ..errors import BufferFull, InvalidMessage
 from .ends import DROPPED, build_full, build_line, refusal
 from .flow import FlowControl, Ticket
 from .lane import NEVER
-from .message import Chunk, Message, Route
+from .message import BatchEntry, Chunk, Message, Route
 from .patience import Patience
 from .reentrance import reentered
 from .settle import Settler
@@ -25,6 +25,9 @@ from .state import FINISHED, PENDING, RUNNING
 from .tracker import Tracker
 
 logger = logging.getLogger("publisher")
+
+#: Messages that one call has for a route, and their sizes.
+Part: TypeAlias = tuple[Route, list[BatchEntry], Sequence[int]]
 
 _CHUNK_WAITS = 0.05  # seconds; a request takes about as long
 
@@ -86,6 +89,29 @@ class Admission:
             raise refusal()
         self.turn_away(message, size)
 
+    def accept_together(self, parts: Sequence[Part], size: int) -> None:
+        """As :meth:`accept`, for all the entries of a call, ``size`` bytes together."""
+        pairs = [pair for _, made, sizes in parts for pair in zip(made, sizes, strict=True)]
+        ticket = Ticket(size, len(pairs))
+        try:
+            self._ask(ticket, parts[0][0])
+            now = self._clock()  # it may have been held
+            for message, each in pairs if ticket.granted else ():
+                message.accepted = now
+                if self._teller.watches:
+                    self._teller.accepted(message, each)
+        finally:
+            if ticket.granted:
+                self._place(list(parts))
+        if self._flow.closed and not ticket.granted:
+            raise refusal()
+        for message, each in () if ticket.granted else pairs:
+            self.turn_away(message, each)
+
+    def could_hold(self, count: int, size: int) -> bool:
+        """Whether the buffer has room for so much together when it is empty."""
+        return count <= self._flow.max_messages and size <= self._flow.max_bytes
+
     def accept_entry(self, message: Message, size: int, left: Callable[[], float]) -> None:
         """Let in one entry of a batch call, holding the caller for as long as ``left`` says."""
         ticket = Ticket(size)
@@ -137,8 +163,8 @@ class Admission:
 
     def _ask(self, ticket: Ticket, route: Route) -> None:
         """Get a permit as ``on_full`` says."""
-        flow, size = self._flow, ticket.size
-        if flow.take(size, 1, ticket) or flow.closed:
+        flow, size, count = self._flow, ticket.size, ticket.count
+        if flow.take(size, count, ticket) or flow.closed:
             return
         if self._on_full == "raise":
             raise BufferFull(flow.full_text())
@@ -146,7 +172,7 @@ class Admission:
             # Callers of put_records are held: each permit that is given back would go to them.
             flow.take_by_force(ticket, self.drop_oldest)
         elif self._on_full == "drop_oldest":
-            while not flow.take(size, 1, ticket) and self.drop_oldest():
+            while not flow.take(size, count, ticket) and self.drop_oldest():
                 pass
         elif self._on_full == "block":
             self._wait_for_room(ticket, self.patience.at_the_bound(route.delivery.timeout))
@@ -188,6 +214,27 @@ class Admission:
                     self.touch(route)
                     raise
         return ticket.granted
+
+    def _place(self, left: list[Part]) -> None:
+        """Stand the messages of each part in their inbox, whatever is raised meanwhile."""
+        route = left[-1][0]
+        try:
+            while left:
+                route, messages, sizes = left[-1]
+                counters, inbox = route.lane.counters, route.inbox
+                count, size = len(messages), sum(sizes)
+                # As in accept(): no call comes between, up to where the part is done with.
+                counters.accepted += count
+                counters.accepted_bytes += size
+                inbox += messages
+                del left[-1]
+                if max(count, len(inbox)) >= route.wake_at:
+                    self.touch(route)
+        except BaseException:
+            self.touch(route)
+            if left:
+                self._place(left)
+            raise
 
     def turn_away(self, message: Message, size: int, reason: str = "") -> None:
         """End a message that never got a permit; why, if not for want of room.

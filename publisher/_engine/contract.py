@@ -99,7 +99,8 @@ class Service:
 
     name: ClassVar[str]
     #: boto3's method names: the single operation that is coalesced, its batch twin, and the
-    #: parameter that holds the entries
+    #: parameter that holds the entries. Without a single operation both are the batch: calls of
+    #: one request's entries at most are coalesced, and each let in whole, as a single message is.
     single: ClassVar[str]
     batch: ClassVar[str]
     entries_parameter: ClassVar[str]
@@ -109,9 +110,11 @@ class Service:
     receipt: ClassVar[str]
     #: what an answer, also that of the single operation, says of its entries
     about_entries: ClassVar[frozenset[str]]
-    #: on a command line: the option that names a destination, and what it takes
+    #: in commands and the doctor: the option that names a destination, and what it takes
     option: ClassVar[str]
     option_help: ClassVar[str]
+    #: what else :meth:`message` takes, by option: the default, and words for help
+    details: ClassVar[Mapping[str, tuple[str, str]]] = {}
     #: whether a message has a key that spreads it over shards
     has_key: ClassVar[bool] = False
     #: boto3's name of the operation that reads about a destination and sends nothing
@@ -162,7 +165,8 @@ class Service:
     ) -> tuple[Any, Sequence[Any], Sequence[int], Any] | None:
         """The batch twin's arguments.
 
-        The address, an entry each, and what ``batch_response`` needs; None as above.
+        The address, or a list with one for each entry; the entries, their bytes, and what
+        ``batch_response`` needs. None as above.
         """
         raise NotImplementedError
 
@@ -304,8 +308,21 @@ class Service:
         """The address in such parameters; they may be anybody's. Raises InvalidMessage."""
         raise NotImplementedError
 
-    def message(self, text: bytes | str, key: str) -> dict[str, Any]:
+    def look_at(self, named: Mapping[str, str]) -> dict[str, str]:
+        """The parameters of ``look`` for the destination of :meth:`named`."""
+        return dict(named)
+
+    def addressed(self, named: Mapping[str, str], params: Mapping[str, Any]) -> dict[str, Any]:
+        """``params``, of :meth:`message` or :meth:`probe`, with the destination in them."""
+        return {**named, **params}
+
+    def message(self, text: bytes | str, key: str, **details: str) -> dict[str, Any]:
         """boto3's parameters for a message of ``text``, beside those of its destination.
+
+        Args:
+            text: the message.
+            key: where ``has_key``.
+            details: some of ``details``.
 
         Raises:
             UnicodeDecodeError: the service takes text, and this is none.
@@ -317,7 +334,11 @@ class Service:
         raise NotImplementedError
 
     def receipt_of(self, response: Mapping[str, Any]) -> str:
-        """Where a message is stored, for people."""
+        """Where a message is stored, for people.
+
+        Raises:
+            ValueError: it is not; boto3 raises nothing for that.
+        """
         return f"{self.receipt} {response[self.receipt]}"
 
     def probe(self, known: Collection[str]) -> dict[str, Any]:

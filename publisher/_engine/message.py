@@ -198,7 +198,7 @@ class Chunk(Message):
 
 
 class BatchFuture(PublishFuture):
-    """The future of a whole ``put_records`` or ``publish_batch``.
+    """The future of a whole ``put_records``, ``publish_batch`` or the like.
 
     The ledger counts its entries, not this.
 
@@ -238,7 +238,8 @@ class BatchFuture(PublishFuture):
         return all(withdrawn) and self.cancelled()
 
     def _hurry(self) -> None:
-        for entry in self.entries[-1:]:  # the last accepted: what it carries along is older
+        # The last accepted of each lane: what it carries along is older.
+        for entry in {entry.route.lane: entry for entry in self.entries}.values():
             entry._hurry()
 
     def _acquire(self, gate: threading.Lock, timeout: float | None) -> bool:

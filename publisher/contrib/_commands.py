@@ -14,7 +14,7 @@ from .._client import Client
 from .._engine.future import PublishFuture
 from .._options import Options, check_options
 from .._text import escaped, masked_address
-from ..services import by_option
+from ..services import by_option, flag
 
 #: Answers that say nothing of a destination but that this role may not read it.
 _DENIED = ("AccessDenied", "AccessDeniedException", "AuthorizationError")
@@ -49,7 +49,11 @@ def check(
     for service, name in asked:
         _check_timeout(timeout)
         try:
-            _outcome(_patient(client, service.name, timeout), service.look, service.named(name))
+            _outcome(
+                _patient(client, service.name, timeout),
+                service.look,
+                service.look_at(service.named(name)),
+            )
         except CommandFailedError as error:
             if any(code in str(error) for code in _DENIED):
                 yield f"{escaped(name)}: not known, this role may not read it"
@@ -89,11 +93,15 @@ def send(
         if (name := destinations.get(option)) is not None
     ]
     if len(given) != 1:
-        raise CommandFailedError(f"give either a {' or a '.join(by_option())}")
+        raise CommandFailedError(f"give one of {', '.join(map(flag, by_option()))}")
     ((service, name),) = given
     patient = _patient(client, service.name, timeout, linger=0)
-    message = {**service.named(name), **service.message(text, key)}
-    return f"delivered: {service.receipt_of(_outcome(patient, service.single, message))}"
+    message = service.addressed(service.named(name), service.message(text, key))
+    response = _outcome(patient, service.single, message)
+    try:
+        return f"delivered: {service.receipt_of(response)}"
+    except ValueError as error:
+        raise CommandFailedError(told(error)) from error
 
 
 def _patient(make: MakeClient, service: str, timeout: float, **options: Any) -> Client:

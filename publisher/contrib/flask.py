@@ -22,7 +22,7 @@ from flask.cli import AppGroup
 
 from .._client import Client
 from .._publisher import Publisher
-from ..services import by_option
+from ..services import by_option, flag
 from ..types._clients import makes_clients
 from . import _commands, _health
 from ._settings import NAMES, REGION, VALUE, Backends, Problem, Settings, server_problems
@@ -150,7 +150,7 @@ def _destinations(*, multiple: bool) -> Callable[[Any], Any]:
     def add(command: Any) -> Any:
         for name, service in reversed(by_option().items()):
             help_ = f"{service.option_help}."
-            command = click.option(f"--{name}", multiple=multiple, help=help_)(command)
+            command = click.option(flag(name), multiple=multiple, help=help_)(command)
         return command
 
     return add

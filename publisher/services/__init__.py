@@ -33,6 +33,7 @@ REGISTRY: dict[str, Row] = {
     # Its requests are fifty times larger: they are worth waiting for.
     "kinesis": Row(".kinesis", "Kinesis", linger=0.05),
     "firehose": Row(".firehose", "Firehose", linger=0.05),
+    "events": Row(".events", "EventBridge", linger=0.01),
 }
 
 
@@ -47,8 +48,13 @@ def default_linger() -> dict[str, float]:
 
 
 def by_option() -> dict[str, Service]:
-    """Every service, by the command-line option that names a destination of it."""
+    """Every service, by the option that names a destination of it."""
     return {service.option: service for service in map(load, names())}
+
+
+def flag(option: str) -> str:
+    """An option as it stands on a command line."""
+    return f"--{option.replace('_', '-')}"
 
 
 def load(name: str) -> Service:

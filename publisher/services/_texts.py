@@ -104,7 +104,7 @@ class Texts(ById):
     def group(self, entry: Any) -> str:
         return entry.params.get("MessageGroupId", "") if type(entry) is Rich else ""
 
-    def message(self, text: bytes | str, key: str) -> dict[str, Any]:
+    def message(self, text: bytes | str, key: str, **details: str) -> dict[str, Any]:
         return {self.text: text if isinstance(text, str) else text.decode()}
 
     def body(self, params: Mapping[str, Any]) -> bytes:

@@ -39,7 +39,7 @@ class Firehose(ByPosition):
     outcomes_in, failed_count = "RequestResponses", "FailedPutCount"
     single_answer, receipt = ("RecordId",), "RecordId"
     permission, single_permission = "firehose:PutRecordBatch", "firehose:PutRecord"
-    option, option_help = "delivery-stream", "name of a Firehose stream"
+    option, option_help = "delivery_stream", "name of a Firehose stream"
     look = "describe_delivery_stream"
     throttled, refusal = "ServiceUnavailableException", "ValidationException"
     probe_codes = frozenset({"InvalidArgumentException", "ValidationException"})
@@ -99,7 +99,7 @@ class Firehose(ByPosition):
     def single_request(self, address: Any, entry: Any) -> dict[str, Any]:
         return {"DeliveryStreamName": address, "Record": self.params(entry)}
 
-    def message(self, text: bytes | str, key: str) -> dict[str, Any]:
+    def message(self, text: bytes | str, key: str, **details: str) -> dict[str, Any]:
         return {"Record": {"Data": text}}
 
     def body(self, params: Mapping[str, Any]) -> bytes:

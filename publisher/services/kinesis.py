@@ -85,7 +85,7 @@ class Kinesis(ToStream):
     def params(self, entry: Any) -> dict[str, Any]:
         return record(entry)
 
-    def message(self, text: bytes | str, key: str) -> dict[str, Any]:
+    def message(self, text: bytes | str, key: str, **details: str) -> dict[str, Any]:
         return {"Data": text, "PartitionKey": key}
 
     def body(self, params: Mapping[str, Any]) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .._engine.accept import Way
 from .._engine.core import Core
 from .._engine.future import PublishFuture
 from .._engine.message import BatchFuture, Message, Route
@@ -53,15 +54,16 @@ class InlineCore(Core):
 
     def _accept_batch_recorded(
         self,
-        route: Route,
+        ways: Sequence[Way],
         entries: Sequence[Any],
         sizes: Sequence[int],
         build: Callable[[BatchFuture], Any],
+        **how: Any,
     ) -> BatchFuture:
-        target = route.lane.target
-        params = [target.params(entry) for entry in entries]
-        batch = self.entrance.accept_batch(route, entries, sizes, build)
-        for one, message in zip(params, batch.entries, strict=True):
+        targets = [route.lane.target for route, count in ways for _ in range(count)]
+        params = [target.params(entry) for target, entry in zip(targets, entries, strict=True)]
+        batch = self.entrance.accept_batch(ways, entries, sizes, build, **how)
+        for target, one, message in zip(targets, params, batch.entries, strict=True):
             self._record(target.service.name, target.operation, one, message)
         self.runtime.accepted()
         return batch

@@ -14,6 +14,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._clients import ServiceName
     from ._common import Answer, ResponseMetadata
+    from ._events import (
+        EventBridgeClient,
+        PutEventsRequestEntry,
+        PutEventsResponse,
+        PutEventsResultEntry,
+    )
     from ._firehose import (
         FirehoseClient,
         PutRecordBatchOutput,
@@ -60,6 +66,7 @@ __all__ = [
     "BotoArguments",
     "ClientArguments",
     "DjangoSettings",
+    "EventBridgeClient",
     "FirehoseClient",
     "FlaskSettings",
     "HealthLimits",
@@ -71,6 +78,9 @@ __all__ = [
     "PublishBatchResultEntry",
     "PublishResponse",
     "PublisherOptions",
+    "PutEventsRequestEntry",
+    "PutEventsResponse",
+    "PutEventsResultEntry",
     "PutRecordBatchOutput",
     "PutRecordBatchResponseEntry",
     "PutRecordOutput",

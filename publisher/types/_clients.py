@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import ParamSpec, Unpack
 
     from .._client import Client
+    from ._events import EventBridgeClient
     from ._firehose import FirehoseClient
     from ._kinesis import KinesisClient
     from ._settings import ClientArguments
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
 
     #: The services that ``publisher.client`` knows.
-    ServiceName: TypeAlias = Literal["sns", "sqs", "kinesis", "firehose"]
+    ServiceName: TypeAlias = Literal["sns", "sqs", "kinesis", "firehose", "events"]
 
     class ClientMaker(Protocol[P]):
         """``publisher.client`` and its like; ``P`` has what they take beside these two."""
@@ -62,6 +63,15 @@ if TYPE_CHECKING:
             *args: P.args,
             **kwargs: P.kwargs,
         ) -> FirehoseClient: ...
+
+        @overload
+        def __call__(
+            self,
+            service_name: Literal["events"],
+            region_name: str | None = ...,
+            *args: P.args,
+            **kwargs: P.kwargs,
+        ) -> EventBridgeClient: ...
 
     def _taking(
         _example: Callable[P, None],

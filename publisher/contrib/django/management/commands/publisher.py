@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from publisher.contrib import _commands
 from publisher.contrib.django._publishers import DEFAULT, client, publishers
 from publisher.contrib.django.checks import TAG
-from publisher.services import by_option
+from publisher.services import by_option, flag
 
 
 class Command(BaseCommand):
@@ -25,13 +25,13 @@ class Command(BaseCommand):
         actions = parser.add_subparsers(dest="action", required=True)
         check = actions.add_parser("check", help="settings and destinations; sends nothing")
         for name, service in by_option().items():
-            check.add_argument(f"--{name}", action="append", default=[], help=service.option_help)
+            check.add_argument(flag(name), action="append", default=[], help=service.option_help)
         stats = actions.add_parser("stats", help="the account of a running server")
         stats.add_argument("url", nargs="?", help="of its health view; default: this process's own")
         send = actions.add_parser("send", help="send one message and wait until it is stored")
         send.add_argument("message")
         for name, service in by_option().items():
-            send.add_argument(f"--{name}", help=service.option_help)
+            send.add_argument(flag(name), help=service.option_help)
         send.add_argument("--key", default="test", help="the message's key, where it has one")
         for each in (check, send):
             each.add_argument("--using", default=DEFAULT, help="alias in AWS_PUBLISHER")
