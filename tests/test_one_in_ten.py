@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.servers import Answer, Endpoint, Request
-from tests.support import client_of, publishing
+from tests.support import QUEUE, client_of, publishing
 
 pytestmark = pytest.mark.heavy
 
@@ -24,8 +24,15 @@ def put_record(firehose: Any, text: str) -> None:
     firehose.put_record(DeliveryStreamName="clicks", Record={"Data": text})
 
 
+def send_message(sqs: Any, text: str) -> None:
+    sqs.send_message(QueueUrl=QUEUE, MessageBody=text)
+
+
 #: By service: how a message of a text is sent, and the error code of an entry that is refused.
-WAYS = {"firehose": (put_record, "ServiceUnavailableException")}
+WAYS = {
+    "firehose": (put_record, "ServiceUnavailableException"),
+    "sqs": (send_message, "InternalError"),
+}
 
 
 @pytest.mark.parametrize("name", WAYS)
