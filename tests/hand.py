@@ -333,6 +333,14 @@ class Bench:
             [(route, len(names))], entries, sizes, lambda batch: {"batch": len(names)}
         )
 
+    def publish_whole(self, *routes: Route) -> BatchFuture:
+        """An entry to each, all of them or none."""
+        entries = [Entry(f"{number}") for number, _ in enumerate(routes)]
+        ways, sizes = [(route, 1) for route in routes], [entry.size for entry in entries]
+        return self.core.accept_batch(
+            ways, entries, sizes, lambda batch: {"batch": len(routes)}, whole=True
+        )
+
     def assert_at_rest(self) -> None:
         """Every permit is back, and the ledger balances."""
         flow, total = self.core.flow, self.core.stats().total

@@ -96,6 +96,22 @@ def publish_many_full(bench: Bench, futures: list[Any]) -> Callable[[], Any]:
     return lambda: futures.append(bench.publish_many(route, names))
 
 
+def publish_whole(bench: Bench, futures: list[Any]) -> Callable[[], Any]:
+    route = small(bench)
+    return lambda: futures.append(bench.publish_whole(route, route))
+
+
+def publish_whole_apart(bench: Bench, futures: list[Any]) -> Callable[[], Any]:
+    routes = small(bench), small(bench, "other")
+    return lambda: futures.append(bench.publish_whole(*routes))
+
+
+def publish_whole_full(bench: Bench, futures: list[Any]) -> Callable[[], Any]:
+    routes = small(bench), small(bench, "other")
+    futures += [bench.publish(routes[0], f"m{number}") for number in range(5)]
+    return lambda: futures.append(bench.publish_whole(*routes))
+
+
 def flush(bench: Bench, futures: list[Any]) -> Callable[[], Any]:
     for ordered in (False, True):
         route = small(bench, f"{ordered}", ordered=ordered, linger=50)
@@ -126,6 +142,7 @@ SCENES = [
     *[pytest.param(one, {}, id=one.__name__) for one in (cancel_many, cancel_ordered, publish)],
     *[pytest.param(one, {}, id=one.__name__) for one in (publish_many, publish_ordered, flush)],
     *[pytest.param(one, {}, id=one.__name__) for one in (close, result, stats)],
+    *[pytest.param(one, {}, id=one.__name__) for one in (publish_whole, publish_whole_apart)],
     *[
         pytest.param(one, {"on_full": on_full}, id=f"{one.__name__}-{on_full}")
         for one in (
@@ -133,6 +150,7 @@ SCENES = [
             publish_full_ordered,
             publish_full_of_chunks,
             publish_many_full,
+            publish_whole_full,
         )
         for on_full in ON_FULL
     ],

@@ -28,10 +28,15 @@ def send_message(sqs: Any, text: str) -> None:
     sqs.send_message(QueueUrl=QUEUE, MessageBody=text)
 
 
+def put_events(events: Any, text: str) -> None:
+    events.put_events(Entries=[{"Source": "s", "DetailType": "d", "Detail": text}])
+
+
 #: By service: how a message of a text is sent, and the error code of an entry that is refused.
 WAYS = {
     "firehose": (put_record, "ServiceUnavailableException"),
     "sqs": (send_message, "InternalError"),
+    "events": (put_events, "InternalFailure"),
 }
 
 
@@ -49,7 +54,10 @@ def test_each_arrives_once(name: str) -> None:
         refused_once.update(request.entries[index].data for index in refused)
         return Answer(failures=refused, failed_count=0)
 
-    with Endpoint(strict=True) as endpoint, publishing(delivery_timeout=PATIENCE) as made:
+    with (
+        Endpoint(strict=True) as endpoint,
+        publishing(delivery_timeout=PATIENCE, max_block=None) as made,
+    ):
         endpoint.script(script)
         client = client_of(made, name, endpoint.url)
 

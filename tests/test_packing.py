@@ -132,7 +132,10 @@ def test_the_entries_of_a_whole_batch_are_packed_too() -> None:
         bench, wire = Bench(), Packs(answer)
         entries = [Entry(str(number), group="ox"[number % 2]) for number in range(8)]
         batch = bench.core.accept_batch(
-            bench.route(wire), entries, [1] * 8, lambda batch: [e.result(0) for e in batch.entries]
+            [(bench.route(wire), 8)],
+            entries,
+            [1] * 8,
+            lambda batch: [e.result(0) for e in batch.entries],
         )
         bench.hand.settle()
         assert wire.sent == [["0+2+4+6", "1+3+5+7"], ["0+2+4+6"]][: len(wire.sent)]

@@ -144,7 +144,7 @@ class Entrance:
         if (
             whole
             and len(entries) <= first.lane.limits.entries
-            and self._admission.could_hold(len(entries), total := sum(sizes))
+            and self._flow.could_hold(total := sum(sizes), len(entries))
         ):
             self._accept_whole(batch, slices, total)
         else:

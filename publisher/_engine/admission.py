@@ -92,25 +92,24 @@ class Admission:
     def accept_together(self, parts: Sequence[Part], size: int) -> None:
         """As :meth:`accept`, for all the entries of a call, ``size`` bytes together."""
         pairs = [pair for _, made, sizes in parts for pair in zip(made, sizes, strict=True)]
-        ticket = Ticket(size, len(pairs))
+        ticket, left = Ticket(size, len(pairs)), list(parts)
         try:
-            self._ask(ticket, parts[0][0])
-            now = self._clock()  # it may have been held
-            for message, each in pairs if ticket.granted else ():
-                message.accepted = now
-                if self._teller.watches:
-                    self._teller.accepted(message, each)
+            try:
+                self._ask(ticket, parts[0][0])
+                for message, each in pairs if ticket.granted else ():
+                    message.accepted = self._clock()  # it may have been held
+                    if self._teller.watches:
+                        self._teller.accepted(message, each)
+            finally:
+                if ticket.granted:
+                    self._place(left)
         finally:
-            if ticket.granted:
-                self._place(list(parts))
+            if ticket.granted and left:  # an exception came just before
+                self._place(left)
         if self._flow.closed and not ticket.granted:
             raise refusal()
         for message, each in () if ticket.granted else pairs:
             self.turn_away(message, each)
-
-    def could_hold(self, count: int, size: int) -> bool:
-        """Whether the buffer has room for so much together when it is empty."""
-        return count <= self._flow.max_messages and size <= self._flow.max_bytes
 
     def accept_entry(self, message: Message, size: int, left: Callable[[], float]) -> None:
         """Let in one entry of a batch call, holding the caller for as long as ``left`` says."""
@@ -221,8 +220,8 @@ class Admission:
         try:
             while left:
                 route, messages, sizes = left[-1]
-                counters, inbox = route.lane.counters, route.inbox
-                count, size = len(messages), sum(sizes)
+                counters, inbox, count = route.lane.counters, route.inbox, len(messages)
+                size = sum(sizes)
                 # As in accept(): no call comes between, up to where the part is done with.
                 counters.accepted += count
                 counters.accepted_bytes += size

@@ -98,6 +98,10 @@ class FlowControl:
         """The bounds, for people."""
         return f"max_messages={self.max_messages:,} and max_bytes={self.max_bytes:,}"
 
+    def could_hold(self, size: int, count: int) -> bool:
+        """Whether there is room for so much together when nothing else is in."""
+        return count <= self.max_messages and size <= self.max_bytes
+
     def take(self, size: int, count: int = 1, ticket: Ticket = _NOBODYS) -> bool:
         """Take the permits of ``count`` messages of ``size`` bytes together, without waiting.
 
