@@ -255,7 +255,10 @@ BELOW_A_LANE = {
         ("_account.causes", set()),
         ("_aws.reached", set()),
         ("_aws.lightening", set()),
-        ("_engine.contract", {"_account.events", "errors"}),
+        ("_engine.terms", set()),
+        ("_engine.service", {"_engine.terms", "errors"}),
+        ("_engine.target", {"_engine.service", "_engine.terms", "_account.events"}),
+        ("_engine.contract", {"_engine.service", "_engine.target", "_engine.terms"}),
         ("services", {"_engine.contract"}),
         (
             "services.sns",
