@@ -21,6 +21,7 @@ from ._fork import HERE
 from ._lanes import MAX_ROUTES, Binding, batch_response, losses
 from ._log_lines import is_line
 from ._options import Delivery
+from ._text import counted
 from .errors import InvalidMessage
 from .services._checks import check_str, utf8_size
 from .services._help import described
@@ -267,7 +268,7 @@ class Client:
 
     def __repr__(self) -> str:
         binding = self._views._binding
-        state = "not used yet" if binding is None else f"{len(binding.lanes)} destinations"
+        state = "not used yet" if binding is None else counted(len(binding.lanes), "destination")
         return f"<publisher client {self._service.name!r}, {state}>"
 
     def __reduce__(self) -> Any:

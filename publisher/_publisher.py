@@ -15,6 +15,7 @@ from ._arguments import key_of
 from ._clients import Clients, make_client
 from ._fork import take_note
 from ._options import Options, check_options, same
+from ._text import counted
 from ._threads import hosts as _hosts  # noqa: F401 - it notes who had patched the threads by now
 from .errors import PublisherClosed
 from .types._clients import makes_clients
@@ -165,8 +166,8 @@ class Publisher:
             return "<Publisher, nothing published>"
         state = "closed" if core.flow.closed else "open"
         return (
-            f"<Publisher {state}, {core.flow.messages} messages unresolved,"
-            f" {core.scheduler.shares.busy} workers busy>"
+            f"<Publisher {state}, {counted(core.flow.messages, 'message')} unresolved,"
+            f" {counted(core.scheduler.shares.busy, 'worker')} busy>"
         )
 
     # -- details

@@ -23,6 +23,7 @@ from ._account.events import Event
 from ._account.losses import INTERVAL, Limiter
 from ._callables import runs_nothing
 from ._log_lines import quiet
+from ._text import counted
 
 HOOK_METHODS = ("on_accepted", "on_sent", "on_delivered", "on_retry", "on_failed", "on_dropped")
 
@@ -110,11 +111,11 @@ class LoggingHook(Hook):
         with quiet():
             self._logger.log(
                 level,
-                "%s %s: %s after %d tries, %d bytes (suppressed %d)",
+                "%s %s: %s after %s, %d bytes (suppressed %d)",
                 name,
                 event.destination,
                 code,
-                len(event.attempts),
+                counted(len(event.attempts), "try"),
                 event.size,
                 suppressed,
                 extra={

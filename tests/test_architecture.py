@@ -344,7 +344,7 @@ ROOMS = {
     "_callables": set(),
     "_pickling": set(),
     "_log_lines": set(),
-    "hooks": {"_log_lines", "_callables", "_clock", "_account"},
+    "hooks": {"_log_lines", "_text", "_callables", "_clock", "_account"},
     "_account": {"_pickling", "_log_lines", "_text", "hooks"},
     "_engine": {
         "_log_lines",
@@ -358,7 +358,7 @@ ROOMS = {
     },
     "services": {"errors", "_text", "_account", "_engine"},
     "_aws": {"_log_lines", "errors", "_fork", "_clock", "_text", "_account", "_engine", "services"},
-    "_threads": {"_log_lines", "errors", "_fork", "_clock", "_account", "_engine"},
+    "_threads": {"_log_lines", "_text", "errors", "_fork", "_clock", "_account", "_engine"},
 }
 #: What still points the other way, each with its reason.
 EXCEPTIONS = {

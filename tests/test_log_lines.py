@@ -324,7 +324,7 @@ def test_the_line_about_what_was_abandoned_reaches_no_handler_that_then_raises(
     finally:
         hold.set()
     assert done.returncode == 0
-    assert done.stdout == "1 messages were abandoned at exit\n"
+    assert done.stdout == "1 message was abandoned at exit\n"
     assert done.stderr == ""
 
 

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from publisher._aws.secrets import told, without_secrets
-from publisher._text import escaped, masked, masked_address, printable
+from publisher._text import counted, escaped, masked, masked_address, printable
 from tests.support import client_of, publish, publishing, tries
 
 pytestmark = pytest.mark.every_python(
@@ -212,3 +212,19 @@ def test_what_a_credential_process_writes_is_in_no_exception_event_or_attempt(
     assert "get-caller-identity" in shown
     assert SECRET not in shown
     assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "verb", "text"),
+    [
+        (0, "message", "", "0 messages"),
+        (1, "message", "", "1 message"),
+        (1_200, "message", "", "1,200 messages"),
+        (1, "try", "", "1 try"),
+        (2, "try", "", "2 tries"),
+        (1, "line", "were", "1 line was"),
+        (3, "line", "were", "3 lines were"),
+    ],
+)
+def test_a_count_agrees_with_what_is_counted(count: int, noun: str, verb: str, text: str) -> None:
+    assert counted(count, noun, verb) == text

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from .._text import counted
 from .causes import Scene, cause
 from .events import Failure, label_of
 from .ledger import LOG_LINE
@@ -192,7 +193,8 @@ def lost_text(total: Ledger) -> str:
     counts = {**failed, **dropped}
     parts = sorted(((count, text) for text, count in counts.items() if count), reverse=True)
     listed = ", ".join(f"{count:,} {text}" for count, text in parts[:5])
-    return f"{lost(total):,} of {total.accepted:,} messages were lost: {listed}"
+    were = "was" if lost(total) == 1 else "were"
+    return f"{lost(total):,} of {counted(total.accepted, 'message')} {were} lost: {listed}"
 
 
 def code_of(value: Any) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from .._text import counted
 from . import InputError
 from ._reading import content
 
@@ -124,7 +125,7 @@ class Lines:
                     kept.flush()
                     self._sources[index] = _Source(source.name, kept, 0, kept=True)
         if self._skip > self._lines:
-            raise InputError(f"--skip {self._skip}: there are only {self._lines} lines")
+            raise InputError(f"--skip {self._skip}: the input has {counted(self._lines, 'line')}")
         return count, total
 
     def _measured(self, measure: Callable[[bytes], int], line: bytes | None) -> int:

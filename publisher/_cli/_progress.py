@@ -13,6 +13,7 @@ from .._account.causes import Scene, cause
 from .._account.ledger import Ledger
 from .._account.losses import Limiter
 from .._engine.contract import Service
+from .._text import counted
 from . import say
 
 if TYPE_CHECKING:
@@ -77,8 +78,9 @@ class _Troubles:
             before = self._limiter.suppressed(code, more)
             if before is not None:
                 why = cause(code, self._scene)
+                tries = counted(more + before, "try")
                 say(
-                    f"send: {more + before:,} tries failed: {code}{', ' if why else ''}{why}"
+                    f"send: {tries} failed: {code}{', ' if why else ''}{why}"
                     f" ({ledger.delivered:,} delivered so far)",
                     error=True,
                 )

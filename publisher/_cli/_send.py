@@ -12,6 +12,7 @@ from .._account.losses import lost_text
 from .._aws.secrets import told
 from .._client import Client
 from .._publisher import Publisher
+from .._text import counted
 from ..errors import InvalidMessage
 from ..services import by_option, flag
 from . import InputError, check_endpoint, say
@@ -170,8 +171,8 @@ def _show_plan(destination: Destination, count: int, size: int) -> None:
     limits = destination.service.limits
     requests = max(math.ceil(count / limits.entries), math.ceil(size / limits.bytes))
     say(
-        f"{count:,} lines, {size:,} bytes, would go to {destination.name}"
-        f" in {requests:,} requests or more; nothing was sent"
+        f"{counted(count, 'line')}, {size:,} bytes, would go to {destination.name}"
+        f" in {counted(requests, 'request')} or more; nothing was sent"
     )
 
 
@@ -281,7 +282,7 @@ class _Sending:
         if text := lost_text(ledger):
             say(text, error=self._quiet)
         if self._refused:
-            say(f"{self._refused:,} lines could not be sent at all", error=self._quiet)
+            say(f"{counted(self._refused, 'line')} could not be sent at all", error=self._quiet)
 
     def _report_failed(self, lost: int) -> None:
         failed, path = self._failed, self._failed.path
@@ -293,7 +294,7 @@ class _Sending:
             say(f"send: the lost lines could not all be written to {path}: {why}", error=True)
             return
         if failed.written:
-            say(f"{failed.written:,} lines to be sent again are in {path}", error=self._quiet)
+            say(f"{counted(failed.written, 'line')} to be sent again: {path}", error=self._quiet)
         if failed.written < lost:
             say(f"send: {lost - failed.written:,} lost lines are not in {path}", error=True)
 
@@ -305,7 +306,7 @@ class _Sending:
         read = ledger.accepted + self._refused
         rest = 0 if self._count is None else max(0, self._count - read)
         if rest or self._unreadable or (stopped and self._count is None):
-            left = f", {rest:,} lines were not sent" if rest else ""
+            left = f", {counted(rest, 'line', 'were')} not sent" if rest else ""
             after = f"after {last.where}" if last.lines else "before the first line"
             say(f"stopped {after}{left}: --skip {last.lines} goes on there", error=self._quiet)
         return bool(rest)

@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from .._account.causes import Scene, cause, remedy
 from .._account.ledger import LOG_LINE, Ledger
 from .._process import publishers
+from .._text import counted
 from ..doctor import ERROR, NOTE, OK, WARNING, Finding
 from ..errors import InvalidMessage
 from ..services import flag, load, names
@@ -53,11 +54,12 @@ def connection(found: Any, workers: int) -> Iterator[Finding]:
         yield Finding(
             WARNING,
             about,
-            f"{pool} connections for {workers} workers: bursts open and drop connections",
+            f"{counted(pool, 'connection')} for {counted(workers, 'worker')}: bursts open and drop"
+            " connections",
             f"make it with Config(max_pool_connections={workers})",
         )
     else:
-        yield Finding(OK, about, f"{pool} connections for {workers} workers")
+        yield Finding(OK, about, f"{counted(pool, 'connection')} for {counted(workers, 'worker')}")
     retries = config.retries or {}
     mode = retries.get("mode", "legacy")  # a botocore without modes has only that one
     tries = retries.get("total_max_attempts", _BOTOCORE_TRIES.get(mode, 1))
@@ -144,11 +146,11 @@ def _scene(name: str, ledger: Ledger) -> Scene:
 def _losses(name: str, ledger: Ledger, scene: Scene) -> Iterator[Finding]:
     for code, count in ledger.failed_by_code.items():
         why = cause(code, scene)
-        text = f"{count:,} messages failed: {code}{', ' if why else ''}{why}"
+        text = f"{counted(count, 'message')} failed: {code}{', ' if why else ''}{why}"
         yield Finding(ERROR, name, text, f"python -m publisher doctor {_option(name)}".strip())
     for reason, count in ledger.dropped_by_reason.items():
         if count:
-            text = f"{count:,} messages were dropped: {reason}, {cause(reason, scene)}"
+            text = f"{counted(count, 'message', 'were')} dropped: {reason}, {cause(reason, scene)}"
             level = WARNING if reason == LOG_LINE else ERROR
             yield Finding(level, name, text, _TODO.get(reason, ""))
 
@@ -158,7 +160,8 @@ def _troubles(name: str, ledger: Ledger, scene: Scene) -> Iterator[Finding]:
         if code in ledger.failed_by_code:
             continue
         why = cause(code, scene)
-        text = f"{count:,} tries failed, none of them lost so far: {code}{', ' if why else ''}{why}"
+        tries = counted(count, "try")
+        text = f"{tries} failed, and nothing lost by that so far: {code}{', ' if why else ''}{why}"
         yield Finding(WARNING, name, text, remedy(code, scene))
     if ledger.oldest_age > _OLD:
         text = f"the oldest message has waited for {ledger.oldest_age:.0f} s"

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from .. import _clock
 from .._account.losses import lost, lost_text
 from .._fork import on_fork
+from .._text import counted
 from .hosts import end_undisturbed, in_subinterpreter
 
 if TYPE_CHECKING:
@@ -206,8 +207,8 @@ def _abandon(cores: list[Core]) -> None:
         abandoned = lost(total) - lost(before.total)
         if abandoned:
             logger.error(
-                "%d messages were abandoned at exit, close_timeout=%g s was not enough: %s%s",
-                abandoned,
+                "%s abandoned at exit, close_timeout=%g s was not enough: %s%s",
+                counted(abandoned, "message", "were"),
                 core.options.close_timeout,
                 ", ".join(f"{count} to {name}" for name, count in left.items() if count),
                 f"; {lost_text(total)}" if lost(total) > abandoned else "",

@@ -13,7 +13,7 @@ from .._aws.secrets import told
 from .._client import Client
 from .._engine.future import PublishFuture
 from .._options import Options, check_options
-from .._text import escaped, masked_address
+from .._text import counted, escaped, masked_address
 from ..services import by_option, flag
 
 #: Answers that say nothing of a destination but that this role may not read it.
@@ -63,7 +63,8 @@ def check(
         else:
             yield f"{escaped(name)}: ok"
     if failed:
-        raise CommandFailedError(f"{failed} of {len(asked)} destinations cannot be published to")
+        of = counted(len(asked), "destination")
+        raise CommandFailedError(f"{failed} of {of} cannot be published to")
 
 
 def send(

@@ -9,6 +9,7 @@ from typing import Any
 from .._account.ledger import Ledger
 from .._account.recent import LONGEST
 from .._publisher import Publisher
+from .._text import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,8 @@ def _look(publisher: Publisher, at: Limits) -> tuple[list[str], Recent]:
     if core is not None:
         flow = core.flow  # other operations take room too
         if flow.messages >= options.max_messages or flow.bytes >= options.max_bytes:
-            found.append(f"the buffer is full: {flow.messages:,} messages, {flow.bytes:,} bytes")
+            held = counted(flow.messages, "message")
+            found.append(f"the buffer is full: {held}, {flow.bytes:,} bytes")
     age = publisher.stats().total.oldest_age
     if age > options.delivery_timeout / 2:
         found.append(
@@ -109,7 +111,8 @@ def _look(publisher: Publisher, at: Limits) -> tuple[list[str], Recent]:
         )
     if late.alarming:
         found.append(
-            f"{late.lost:,} of the {late.ended:,} messages of the last {at.window:g} s were lost"
+            f"{late.lost:,} of {counted(late.ended, 'message')} of the last {at.window:g} s"
+            f" {'was' if late.lost == 1 else 'were'} lost"
         )
     return found, late
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
 from .._callables import runs_nothing
+from .._text import counted
 from . import _everywhere
 
 logger = logging.getLogger("publisher")
@@ -61,8 +62,8 @@ def _flush(context: Any, margin: float) -> None:
     unresolved = _everywhere.flush(_seconds_left(context, margin))
     if unresolved:
         logger.warning(
-            "%d messages were not delivered within the invocation; the next one goes on with them",
-            unresolved,
+            "%s not delivered within the invocation; the next one goes on",
+            counted(unresolved, "message", "were"),
             extra={"event": "publisher.unresolved", "messages": unresolved},
         )
 

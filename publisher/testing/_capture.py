@@ -14,6 +14,7 @@ from .. import _process
 from .._aws.mocks import mocks_ended
 from .._engine.core import Core
 from .._options import Options
+from .._text import counted
 from ._core import InlineCore
 from ._faults import Faults
 from ._inline import Clock
@@ -120,7 +121,7 @@ class Capture(Messages):
 
     def __repr__(self) -> str:
         state = "over" if self._exchanged is None else "held" if self._held_by else "open"
-        return f"<Capture {state}, {len(self)} messages>"
+        return f"<Capture {state}, {counted(len(self), 'message')}>"
 
     def _make_core(self, options: Options) -> Core:
         core = InlineCore(options, self._clock, self._connect, self._add)

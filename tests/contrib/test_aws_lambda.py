@@ -144,7 +144,7 @@ def test_the_remaining_time_less_the_margin_bounds_it(
     took = time.monotonic() - began
     assert 0.4 < took < 19
     assert not future.done()
-    assert "1 messages were not delivered within the invocation" in caplog.text
+    assert "1 message was not delivered within the invocation" in caplog.text
     assert "late" not in caplog.text.replace("not delivered", "")
     held.set()  # thawed: the message goes on
     assert future.result(20)["MessageId"]

@@ -102,7 +102,7 @@ BAD_INPUT = [
     (["check", "--topic", TOPIC, "--timeout", "0"], "--timeout: delivery_timeout must be"),
     (["send", "x", "--topic", TOPIC, "--using", "nope"], "AWS_PUBLISHER has no alias 'nope'"),
     (["check", "--topic", TOPIC, "--using", "nope"], "AWS_PUBLISHER has no alias 'nope'"),
-    (["check", "--stream", ""], "1 of 1 destinations cannot be published to"),
+    (["check", "--stream", ""], "1 of 1 destination cannot be published to"),
     (["send", "x", "--stream", ""], "StreamName"),
     (["stats", "http://localhost:abc/"], "cannot be read: nonnumeric port: 'abc'"),
     (["stats", "http://localhost/a b"], "cannot be read: URL can't contain"),

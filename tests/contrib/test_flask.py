@@ -169,7 +169,7 @@ def test_the_health_view(make: Callable[..., Any]) -> None:
     client.post("/send", data={"text": "private"})
     full = client.get("/health")
     assert full.status_code == 503
-    assert full.json["default"]["problems"] == ["the buffer is full: 1 messages, 7 bytes"]
+    assert full.json["default"]["problems"] == ["the buffer is full: 1 message, 7 bytes"]
     assert "private" not in full.text
 
 
@@ -194,7 +194,7 @@ def test_the_health_view_while_messages_are_lost(
     assert send(4).status_code == 200  # below the minimum
     lost = send(5)
     assert lost.status_code == 503
-    problem = "9 of the 14 messages of the last 60 s were lost"
+    problem = "9 of 14 messages of the last 60 s were lost"
     assert lost.json["default"]["problems"] == [problem]
     assert lost.json["default"]["recent"] == {"seconds": 60, "ended": 14, "lost": 9}
     sns.create_topic(Name="orders")
@@ -237,13 +237,13 @@ def test_the_command_checks(make: Callable[..., Any], endpoint: Endpoint) -> Non
     sns.delete_topic(TopicArn=there)
     ran = make().test_cli_runner().invoke(args=["publisher", "check", "--topic", there])
     assert ran.exit_code == 1
-    assert "1 of 1 destinations cannot be published to" in ran.output
+    assert "1 of 1 destination cannot be published to" in ran.output
     assert bodies(endpoint) == []
 
 
 def test_the_command_says_what_is_wrong(make: Callable[..., Any]) -> None:
     for arguments, text in (
-        (["send", "hello"], "either a topic or a stream"),
+        (["send", "hello"], "give one of --topic, "),
         (["stats", "ftp://x"], "begins with http"),
         (["stats", "http://127.0.0.1:1/"], "cannot be read"),
     ):

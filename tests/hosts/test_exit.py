@@ -205,7 +205,7 @@ ending()
     assert process.end() == 0, process.log
     assert process.took < 0.5 + 2, process.log
     # The end meets the one that is on its way, or the call for the next one.
-    assert "1 messages were abandoned" in process.log or "PublisherClosed" in process.log
+    assert "1 message was abandoned" in process.log or "PublisherClosed" in process.log
 
 
 def test_what_a_callback_publishes_as_the_time_runs_out_is_told(
@@ -228,7 +228,7 @@ atexit.register(over.set)  # runs when the time for draining is over
         CLOSE_TIMEOUT="0.5",
     )
     assert process.end() == 0, process.log
-    told = "1 messages were abandoned" in process.log or "PublisherClosed" in process.log
+    told = "1 message was abandoned" in process.log or "PublisherClosed" in process.log
     assert told or bodies(endpoint)["late-0"] == 1, process.log  # a quick one made it
 
 

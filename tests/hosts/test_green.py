@@ -62,7 +62,7 @@ def test_what_is_left_at_the_end_is_given_up_and_told(
     script = "configure(linger=0, close_timeout=1)\npublish('first')[0].result()\npublish('m')\n"
     process = start(script, endpoint.url, first=patched)
     assert process.end(20) == 0, process.log
-    assert "1 messages were abandoned" in process.log
+    assert "1 message was abandoned" in process.log
 
 
 @pytest.mark.parametrize("when", ["before the client", "after it"])

@@ -57,4 +57,4 @@ def test_logging_configured_after_the_import(endpoint: Endpoint, start: Start, k
     script = f"import logging.config\nlogging.config.dictConfig({settings})\n{LOSE_ONE}"
     process = start(script, endpoint.url)
     assert process.end() == 0, process.log
-    assert ("1 of 1 messages were lost" in process.log) is keep, process.log
+    assert ("1 of 1 message was lost" in process.log) is keep, process.log

@@ -278,7 +278,7 @@ def test_losses_in_this_process_are_findings(endpoint: Endpoint) -> None:
         client_of(made, "sns", endpoint.url).publish(TopicArn=TOPIC, Message="x").exception(20)
         assert made.flush(20) == 0
         text = doctor.report()
-    assert "1 messages failed: AuthorizationError, the role lacks the permission" in text
+    assert "1 message failed: AuthorizationError, the role lacks the permission" in text
     assert text.splitlines()[0].startswith("error")
 
 

@@ -276,7 +276,7 @@ def test_a_line_too_long_is_skipped_while_others_are_on_their_way(
     assert "line 22: more than 1,048,576 bytes" in captured.err
     assert f"1 lost lines are not in {failed}" in captured.err
     assert f"accepted {len(stored)} = delivered {len(stored)}" in captured.out
-    assert "1 lines could not be sent at all" in captured.out
+    assert "1 line could not be sent at all" in captured.out
     assert failed.read_bytes() == b""
 
 

@@ -254,7 +254,7 @@ def test_skip_goes_on_after_a_line_of_all_the_input(
         assert stored(endpoint) == expected
     capsys.readouterr()
     assert send("--topic", TOPIC, "--skip", "8", *files) == 2
-    assert "--skip 8: there are only 7 lines" in capsys.readouterr().err
+    assert "--skip 8: the input has 7 lines" in capsys.readouterr().err
     for wrong in ("-1", "x", "1.5"):
         assert send("--topic", TOPIC, "--skip", wrong, *files) == 2
         assert "invalid number of lines value" in capsys.readouterr().err

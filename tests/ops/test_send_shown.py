@@ -144,7 +144,7 @@ def test_quiet_says_nothing_of_what_went_well(endpoint: Endpoint, tmp_path: Path
     endpoint.script(Answer(error=Error(403, "AuthorizationError")))
     done = run(*arguments)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "1 of 1 messages were lost: 1 failed with AuthorizationError" in done.stderr
+    assert "1 of 1 message was lost: 1 failed with AuthorizationError" in done.stderr
 
 
 def test_the_version() -> None:

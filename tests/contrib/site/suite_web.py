@@ -66,7 +66,7 @@ class CommandTests(Case, TestCase):
     def test_check_of_what_is_not_there(self) -> None:
         self.endpoint.client("sns").delete_topic(TopicArn=TOPIC)
         out = io.StringIO()
-        with self.assertRaisesRegex(CommandError, "1 of 1 destinations"):
+        with self.assertRaisesRegex(CommandError, "1 of 1 destination"):
             call_command("publisher", "check", "--topic", TOPIC, stdout=out)
         self.assertIn("NotFound", out.getvalue())
 
@@ -104,7 +104,7 @@ class HealthTests(Case, TestCase):
         client("sns").publish(TopicArn=TOPIC, Message="private")
         answer = self.client.get("/health/publisher")
         self.assertEqual(answer.status_code, 503)
-        self.assertIn("the buffer is full: 1 messages", answer.json()["default"]["problems"][0])
+        self.assertIn("the buffer is full: 1 message", answer.json()["default"]["problems"][0])
         self.assertNotIn("private", answer.content.decode())
 
     def test_nor_is_a_closed_publisher(self) -> None:
@@ -136,7 +136,7 @@ class LostTests(Case, TestCase):
         self.publish(20)
         answer = self.client.get("/health/publisher")
         self.assertEqual(answer.status_code, 503)
-        lost = "20 of the 20 messages of the last 60 s were lost"
+        lost = "20 of 20 messages of the last 60 s were lost"
         self.assertEqual(answer.json()["default"]["problems"], [lost])
         with self.assertLogs("health_check", "WARNING"):
             failing = self.client.get("/health/all?format=json")
