@@ -1,6 +1,7 @@
 """python -m examples django | flask | celery | lambda.
 
-Starts one example on a local AWS (moto), and prints what arrives in the queue behind its topic.
+Starts one example on a local AWS (moto), and prints what arrives in the queue behind its topic and
+in its FIFO queue.
 Ctrl-C ends it.
 """
 
@@ -26,7 +27,12 @@ NEEDS = {
     "celery": ("celery", "-e '.[celery]'"),
     "lambda": ("awslambdaric", "awslambdaric"),
 }
-CURL = "try:  curl -d item=book http://127.0.0.1:{port}/orders"
+CURL = {
+    "django": """\
+try:  curl -d item=book http://127.0.0.1:{port}/orders
+then: curl -d step=packed http://127.0.0.1:{port}/orders/1/steps""",
+    "flask": "try:  curl -d item=book http://127.0.0.1:{port}/orders",
+}
 
 
 def main() -> None:
@@ -52,16 +58,20 @@ def main() -> None:
         url = stack.enter_context(running_server())
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         sqs, queue, topic = make_queue(url)
+        steps = make_fifo_queue(sqs)
         os.environ.update(
             AWS_ENDPOINT_URL=url,
             TOPIC_ARN=topic,
+            QUEUE_URL=steps,
             DATABASE=str(Path(folder) / "db.sqlite3"),
             BROKER_DIR=folder,
         )
         process = stack.enter_context(started(asked.example, asked.port))
         while process.poll() is None and not ended:
             show(sqs, queue, wait=1)
+            show(sqs, steps, wait=0)
         show(sqs, queue, wait=0)
+        show(sqs, steps, wait=0)
 
 
 def make_queue(url):
@@ -77,6 +87,11 @@ def make_queue(url):
         Attributes={"RawMessageDelivery": "true"},
     )
     return sqs, queue, topic
+
+
+def make_fifo_queue(sqs):
+    """A queue that keeps the order within each message group: its address."""
+    return sqs.create_queue(QueueName="steps.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
 
 
 @contextlib.contextmanager
@@ -95,8 +110,8 @@ def started(example, port):
         command = [python, "-m", "celery", "-A", "tasks", "worker", "--concurrency", "2"]
     else:
         command = [python, "local.py", '{"orders": [1, 2, 3]}']
-    if example in ("django", "flask"):
-        print(CURL.format(port=port), flush=True)
+    if example in CURL:
+        print(CURL[example].format(port=port), flush=True)
     # A group of its own: a reloader's two processes are told to end together, as by Ctrl-C.
     process = subprocess.Popen(command, cwd=folder, start_new_session=True)
     try:

@@ -14,8 +14,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo and return its exit code: 0 all arrived, 1 something did not, 2 bad input."""
     parser = argparse.ArgumentParser(
         prog="python -m publisher demo",
-        description="Send lines to a topic and a stream, the plain boto3 way and through "
-        "publisher, and check that every one arrived. No AWS account is needed or touched.",
+        description="Send lines to a topic (or a queue) and a stream, the plain boto3 way and "
+        "through publisher, and check that every one arrived. No AWS account is needed or touched.",
         epilog="exit code: 0 every line arrived, 1 something was lost, 2 bad input",
     )
     parser.add_argument(
@@ -23,6 +23,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=Path,
         metavar="FILE",
         help="one message a line, UTF-8, .gz understood (default: a sample of 250 lines)",
+    )
+    parser.add_argument(
+        "--service",
+        choices=["sns", "sqs"],
+        default="sns",
+        help="what stands beside the stream: a topic of SNS (default), or a queue of SQS",
     )
     options = parser.parse_args(arguments)
     try:
@@ -36,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         lines = read(options.input)
         isolate()
-        return 0 if run(lines, Console()) else 1
+        return 0 if run(lines, Console(), options.service) else 1
     except InputError as error:
         return _complain(str(error), 2)
     except DemoError as error:

@@ -84,13 +84,11 @@ class Sink:
     def __init__(self, url: str) -> None:
         self.sns: Any = boto3.client("sns", endpoint_url=url)
         self.kinesis: Any = boto3.client("kinesis", endpoint_url=url)
-        self._sqs: Any = boto3.client("sqs", endpoint_url=url)
+        self.sqs: Any = boto3.client("sqs", endpoint_url=url)
         self._count_url = f"{url}{COUNT_PATH}"
         self.topic = self.sns.create_topic(Name="demo")["TopicArn"]
-        self._queue = self._sqs.create_queue(QueueName="demo")["QueueUrl"]
-        attributes = self._sqs.get_queue_attributes(
-            QueueUrl=self._queue, AttributeNames=["QueueArn"]
-        )
+        self.queue = self.sqs.create_queue(QueueName="demo")["QueueUrl"]
+        attributes = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])
         self.sns.subscribe(
             TopicArn=self.topic,
             Protocol="sqs",
@@ -120,16 +118,16 @@ class Sink:
     def read_queue(self) -> Iterator[tuple[int, bytes]]:
         """Take everything out of the queue: the number and the bytes of each line."""
         while True:
-            messages = self._sqs.receive_message(
-                QueueUrl=self._queue, MaxNumberOfMessages=10, MessageAttributeNames=["line"]
+            messages = self.sqs.receive_message(
+                QueueUrl=self.queue, MaxNumberOfMessages=10, MessageAttributeNames=["line"]
             ).get("Messages", [])
             if not messages:
                 return
             for message in messages:
                 number = int(message["MessageAttributes"]["line"]["StringValue"])
                 yield number, message["Body"].encode()
-            self._sqs.delete_message_batch(
-                QueueUrl=self._queue,
+            self.sqs.delete_message_batch(
+                QueueUrl=self.queue,
                 Entries=[
                     {"Id": str(n), "ReceiptHandle": m["ReceiptHandle"]}
                     for n, m in enumerate(messages)

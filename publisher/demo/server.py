@@ -155,7 +155,34 @@ def _put_records(front: Front, request: Request, body: bytes) -> Response:
     return response
 
 
+def _send_message(front: Front, request: Request, body: bytes) -> Response:
+    if not front.fails("SendMessage"):
+        return front.forward(request, body)
+    answer = {"__type": "com.amazonaws.sqs#RequestThrottled", "message": "Rate exceeded"}
+    headers = {"x-amzn-query-error": "RequestThrottled;Sender"}
+    return Response(json.dumps(answer), 400, headers, mimetype="application/x-amz-json-1.0")
+
+
+def _send_message_batch(front: Front, request: Request, body: bytes) -> Response:
+    call = json.loads(body)
+    failed = [entry["Id"] for entry in call["Entries"] if front.fails("SendMessageBatch")]
+    call["Entries"] = [entry for entry in call["Entries"] if entry["Id"] not in failed]
+    answer: dict[str, Any] = {"Successful": []}
+    response = Response(mimetype="application/x-amz-json-1.0")
+    if call["Entries"]:
+        response = front.forward(request, json.dumps(call).encode())
+        if response.status_code != 200:
+            return response
+        answer = json.loads(response.get_data())
+    error = {"Code": "InternalError", "Message": "Try again", "SenderFault": False}
+    answer["Failed"] = [*answer.get("Failed", ()), *({"Id": each, **error} for each in failed)]
+    response.set_data(json.dumps(answer))
+    return response
+
+
 _OPERATIONS = {
+    "SendMessage": _send_message,
+    "SendMessageBatch": _send_message_batch,
     "Publish": _publish,
     "PublishBatch": _publish_batch,
     "PutRecord": _put_record,

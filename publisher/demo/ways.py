@@ -1,6 +1,6 @@
 """The two ways to send: one call after the other, and through `publisher`.
 
-Both send with the very same functions, `to_topic` and `to_stream`: only the client differs.
+Both send with the very same functions, such as `to_topic`: only the client differs.
 """
 
 from __future__ import annotations
@@ -45,10 +45,22 @@ def to_topic(sns: Any, topic: str) -> Send:
     """Send lines to `topic` with `sns`, boto3's client or publisher's."""
 
     def send(number: int, line: str) -> Any:
-        mark = {"line": {"DataType": "Number", "StringValue": str(number)}}
-        return sns.publish(TopicArn=topic, Message=line, MessageAttributes=mark)
+        return sns.publish(TopicArn=topic, Message=line, MessageAttributes=_mark(number))
 
     return send
+
+
+def to_queue(sqs: Any, queue: str) -> Send:
+    """Send lines to `queue` with `sqs`, boto3's client or publisher's."""
+
+    def send(number: int, line: str) -> Any:
+        return sqs.send_message(QueueUrl=queue, MessageBody=line, MessageAttributes=_mark(number))
+
+    return send
+
+
+def _mark(number: int) -> dict[str, dict[str, str]]:
+    return {"line": {"DataType": "Number", "StringValue": str(number)}}
 
 
 def to_stream(kinesis: Any, stream: str) -> Send:

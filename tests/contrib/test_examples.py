@@ -29,6 +29,12 @@ def topic(moto_server: Moto) -> Topic:
     return moto_server.topic()
 
 
+@pytest.fixture
+def fifo(moto_server: Moto) -> Topic:
+    """Of this only the queue is used."""
+    return moto_server.topic(fifo=True)
+
+
 def command(need: Callable[[str], Path], framework: str, server: str) -> list[Any]:
     python = need(framework) / "python"
     if server == "gunicorn":
@@ -50,12 +56,14 @@ def test_django(
     need: Callable[[str], Path],
     moto_server: Moto,
     topic: Topic,
+    fifo: Topic,
     tmp_path: Path,
 ) -> None:
     folder = EXAMPLES / "django_app"
     environment = {
         "AWS_ENDPOINT_URL": moto_server.url,
         "TOPIC_ARN": topic.arn,
+        "QUEUE_URL": fifo.queue_url,
         "DATABASE": str(tmp_path / "db.sqlite3"),
     }
     code, text = run([sys.executable, "manage.py", "migrate", "-v0"], cwd=folder, **environment)
@@ -69,6 +77,14 @@ def test_django(
     assert json.loads(body)["message"]
     sent = sorted(json.loads(one.body)["item"] for one in topic.drain(2))
     assert sent == ["book", "pen"]
+    for order in (1, 2):
+        for step in ("packed", "shipped", "delivered"):
+            assert process.ask(f"/orders/{order}/steps", {"step": step})[0] == 202
+    assert process.ask("/orders/99/steps", {"step": "packed"})[0] == 404
+    taken = [json.loads(one.body) for one in fifo.drain(6)]
+    for order in (1, 2):
+        steps = [one["step"] for one in taken if one["order"] == order]
+        assert steps == ["packed", "shipped", "delivered"]
     assert process.ask("/health/publisher")[0] == 200
     if server == "runserver":
         # Both processes of the reloader, as Ctrl-C at a terminal does.
@@ -110,6 +126,16 @@ def test_one_command_starts_an_example_on_a_local_aws(
     process.ask("/orders", {"item": "book"})
     process.until(r"queue: order \w+: book")
     assert process.end(signal.SIGINT) == 0, process.text
+
+
+def test_the_demo_sends_to_a_queue(tmp_path: Path) -> None:
+    (tmp_path / "few.log").write_text("".join(f"line {number}\n" for number in range(30)))
+    demo = [sys.executable, "-m", "publisher", "demo", "--service", "sqs", "--input"]
+    code, text = run([*demo, tmp_path / "few.log"])
+    assert code == 0, text
+    for sender in ("boto3", "publisher"):
+        assert f"queue, {sender}: all 30 lines arrived unaltered, 0 of them twice" in text
+    assert "sqs:us-east-1:demo" in text
 
 
 # What the chapter on servers says: nothing that was accepted is lost when a worker ends.

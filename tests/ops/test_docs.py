@@ -27,6 +27,7 @@ PAGES = {
     "tracing": ("opentelemetry", PUBLISH),
     "doctor": ("", ""),
     "from_boto3": ("", ""),
+    "sqs": ("django", ""),
     "lambda": (
         "",
         """

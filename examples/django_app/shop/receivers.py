@@ -12,5 +12,7 @@ from .models import Order
 @receiver(delivered)
 def note_message_id(event, **_):
     """Write the message's id beside the order; the ORM may be used here."""
+    if event.service != "sns":
+        return  # a step on its way to the queue
     order = json.loads(event.params["Message"])["order"]
     Order.objects.filter(pk=order).update(message_id=event.response["MessageId"])

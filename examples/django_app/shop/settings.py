@@ -34,3 +34,6 @@ AWS_PUBLISHER = {
     }
 }
 ORDERS_TOPIC = os.environ.get("TOPIC_ARN", "arn:aws:sns:us-east-1:123456789012:orders")
+STEPS_QUEUE = os.environ.get(
+    "QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/123456789012/steps.fifo"
+)

@@ -10,5 +10,6 @@ urlpatterns = [
     path("orders", views.create),
     path("orders/confirmed", views.confirm),
     path("orders/<int:pk>", views.show),
+    path("orders/<int:pk>/steps", views.advance),
     path("health/publisher", health),
 ]

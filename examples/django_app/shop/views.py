@@ -49,6 +49,28 @@ async def confirm(request):
     return JsonResponse({"order": order.pk, "message": response["MessageId"]}, status=201)
 
 
+@csrf_exempt
+def advance(request, pk):
+    """POST step=...: the next step of an order, for the workers behind the FIFO queue.
+
+    Of one order they receive the steps as this process sent them, one after the other, whatever
+    had to be tried again; orders do not wait for each other.
+    """
+    step = request.POST["step"]
+    with transaction.atomic():
+        order = get_object_or_404(Order.objects.select_for_update(), pk=pk)
+        order.steps += 1
+        order.save(update_fields=["steps"])
+        publish_on_commit(
+            client("sqs").send_message,
+            QueueUrl=settings.STEPS_QUEUE,
+            MessageBody=json.dumps({"order": order.pk, "step": step}),
+            MessageGroupId=f"order-{order.pk}",
+            MessageDeduplicationId=f"order-{order.pk}-{order.steps}",
+        )
+    return JsonResponse({"order": order.pk, "steps": order.steps}, status=202)
+
+
 def show(request, pk):
     """One order."""
     order = get_object_or_404(Order, pk=pk)

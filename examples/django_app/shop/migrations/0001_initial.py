@@ -20,6 +20,7 @@ class Migration(migrations.Migration):
                 ),
                 ("item", models.CharField(max_length=100)),
                 ("message_id", models.CharField(blank=True, max_length=100)),
+                ("steps", models.PositiveIntegerField(default=0)),
             ],
         ),
     ]
