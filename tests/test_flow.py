@@ -41,18 +41,25 @@ class Caller:
     """A thread that waits for room."""
 
     def __init__(
-        self, flow: FlowControl, size: int, timeout: float | None = SOON, count: int = 1
+        self,
+        flow: FlowControl,
+        size: int,
+        timeout: float | None = SOON,
+        count: int = 1,
+        *,
+        yields: bool = False,
     ) -> None:
         before = flow.waiting
         self.result: bool | None = None
+        ticket = Ticket(size, count, yields=yields)
         self._thread = threading.Thread(
-            target=self._wait, args=(flow, size, timeout, count), daemon=True
+            target=self._wait, args=(flow, ticket, timeout), daemon=True
         )
         self._thread.start()
         until(lambda: flow.waiting > before or not self._thread.is_alive())
 
-    def _wait(self, flow: FlowControl, size: int, timeout: float | None, count: int) -> None:
-        self.result = flow.wait(Ticket(size, count), left(timeout))
+    def _wait(self, flow: FlowControl, ticket: Ticket, timeout: float | None) -> None:
+        self.result = flow.wait(ticket, left(timeout))
 
     def done(self) -> bool:
         self._thread.join(SOON)
@@ -127,10 +134,49 @@ def test_room_for_several_is_given_together(make: type[FlowControl]) -> None:
     assert (flow.messages, flow.bytes) == (0, 0)
 
 
-def test_who_wants_room_for_many_lets_others_pass(make: type[FlowControl]) -> None:
+def test_who_wants_room_for_several_is_not_passed_by_those_who_want_less(
+    make: type[FlowControl],
+) -> None:
     flow = make(4, 100)
     assert flow.take(4, 4)
-    many = Caller(flow, 3, count=3)
+    several = Caller(flow, 3, count=3)
+    one = Caller(flow, 1)
+    release(flow, 2, 2)
+    assert not flow.take(1)
+    assert flow.messages == 2
+    assert several.waits
+    assert one.waits
+    release(flow, 1, 1)
+    assert several.done()
+    release(flow, 1, 1)
+    assert one.done()
+    assert flow.messages == 4
+
+
+def test_room_for_several_by_force_ends_no_more_than_that_while_others_wait(
+    make: type[FlowControl],
+) -> None:
+    flow = make(5, 100)
+    assert flow.take(5, 5)
+    others = [Caller(flow, 1) for _ in range(3)]
+    ended = []
+
+    def make_room() -> bool:
+        ended.append(flow.messages)
+        release(flow, 1, 1)
+        return len(ended) < 5
+
+    assert flow.take_by_force(Ticket(2, 2), make_room)
+    assert ended == [5, 4]
+    assert all(other.waits for other in others)
+    release(flow, 3, 3)
+    assert all(other.done() for other in others)
+
+
+def test_who_yields_lets_those_pass_who_want_less(make: type[FlowControl]) -> None:
+    flow = make(4, 100)
+    assert flow.take(4, 4)
+    many = Caller(flow, 3, count=3, yields=True)
     one = Caller(flow, 1)
     release(flow, 1, 1)
     assert one.done()

@@ -132,7 +132,7 @@ class Admission:
         count, size = chunk.count, chunk.total
         if count * 2 > flow.max_messages or size * 2 > flow.max_bytes:
             return False
-        ticket = Ticket(size, count)
+        ticket = Ticket(size, count, yields=True)
         until = self._clock() + min(_CHUNK_WAITS, left())
 
         def ask() -> None:

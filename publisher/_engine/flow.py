@@ -26,13 +26,20 @@ class Ticket:
 
     ``granted`` is set in one go with the permits. A caller that an exception hits (Ctrl-C) finds
     here whether it has them, where the result of a call would be lost.
+
+    Args:
+        size: bytes.
+        count: messages.
+        yields: whoever wants room for fewer may go first. Without it nobody may, or whoever wants
+            room for several would wait as long as others come.
     """
 
-    __slots__ = ("count", "gate", "granted", "size")
+    __slots__ = ("count", "gate", "granted", "size", "yields")
 
-    def __init__(self, size: int, count: int = 1) -> None:
+    def __init__(self, size: int, count: int = 1, *, yields: bool = False) -> None:
         self.size = size
         self.count = count
+        self.yields = yields
         self.granted = False
         self.gate: threading.Lock | None = None  # where it waits
 
@@ -114,10 +121,10 @@ class FlowControl:
             return True
         with self.lock:
             # Again no call in between the comparisons of the counters and their change: others may
-            # be on the unlocked way meanwhile. Who wants room for many lets others pass.
+            # be on the unlocked way meanwhile.
             if (
                 not self._closed
-                and not any(ticket.count <= count for ticket in self._queue)
+                and not any(not one.yields or one.count <= count for one in self._queue)
                 and self.messages + count <= self.max_messages
                 and self.bytes + size <= self.max_bytes
             ):
@@ -198,10 +205,7 @@ class FlowControl:
                 self._admit_locked()  # it may have been a large one, before others that do fit
 
     def _admit_locked(self) -> None:
-        """Let in who waits, first come first served, as far as there is room.
-
-        But who wants room for many at once lets others pass.
-        """
+        """Let in who waits, first come first served, as far as there is room."""
         for ticket in list(self._queue):
             count, size = ticket.count, ticket.size
             if ticket.granted:  # by somebody whom Ctrl-C hit just then
@@ -213,7 +217,7 @@ class FlowControl:
                 ticket.granted = True
                 _open(ticket)
                 self._queue.remove(ticket)
-            elif count == 1:
+            elif not ticket.yields:
                 break
         self._set_limit_locked()
 
