@@ -204,6 +204,9 @@ class Hand:
     def is_safe(self) -> bool:
         return self.safe
 
+    def may_hold(self) -> bool:
+        return True
+
     def wait_for_room(self, ticket: Ticket, left: Callable[[], float]) -> None:
         flow = self.core.flow
         while not (ticket.granted or flow.closed) and (seconds := left()) > 0:

@@ -117,6 +117,23 @@ def test_a_thread_with_a_running_event_loop_is_never_held(
         assert asyncio.run(view()) < SOON / 2
 
 
+def test_whom_an_event_loop_keeps_from_waiting_has_nothing_sent_before_its_time(
+    endpoint: Endpoint,
+) -> None:
+    with publishing(max_messages=2, linger=SOON, delivery_timeout=4 * SOON) as made:
+        sns = client_of(made, "sns", endpoint.url)
+        waits = [publish(sns, f"waits {i}") for i in range(2)]
+
+        async def view() -> None:
+            assert_buffer_full(publish(sns, "from a loop"))
+
+        asyncio.run(view())
+        core = waits[0].route.lane.core  # type: ignore[attr-defined]
+        with core.tracker.lock:
+            assert not core.scheduler._hurried
+            assert waits[0].route.lane.flush_until < 0  # type: ignore[attr-defined]
+
+
 def test_drop_drops_the_newest(endpoint: Endpoint) -> None:
     with full(endpoint, on_full="drop", max_block=60) as (sns, futures, gate):
         watch = Watch()

@@ -177,7 +177,8 @@ class Admission:
             self._wait_for_room(ticket, self.patience.at_the_bound(route.delivery.timeout))
 
     def _wait_for_room(self, ticket: Ticket, left: Callable[[], float]) -> None:
-        if reentered() or left() <= 0:  # a signal handler or a finaliser is never held
+        # A signal handler or a finaliser is never held, nor is who has an event loop to run.
+        if reentered() or not self._runtime.may_hold() or left() <= 0:
             return
         self._hurry()  # with the buffer full there is no better company to wait for
         self._runtime.wake()

@@ -221,10 +221,13 @@ class Threads:
             if _clock.now() >= deadline:
                 return False
 
+    def may_hold(self) -> bool:
+        """Whether a caller on this thread may be held: not where an event loop runs."""
+        return not runs_event_loop()
+
     def wait_for_room(self, ticket: Ticket, left: Callable[[], float]) -> None:
-        """Wait for permits for as long as ``left()`` says; not where an event loop runs."""
-        if not runs_event_loop():
-            self.core.flow.wait(ticket, left)
+        """Wait for permits for as long as ``left()`` says."""
+        self.core.flow.wait(ticket, left)
 
     def wait_for_calls(self, timeout: float | None) -> bool:
         """Wait until the user code handed over so far has run; not at all on a thread of ours.

@@ -201,14 +201,16 @@ class Inline:
         """True: whatever there is to do, the thread that publishes does it."""
         return True
 
+    def may_hold(self) -> bool:
+        """Whether a caller on this thread may be held: not where an event loop runs."""
+        return self.held_by is None or not runs_event_loop()
+
     def wait_for_room(self, ticket: Ticket, left: Callable[[], float]) -> None:
         """Wait for flow control's permit for as long as ``left()`` says."""
         flow = self._core.flow
         if self.held_by is None:
             self.run()
             flow.take(ticket.size, ticket.count, ticket)
-        elif runs_event_loop():
-            return
         elif self.held_by != threading.get_ident():
             flow.wait(ticket, left)
         else:
