@@ -10,7 +10,12 @@ from pathlib import Path
 from tests.faults import FAULTS, Fault
 
 PATH = Path(__file__).parent.parent / "docs" / "faults.md"
-SERVICES = {"sns": "SNS", "kinesis": "Kinesis"}
+SERVICES = {
+    "sns": "SNS",
+    "kinesis": "Kinesis",
+    "firehose": "Firehose",
+    "events": "EventBridge",
+}
 HEAD = """\
 # What a fault looks like
 
@@ -60,8 +65,8 @@ def _row(fault: Fault, service: str) -> tuple[str, str, str]:
     concerned = "" if len(fault.hit) == 3 else " for the entry concerned, the others are delivered"
     if not ends:
         return "delivered at the first try", "the same", "no"
-    stays = f"`{ends}`"
-    if code and ends == "ClientError":
+    stays = f"`{ends}`" if fault.raises(service) else f"no exception: `ErrorCode` `{code}`"
+    if code and fault.raises(service) and ends == "ClientError":
         stays += f" with the code `{code}`"
     if fault.tries == 1:
         passes = "final: not retried"

@@ -25,14 +25,15 @@ from tests.servers import (
     Failure,
     FaultProxy,
     Kinesalite,
-    Moto,
     Request,
     ShardLimit,
 )
 from tests.support import until
 
 BRIEF = 1.0  # a time-out that is to be met, seconds
-BATCHES = ("PublishBatch", "PutRecords")
+BATCHES = ("PublishBatch", "PutRecords", "PutRecordBatch", "PutEvents")
+#: Those that answer with an outcome for each entry, by position.
+BY_POSITION = ("kinesis", "firehose", "events")
 HOST = "sns.nowhere.invalid"
 
 
@@ -41,7 +42,7 @@ class Stage:
     """A live server, the proxy in front of it, and how a client gets there."""
 
     service: str
-    server: Moto | Kinesalite
+    server: Any  # moto's, or kinesalite
     proxy: FaultProxy
     destination: str
     patch: pytest.MonkeyPatch
@@ -77,7 +78,8 @@ class Fault:
     twice: bool = False
     careful: bool = False
     splits: bool = False
-    services: tuple[str, ...] = ("sns", "kinesis")
+    inside: bool = False  # said of entries, by an answer with status 200 or one that is unreadable
+    services: tuple[str, ...] = ("sns", *BY_POSITION)
     connect_timeout: float = 3
     read_timeout: float = 10
     delivery_timeout: float = 20
@@ -85,8 +87,14 @@ class Fault:
     pause: float = 0.01  # seconds until a try meets that it has passed
 
     def of(self, value: Any, service: str) -> Any:
-        """The value for a service."""
-        return value[service] if isinstance(value, Mapping) else value
+        """The value for a service: its own, or that of all which speak JSON."""
+        if not isinstance(value, Mapping):
+            return value
+        return value[service if service in value else "json"]
+
+    def raises(self, service: str) -> bool:
+        """Whether the future of the call raises; put_events answers where boto3 does."""
+        return bool(self.of(self.ends, service)) and not (self.inside and service == "events")
 
     @property
     def within(self) -> float:
@@ -103,7 +111,8 @@ def answer(made: Answer | Mapping[str, Answer]) -> Start:
     """Batches are answered so; everything else normally."""
 
     def start(stage: Stage) -> None:
-        chosen = made[stage.service] if isinstance(made, Mapping) else made
+        service = stage.service if isinstance(made, Answer) or stage.service in made else "json"
+        chosen = made if isinstance(made, Answer) else made[service]
         stage.proxy.script(lambda request: chosen if request.operation in BATCHES else None)
         stage.heal = lambda: stage.proxy.script(None)
 
@@ -115,7 +124,7 @@ def entry(made: Callable[[int], Answer]) -> Start:
 
     def start(stage: Stage) -> None:
         def script(request: Request) -> Answer | None:
-            places = [i for i, one in enumerate(request.entries) if one.data == b"message 1"]
+            places = [i for i, one in enumerate(request.entries) if b"message 1" in one.data]
             return made(places[0]) if places else None
 
         stage.proxy.script(script)
@@ -187,16 +196,40 @@ def no_credentials(stage: Stage) -> None:
 
 
 def deleted(stage: Stage) -> None:
+    name = stage.destination.rpartition(":")[2]
+    server, ours = stage.server, stage.server.client(stage.service)
     if stage.service == "sns":
-        sns = stage.server.client("sns")
-        sns.delete_topic(TopicArn=stage.destination)
-        stage.heal = lambda: sns.create_topic(Name=stage.destination.rpartition(":")[2])
-        return
-    assert isinstance(stage.server, Kinesalite)
-    server, kinesis = stage.server, stage.server.client("kinesis")
-    kinesis.delete_stream(StreamName=stage.destination)
-    until(lambda: stage.destination not in kinesis.list_streams()["StreamNames"])
-    stage.heal = lambda: server.stream(name=stage.destination)
+        ours.delete_topic(TopicArn=stage.destination)
+        stage.heal = lambda: ours.create_topic(Name=name)
+    elif stage.service == "firehose":
+        ours.delete_delivery_stream(DeliveryStreamName=name)
+        stage.heal = lambda: delivery(server, name)
+    elif stage.service == "events":
+        ours.delete_event_bus(Name=name)
+        stage.heal = lambda: ours.create_event_bus(Name=name)
+    else:
+        assert isinstance(server, Kinesalite)
+        ours.delete_stream(StreamName=name)
+        until(lambda: name not in ours.list_streams()["StreamNames"])
+        stage.heal = lambda: server.stream(name=name)
+
+
+def delivery(server: Any, name: str) -> None:
+    """A Firehose stream of moto's that answers, and drops what it gets."""
+    server.client("firehose").create_delivery_stream(
+        DeliveryStreamName=name,
+        RedshiftDestinationConfiguration={
+            "RoleARN": "arn:aws:iam::123456789012:role/firehose",
+            "ClusterJDBCURL": "jdbc:redshift://clicks.example:5439/clicks",
+            "CopyCommand": {"DataTableName": "clicks"},
+            "Username": "user",
+            "Password": "password",
+            "S3Configuration": {
+                "RoleARN": "arn:aws:iam::123456789012:role/firehose",
+                "BucketARN": "arn:aws:s3:::clicks",
+            },
+        },
+    )
 
 
 _WRONG_SIGNATURE = "The request signature we calculated does not match the signature you provided."
@@ -265,9 +298,9 @@ FAULTS = [
     ),
     Fault(
         name="429: the whole call is throttled",
-        start=answer({"sns": error(429, "Throttled"), "kinesis": error(429, "Throttling")}),
-        code={"sns": "Throttled", "kinesis": "Throttling"},
-        ends={"sns": "ThrottledException", "kinesis": "ClientError"},
+        start=answer({"sns": error(429, "Throttled"), "json": error(429, "Throttling")}),
+        code={"sns": "Throttled", "json": "Throttling"},
+        ends={"sns": "ThrottledException", "json": "ClientError"},
     ),
     Fault(
         name="a shard's token bucket is empty",
@@ -278,6 +311,7 @@ FAULTS = [
     ),
     Fault(
         name="an entry fails inside a 200",
+        inside=True,
         start=entry(lambda i: Answer(failures={i: "InternalFailure"})),
         code="InternalFailure",
         ends="ClientError",
@@ -285,9 +319,10 @@ FAULTS = [
     ),
     Fault(
         name="an entry is throttled inside a 200, and called its sender's fault",
+        inside=True,
         start=entry(lambda i: Answer(failures={i: Failure("KMSThrottling", sender_fault=True)})),
         code="KMSThrottling",
-        ends={"sns": "KMSThrottlingException", "kinesis": "ClientError"},
+        ends={"sns": "KMSThrottlingException", "json": "ClientError"},
         hit=(1,),
     ),
     Fault(
@@ -302,7 +337,7 @@ FAULTS = [
         name="a redirect, 307",
         start=answer(Answer(status=307, body=b"", store=False)),
         code="307",
-        ends={"sns": "ResponseParserError", "kinesis": "ClientError"},
+        ends={"sns": "ResponseParserError", "json": "ClientError"},
         note="not followed",
     ),
     Fault(
@@ -341,33 +376,37 @@ FAULTS = [
     ),
     Fault(
         name="truncated body",
+        inside=True,
         start=answer(Answer(truncate=20)),
-        code={"sns": "ResponseParserError", "kinesis": "MalformedResponse"},
-        ends={"sns": "ResponseParserError", "kinesis": "ClientError"},
+        code={"sns": "ResponseParserError", "json": "MalformedResponse"},
+        ends={"sns": "ResponseParserError", "json": "ClientError"},
         twice=True,
     ),
     Fault(
         name="HTML with status 200",
+        inside=True,
         start=answer(HTML),
-        code={"sns": "KeyError", "kinesis": "MalformedResponse"},
-        ends={"sns": "KeyError", "kinesis": "ClientError"},
+        code={"sns": "KeyError", "json": "MalformedResponse"},
+        ends={"sns": "KeyError", "json": "ClientError"},
         twice=True,
     ),
     Fault(
         name="too few answers",
+        inside=True,
         start=answer(Answer(results=2)),
         code="MalformedResponse",
         ends="ClientError",
         twice=True,
-        services=("kinesis",),
+        services=BY_POSITION,
     ),
     Fault(
         name="too many answers",
+        inside=True,
         start=answer(Answer(results=5)),
         code="MalformedResponse",
         ends="ClientError",
         twice=True,
-        services=("kinesis",),
+        services=BY_POSITION,
     ),
     Fault(
         name="an answer for an Id nobody sent",
@@ -388,26 +427,27 @@ FAULTS = [
         services=("sns",),
     ),
     Fault(
-        name="`FailedRecordCount` 0 beside an error code",
+        name="the count of failures is 0 beside an error code",
+        inside=True,
         start=entry(lambda i: Answer(failures={i: "InternalFailure"}, failed_count=0)),
         code="InternalFailure",
         ends="ClientError",
         hit=(1,),
-        services=("kinesis",),
+        services=BY_POSITION,
     ),
     Fault(
-        name="`FailedRecordCount` 3 without an error code",
+        name="the count of failures is 3 without an error code",
         start=answer(Answer(failed_count=3)),
         code=None,
         ends="",
-        services=("kinesis",),
+        services=BY_POSITION,
     ),
     Fault(
         name="expired credentials",
         start=answer(
-            {"sns": error(403, "ExpiredToken"), "kinesis": error(400, "ExpiredTokenException")}
+            {"sns": error(403, "ExpiredToken"), "json": error(400, "ExpiredTokenException")}
         ),
-        code={"sns": "ExpiredToken", "kinesis": "ExpiredTokenException"},
+        code={"sns": "ExpiredToken", "json": "ExpiredTokenException"},
         ends="ClientError",
         note="for 10 s, then final: another client is made meanwhile, at most once a second",
     ),
@@ -424,10 +464,10 @@ FAULTS = [
         start=answer(
             {
                 "sns": error(403, "SignatureDoesNotMatch", text="Signature expired"),
-                "kinesis": error(400, "InvalidSignatureException", text="Signature expired"),
+                "json": error(400, "InvalidSignatureException", text="Signature expired"),
             }
         ),
-        code={"sns": "SignatureDoesNotMatch", "kinesis": "InvalidSignatureException"},
+        code={"sns": "SignatureDoesNotMatch", "json": "InvalidSignatureException"},
         ends="ClientError",
         note="signed anew at once, twice at most: a wrong clock is final",
     ),
@@ -436,18 +476,18 @@ FAULTS = [
         start=answer(
             {
                 "sns": error(403, "SignatureDoesNotMatch", text=_WRONG_SIGNATURE),
-                "kinesis": error(400, "InvalidSignatureException", text=_WRONG_SIGNATURE),
+                "json": error(400, "InvalidSignatureException", text=_WRONG_SIGNATURE),
             }
         ),
-        code={"sns": "SignatureDoesNotMatch", "kinesis": "InvalidSignatureException"},
+        code={"sns": "SignatureDoesNotMatch", "json": "InvalidSignatureException"},
         ends="ClientError",
         tries=1,
     ),
     Fault(
-        name="topic or stream deleted half-way",
+        name="topic, stream or bus deleted half-way",
         start=deleted,
-        code={"sns": "NotFound", "kinesis": "ResourceNotFoundException"},
-        ends={"sns": "NotFoundException", "kinesis": "ResourceNotFoundException"},
+        code={"sns": "NotFound", "json": "ResourceNotFoundException"},
+        ends={"sns": "NotFoundException", "json": "ResourceNotFoundException"},
         tries=1,
     ),
 ]

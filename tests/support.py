@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -104,9 +105,14 @@ def count_codes(futures: Sequence[publisher.PublishFuture]) -> dict[tuple[str | 
 
 
 def publish(target: publisher.Client, text: str, topic: str = TOPIC, **more: Any) -> Any:
-    """One message, through either service."""
+    """One message, through any service."""
     if target._service.name == "sns":
         return target.publish(TopicArn=topic, Message=text, **more)
+    if target._service.name == "firehose":
+        return target.put_record(DeliveryStreamName=STREAM, Record={"Data": text.encode()}, **more)
+    if target._service.name == "events":
+        event = {"Source": "shop", "DetailType": "told", "Detail": json.dumps({"text": text})}
+        return target.put_events(Entries=[event], **more)
     return target.put_record(StreamName=STREAM, Data=text.encode(), PartitionKey=text, **more)
 
 

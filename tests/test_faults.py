@@ -1,8 +1,9 @@
-"""Every fault of tests/faults.py, provoked on a live server, for SNS and for Kinesis."""
+"""Every fault of tests/faults.py, provoked on a live server, for each service."""
 
 from __future__ import annotations
 
 import concurrent.futures
+import json
 import threading
 import uuid
 from collections import Counter
@@ -16,7 +17,7 @@ import tenacity
 from botocore.config import Config
 
 import publisher
-from tests.faults import BATCHES, BRIEF, FAULTS, Fault, Stage
+from tests.faults import BATCHES, BRIEF, FAULTS, Fault, Stage, delivery
 from tests.servers import Answer, Endpoint, FaultProxy, Kinesalite, Moto
 from tests.support import (
     SOON,
@@ -31,12 +32,22 @@ from tests.support import (
 )
 
 NEIGHBOURS = 5
+#: What a network does is the same for all: with two services it is tried every time.
+OFTEN = ("sns", "kinesis")
 CASES = [(fault, service) for fault in FAULTS for service in fault.services]
 PASSING = [(fault, service) for fault, service in CASES if not fault.final]
 
 
-def named(cases: list[tuple[Fault, str]]) -> list[str]:
-    return [f"{service}: {fault.name}" for fault, service in cases]
+def named(cases: list[tuple[Fault, str]]) -> list[Any]:
+    return [
+        pytest.param(
+            fault,
+            service,
+            id=f"{service}: {fault.name}",
+            marks=() if service in OFTEN else pytest.mark.heavy,
+        )
+        for fault, service in cases
+    ]
 
 
 @pytest.fixture
@@ -50,12 +61,16 @@ def stage(
 
         def make(service: str) -> Stage:
             server: Any = request.getfixturevalue(
-                {"sns": "moto_server", "kinesis": "kinesalite"}[service]
+                "kinesalite" if service == "kinesis" else "moto_server"
             )
             front = proxy(server.url, shards=1)
+            destination = f"name-{uuid.uuid4().hex}"
             if service == "sns":
-                name = f"topic-{uuid.uuid4().hex}"
-                destination = server.client("sns").create_topic(Name=name)["TopicArn"]
+                destination = server.client("sns").create_topic(Name=destination)["TopicArn"]
+            elif service == "firehose":
+                delivery(server, destination)
+            elif service == "events":
+                server.client("events").create_event_bus(Name=destination)
             else:
                 destination = server.stream()
             return Stage(
@@ -68,6 +83,12 @@ def stage(
 def send(ours: publisher.Client, stage: Stage, text: str) -> publisher.PublishFuture:
     if stage.service == "sns":
         return ours.publish(TopicArn=stage.destination, Message=text)
+    if stage.service == "firehose":
+        record = {"Data": text.encode()}
+        return ours.put_record(DeliveryStreamName=stage.destination, Record=record)
+    if stage.service == "events":
+        event = {"Source": "s", "DetailType": "d", "Detail": json.dumps({"text": text})}
+        return ours.put_events(Entries=[{**event, "EventBusName": stage.destination}])
     return ours.put_record(StreamName=stage.destination, Data=text.encode(), PartitionKey=text)
 
 
@@ -101,7 +122,13 @@ class Play:
         future = send(self.ours, self.stage, "the next message")
         self.made.flush(0)
         future.result(SOON)
-        assert "the next message" in texts(self.stage.proxy.stored())
+        assert "the next message" in bodies(self.stage)
+
+
+def bodies(stage: Stage) -> list[str]:
+    """The texts that were stored."""
+    found = texts(stage.proxy.stored())
+    return [json.loads(text)["text"] for text in found] if stage.service == "events" else found
 
 
 def counted(future: publisher.PublishFuture) -> list[str | None]:
@@ -119,7 +146,7 @@ def options(fault: Fault, **more: Any) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize(("fault", "service"), CASES, ids=named(CASES))
+@pytest.mark.parametrize(("fault", "service"), named(CASES))
 def test_a_fault_that_stays(
     stage: Callable[[str], Stage], endpoint: Endpoint, fault: Fault, service: str
 ) -> None:
@@ -135,6 +162,11 @@ def test_a_fault_that_stays(
             if index not in fault.hit or not fault.of(fault.ends, service):
                 assert future.result(0)
                 assert counted(future) == [None]
+                continue
+            if not fault.raises(service):
+                (entry,) = future.result(0)["Entries"]
+                assert entry["ErrorCode"] == code
+                assert counted(future) == [code] * fault.tries
                 continue
             error = future.exception(0)
             assert error is not None
@@ -162,7 +194,7 @@ def once_more(play: Play) -> Any:
     return future.exception(SOON)
 
 
-@pytest.mark.parametrize(("fault", "service"), PASSING, ids=named(PASSING))
+@pytest.mark.parametrize(("fault", "service"), named(PASSING))
 def test_a_fault_that_passes(
     stage: Callable[[str], Stage], endpoint: Endpoint, fault: Fault, service: str
 ) -> None:
@@ -189,7 +221,7 @@ def test_a_fault_that_passes(
         ledger = made.stats().total
         assert ledger.delivered == ledger.accepted == 3 + NEIGHBOURS + 1
         assert fault.splits or ledger.retries == (len(fault.hit) if code else 0)
-    copies = Counter(texts(on.proxy.stored()))
+    copies = Counter(bodies(on))
     for index in range(3):
         again = fault.twice and index in fault.hit
         assert copies[f"message {index}"] == (2 if again else 1)
