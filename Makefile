@@ -9,6 +9,7 @@
 #   make test-engines            the tests with a real Spark and a real Ray (Java 17 or newer is needed)
 #   make lint                    only lint and types
 #   make bench                   the figures beside every peer's; make bench-quick: in two minutes
+#   make bench-engines           Spark and Ray beside a plain process
 #   make soak                    a million messages in ten minutes, under changing faults
 #   make soak SOAK="--seconds 30 --messages 50000"   the short one
 #   make clean                   remove everything that the other targets made
@@ -26,7 +27,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-heavy test-engines lint bench bench-quick soak clean node
+.PHONY: help demo test test-heavy test-engines lint bench bench-quick bench-engines soak clean node
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -91,6 +92,9 @@ lint: $(VENV)/.dev
 
 bench: .venv-bench/.bench
 	@.venv-bench/bin/python -m benchmarks
+
+bench-engines: .venv-engines/.engines
+	@.venv-engines/bin/python -m benchmarks.engines
 
 bench-quick: .venv-bench/.bench
 	@.venv-bench/bin/python -m benchmarks --quick

@@ -283,6 +283,27 @@ def test_an_address_is_required_and_checked(service: Service, sample: Sample) ->
         assert ":" not in service.label(address)
 
 
+def test_plain_messages_make_the_same_entries_together(service: Service, sample: Sample) -> None:
+    for bodies in ([b"{}", b'{"a": 1}'], ["{}", '{"\u00e9": 1}']):
+        keys = ["k", "key"]
+        each = [
+            service.accept(sample.call(service, service.message(body, key)))
+            for body, key in zip(bodies, keys, strict=True)
+        ]
+        together = service.plain(bodies, keys)
+        if type(service).plain is Service.plain:
+            assert together is None
+            continue
+        assert together is not None
+        entries, sizes = together
+        assert [(e, s) for _, e, s in each if e is not None] == list(
+            zip(entries, sizes, strict=True)
+        )
+    for odd in ([b"a", "a"], [b"a", None], [b"a", 1], ["a", "\udc80"]):
+        assert service.plain(odd, ["k", "k"]) is None
+    assert service.plain([bytes(service.max_message + 1)], ["k"]) is None
+
+
 def test_the_highest_limit_holds_to_the_byte(service: Service, sample: Sample) -> None:
     first = sample.entry(sample.singles[0])
     (text,) = [key for key in ("Message", "MessageBody", "Data", "Detail") if key in first]

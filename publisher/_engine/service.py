@@ -248,6 +248,19 @@ class Service:
         """
         raise NotImplementedError
 
+    def plain(
+        self, bodies: Sequence[Any], keys: Sequence[Any]
+    ) -> tuple[Sequence[Any], Sequence[int]] | None:
+        """Entries and their bytes for messages that have nothing but a body, and a key each.
+
+        A quick look at all of them together; None where :meth:`accept` has to look at each.
+
+        Args:
+            bodies: one or more.
+            keys: as many; where not ``has_key`` they do not matter.
+        """
+        return None
+
     def body(self, params: Mapping[str, Any]) -> bytes:
         """The text of such a message."""
         raise NotImplementedError

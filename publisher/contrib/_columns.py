@@ -66,7 +66,7 @@ def with_columns(job: Job, kinds: Mapping[str, str]) -> Job:
         )
     _check_kind("data", body, kinds[body], ("text", "binary"))
     for name, column in columns.items():
-        is_map = name == "MessageAttributes"
+        is_map = name == service.attributes
         usual = ("map",) if is_map else ("text", "simple")
         if is_text(service, name) or is_map:
             _check_kind(option_of(name), column, kinds[column], usual)
@@ -81,15 +81,14 @@ def with_columns(job: Job, kinds: Mapping[str, str]) -> Job:
 def parameters(service: Service, destination: Mapping[str, str]) -> list[str]:
     """boto3's parameters, beside destination and body, that travel in this service's batches."""
     one, other = service.message("x", "x"), service.message("y", "x")
-    base = {**destination, **one}
     fixed = {*destination, *(name for name in one if one[name] != other[name])}
     address = service.address(destination)
-    found = []
+    found = list(service.details)
     for name in service.words[service.single][1]:
         if name in fixed:
             continue
         try:
-            accepted = service.accept({**base, name: "x"})
+            accepted = service.accept(service.addressed(destination, {**one, name: "x"}))
         except InvalidMessage:  # it is looked at, and is no plain text
             found.append(name)
         else:
@@ -100,21 +99,19 @@ def parameters(service: Service, destination: Mapping[str, str]) -> list[str]:
 
 def is_text(service: Service, parameter: str) -> bool:
     """Whether boto3 takes text for ``parameter``."""
-    return service.words[service.single][1][parameter].startswith("str")
+    words = service.words[service.single][1]
+    return parameter in service.details or words[parameter].startswith("str")
 
 
 def names(parameter: str) -> tuple[str, ...]:
     """What options and columns for ``parameter`` are called."""
-    snake = spelled(re.sub(r"(?<!^)(?=[A-Z])", "_", parameter).lower())
+    snake = re.sub(r"(?<!^)(?=[A-Z])", "_", parameter).lower()
     return (SHORT[parameter], snake) if parameter in SHORT else (snake,)
 
 
 def option_of(parameter: str) -> str:
+    """The option for ``parameter``, in errors."""
     return "data" if not parameter else names(parameter)[-1]
-
-
-def spelled(option: str) -> str:
-    return option.replace("-", "_")
 
 
 def _check_kind(option: str, column: str, kind: str, usual: tuple[str, ...]) -> None:

@@ -17,7 +17,7 @@ from .._engine.contract import Service
 from .._options import Options, check_options
 from .._publisher import Publisher
 from ..errors import InvalidMessage
-from ._columns import OptionError, names, option_of, parameters, spelled
+from ._columns import OptionError, names, option_of, parameters
 
 #: Arguments of ``client()`` that a job may have. Credentials are left out on purpose.
 CLIENT = ("region_name", "endpoint_url", "use_ssl", "verify", "api_version")
@@ -79,7 +79,7 @@ class Job:
     def name(self) -> str:
         """The service and its destination, for people."""
         service = services.load(self.service)
-        return f"{self.service} {service.option} {service.label(service.address(self.destination))}"
+        return f"{self.service} {_said(service)} {service.label(service.address(self.destination))}"
 
 
 def job_of(options: Mapping[str, Any]) -> Job:
@@ -98,7 +98,7 @@ def job_of(options: Mapping[str, Any]) -> Job:
             )
     service = _service(left)
     destination = _destination(left, service)
-    client = _client(left, service, next(iter(destination.values())))
+    client = _client(left, service, service.address(destination))
     job = Job(
         service=service.name,
         destination=destination,
@@ -128,10 +128,10 @@ def _service(left: dict[str, Any]) -> Service:
 
 
 def _destination(left: dict[str, Any], service: Service) -> dict[str, str]:
-    option = spelled(service.option)
-    for other in map(spelled, services.by_option()):
+    option = service.option
+    for other in services.by_option():
         if other != option and other in left:
-            raise OptionError(other, f"service {service.name} sends to a {option}")
+            raise OptionError(other, f"service {service.name} sends to a {_said(service)}")
     name = _text(left, option)
     if name is None:
         raise OptionError(option, f"it is needed: {service.option_help}")
@@ -143,7 +143,7 @@ def _destination(left: dict[str, Any], service: Service) -> dict[str, str]:
     return destination
 
 
-def _client(left: dict[str, Any], service: Service, name: str) -> dict[str, Any]:
+def _client(left: dict[str, Any], service: Service, address: Any) -> dict[str, Any]:
     given = {each: left.pop(each) for each in CLIENT if each in left}
     for flag in ("use_ssl", "verify"):
         if str(given.get(flag, "")).lower() in ("true", "false"):
@@ -156,8 +156,8 @@ def _client(left: dict[str, Any], service: Service, name: str) -> dict[str, Any]
                 checking.client(service_name, **{"region_name": "us-east-1", each: value})
         except Exception as error:  # noqa: BLE001 - boto3's own, of several kinds
             raise OptionError(each, str(error)) from None
-    if "region_name" not in given and name.count(":") >= 5 and name.split(":")[3]:
-        given["region_name"] = name.split(":")[3]
+    if region := service.home(address)[0]:
+        given.setdefault("region_name", region)
     return given
 
 
@@ -196,9 +196,9 @@ def _unknown(name: str, service: Service, destination: Mapping[str, str]) -> Opt
         if name.removesuffix("_column") in (
             short for parameter in each.words[each.single][1] for short in names(parameter)
         ):
-            return OptionError(name, f"a {service.option} of {service.name} takes no such column")
+            return OptionError(name, f"a {_said(service)} of {service.name} takes no such column")
     columns = [option_of(each) for each in parameters(service, destination)]
-    known = [*OWN, spelled(service.option), "data", *columns, *CLIENT, *PUBLISHER]
+    known = [*OWN, service.option, "data", *columns, *CLIENT, *PUBLISHER]
     return OptionError(name, f"it is unknown; there are {', '.join(known)}")
 
 
@@ -230,6 +230,11 @@ def _positive(left: dict[str, Any], name: str, *, whole: bool = False) -> float 
     if not 0 < value < math.inf:
         raise OptionError(name, f"it must be a {'whole ' * whole}number above 0, not {value}")
     return float(value)
+
+
+def _said(service: Service) -> str:
+    """What its destinations are, for people."""
+    return service.option.replace("_", " ")
 
 
 def _report(error: InvalidMessage) -> str:

@@ -63,22 +63,34 @@ class Rows:
             keys = [f"{self._run}-{next(self._numbers)}" for _ in bodies]
         else:
             keys = [""] * len(bodies)
+        plain = None if self._others else self._service.plain(bodies, keys)
+        if plain is not None and self._fits(max(plain[1])):
+            return Accepted(*plain, range(len(bodies)), {})
         others = {name: self._column(batch, name) for name in self._others}
         return self._one_by_one(bodies, keys, others)
+
+    def _fits(self, size: int) -> bool:
+        try:
+            self._check_size(size)
+        except InvalidMessage:
+            return False
+        return True
 
     def _one_by_one(
         self, bodies: Sequence[Any], keys: Sequence[Any], others: Mapping[str, Sequence[Any]]
     ) -> Accepted:
         service, destination, check_size = self._service, self._job.destination, self._check_size
+        details = {name: others[name] for name in others if name in service.details}
+        more = {name: others[name] for name in others if name not in service.details}
         entries, sizes, places = [], [], []
         bad: dict[int, str] = {}
         for place, (body, key) in enumerate(zip(bodies, keys, strict=True)):
             try:
-                params = {**destination, **service.message(body, key)}
-                for name, values in others.items():
-                    if values[place] is not None:
-                        params[name] = values[place]
-                accepted = service.accept(params)
+                if body is None:
+                    raise InvalidMessage("the body is null")
+                message = service.message(body, key, **_there(details, place))
+                message.update(_there(more, place))
+                accepted = service.accept(service.addressed(destination, message))
                 if accepted is None:
                     raise InvalidMessage("it can travel in no batch")
                 check_size(accepted[2])
@@ -94,7 +106,7 @@ class Rows:
 
     def _column(self, batch: RecordBatch, name: str) -> Sequence[Any]:
         column = batch.column(self._others[name])
-        if name == "MessageAttributes":
+        if name == self._service.attributes:
             return [None if each is None else _attributes(each) for each in column.to_pylist()]
         values: Sequence[Any] = (
             self._texts(column) if is_text(self._service, name) else column.to_pylist()
@@ -109,6 +121,11 @@ class Rows:
             column = column.cast(pa.string())
         values: Sequence[Any] = column.to_pylist()
         return values
+
+
+def _there(columns: Mapping[str, Sequence[Any]], place: int) -> dict[str, Any]:
+    """The values of a row, without those that are null."""
+    return {name: values[place] for name, values in columns.items() if values[place] is not None}
 
 
 def _attributes(pairs: Any) -> dict[str, Any]:

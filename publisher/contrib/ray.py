@@ -102,7 +102,8 @@ def _kinds(schema: Schema) -> dict[str, str]:
 def _kind(kind: DataType) -> str:
     from pyarrow import DataType, types
 
-    if not isinstance(kind, DataType):  # of a block of pandas: the task looks at it as Arrow's
+    # A block of pandas, at which the task looks as Arrow's; or one of nulls alone.
+    if not isinstance(kind, DataType) or types.is_null(kind):
         return "any"
     if types.is_dictionary(kind):
         kind = kind.value_type

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 from ..errors import InvalidMessage
@@ -74,3 +75,14 @@ def utf8_size(text: str, parameter: str) -> int:
         f"{parameter} (str of {len(text)} characters) has a lone surrogate at {place}: it cannot be"
         " sent as UTF-8"
     )
+
+
+def all_bytes(values: Sequence[Any]) -> Sequence[bytes] | None:
+    """Bytes as they are, texts as UTF-8; None where they are of other types, or of several."""
+    kinds = set(map(type, values))
+    if kinds == {str}:
+        try:
+            return [value.encode() for value in values]
+        except UnicodeEncodeError:
+            return None
+    return values if kinds == {bytes} else None

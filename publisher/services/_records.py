@@ -45,6 +45,13 @@ def usual_records(
         keys = [record["PartitionKey"] for record in records]
     except KeyError:
         return None
+    return usual_pairs(datas, keys, largest)
+
+
+def usual_pairs(
+    datas: Sequence[Any], keys: Sequence[Any], largest: int
+) -> tuple[Sequence[Any], Sequence[int]] | None:
+    """As :func:`usual_records`, of the records' data and keys."""
     if set(map(type, datas)) != {bytes} or set(map(type, keys)) != {str}:
         return None
     lengths = list(map(len, keys))

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from .._engine.contract import Accepted, Fast, Limits
 from ..errors import InvalidMessage
 from ._by_position import ByPosition
-from ._checks import as_bytes, missing, shown_address
+from ._checks import all_bytes, as_bytes, missing, shown_address
 from ._json import reader
 from ._tabled import check_known, verdicts
 from .words.firehose import WORDS
@@ -101,6 +101,13 @@ class Firehose(ByPosition):
 
     def message(self, text: bytes | str, key: str, **details: str) -> dict[str, Any]:
         return {"Record": {"Data": text}}
+
+    def plain(
+        self, bodies: Sequence[Any], keys: Sequence[Any]
+    ) -> tuple[Sequence[Any], Sequence[int]] | None:
+        datas = all_bytes(bodies)
+        sizes = list(map(len, datas or ()))
+        return (datas, sizes) if datas and max(sizes) <= self.max_message else None
 
     def body(self, params: Mapping[str, Any]) -> bytes:
         return bytes(params["Record"]["Data"])

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from .._engine.contract import Accepted, Limits
-from ._checks import as_bytes
+from ._checks import all_bytes, as_bytes
 from ._keys import MAX_KEY, SOURCE, TOO_HIGH, checked_hash_key, checked_key, shard_of_four
-from ._records import FAST, measured, record, usual_records
+from ._records import FAST, measured, record, usual_pairs, usual_records
 from ._streams import ToStream
 from ._tabled import verdicts
 from .words.kinesis import WORDS
@@ -87,6 +87,12 @@ class Kinesis(ToStream):
 
     def message(self, text: bytes | str, key: str, **details: str) -> dict[str, Any]:
         return {"Data": text, "PartitionKey": key}
+
+    def plain(
+        self, bodies: Sequence[Any], keys: Sequence[Any]
+    ) -> tuple[Sequence[Any], Sequence[int]] | None:
+        datas = all_bytes(bodies)
+        return None if datas is None else usual_pairs(datas, keys, self.max_message)
 
     def body(self, params: Mapping[str, Any]) -> bytes:
         return bytes(params["Data"])

@@ -50,7 +50,7 @@ def test_a_rate_without_tasks_is_shared_by_those_that_are_known() -> None:
 
 @pytest.mark.parametrize("name", services.names())
 def test_each_service_has_its_option(name: str) -> None:
-    option = services.load(name).option.replace("-", "_")
+    option = services.load(name).option
     with pytest.raises(OptionError, match=f"option {option!r}: it is needed"):
         job_of({"service": name})
 

@@ -15,6 +15,7 @@ from tests.servers import Answer, Endpoint, Failure, ShardLimit
 pytestmark = pytest.mark.engines
 
 TOPIC = "arn:aws:sns:us-east-1:000000000000:orders.fifo"
+QUEUE = "https://sqs.us-east-1.amazonaws.com/000000000000/jobs"
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,41 @@ def test_blocks_of_pandas_are_written_too(ray_data: Any, server: Endpoint) -> No
         ("a", b"000001"),
         ("b", b"000002"),
     }
+
+
+@pytest.mark.parametrize(
+    ("service", "destination"),
+    [
+        ("sns", {"topic": TOPIC.removesuffix(".fifo")}),
+        ("sqs", {"queue": QUEUE}),
+        ("kinesis", {"stream": "arn:aws:kinesis:us-east-1:000000000000:stream/clicks"}),
+        ("firehose", {"delivery_stream": "clicks"}),
+        ("events", {"bus": "orders", "detail_type": "kind"}),
+    ],
+)
+def test_each_service(
+    ray_data: Any, server: Endpoint, service: str, destination: dict[str, str]
+) -> None:
+    count = 25
+    rows = ray_data.from_items(
+        [{"message": f'{{"number": {number}}}', "kind": "paid"} for number in range(count)]
+    )
+    options = {"stream": None, "partition_key": None, **destination}
+    assert write(rows, server, service, **options).ledger.delivered == count
+    numbers = [json.loads(entry.data)["number"] for entry in server.stored(service)]
+    assert sorted(numbers) == list(range(count))
+    if service == "events":
+        sent = [e for request in server.requests for e in request.params["Entries"]]
+        assert {each["DetailType"] for each in sent} == {"paid"}
+
+
+def test_a_row_without_a_body_is_bad(ray_data: Any, server: Endpoint) -> None:
+    from publisher.contrib.ray import RowsLost
+
+    rows = ray_data.from_items([{"data": "000001", "key": "a"}, {"data": None, "key": "b"}])
+    with pytest.raises(RowsLost, match=r"1 rows lost, 1 of them never sent: .*the body is null"):
+        write(rows, server, partition_key="key")
+    assert set(copies(server)) == {1}
 
 
 def test_a_throttled_stream_loses_nothing(rows: Any, server: Endpoint) -> None:
