@@ -75,8 +75,7 @@ def install(
     listeners = _put_on(client, operation, service, path)
     direct = None
     try:
-        if os.environ.get("BOTO3_PUBLISHER_DIRECT") == "1":
-            direct = Direct(client, service, operation, guards)
+        direct = Direct(client, service, operation, guards)
     except AttributeError:  # a botocore that has another way, or somebody stands on it
         direct = None
     return Ways(listeners, direct)

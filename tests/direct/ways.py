@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import boto3
 import pytest
 
 import publisher
-from tests.support import SOON, client_of, publish
+from tests.support import SESSION, SOON, client_of, publish
 
 BOTOCORE, DIRECT = "botocore's own way", "the direct way"
 WAYS = (BOTOCORE, DIRECT)
@@ -16,7 +17,12 @@ WAYS = (BOTOCORE, DIRECT)
 def take(way: str, patch: pytest.MonkeyPatch) -> None:
     """Have the clients that are made from now on go this way."""
     patch.setenv("BOTO3_PUBLISHER_FAST", "1" if way == DIRECT else "0")
-    patch.setenv("BOTO3_PUBLISHER_DIRECT", "1")
+
+
+def session_of(inner: Any) -> Any:
+    """A session of botocore's as boto3's, which reads no model that another has read."""
+    inner.register_component("data_loader", SESSION._session.get_component("data_loader"))  # type: ignore[attr-defined]
+    return boto3.Session(botocore_session=inner, region_name="us-east-1")
 
 
 def opened(made: publisher.Publisher, service: str, url: str, **kwargs: Any) -> publisher.Client:

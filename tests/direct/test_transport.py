@@ -1,0 +1,174 @@
+"""TLS, proxies and addresses are boto3's, on the direct way as on botocore's own."""
+
+from __future__ import annotations
+
+import base64
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import botocore.session
+import pytest
+from botocore.config import Config
+
+import publisher
+from tests.direct.certificates import Authority
+from tests.direct.ways import DIRECT, WAYS, opened, sent, session_of, take, went
+from tests.servers.raw import RawServer, Tunnel
+from tests.support import SESSION, codes, publishing, tries
+
+pytestmark = pytest.mark.every_python("connections are urllib3's, whose two series differ")
+
+CREDENTIALS = "user:p%40ss"  # the password has an at sign
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    take(request.param, monkeypatch)
+    return str(request.param)
+
+
+@pytest.fixture
+def made() -> Iterator[publisher.Publisher]:
+    with publishing(linger=0, max_workers=2, retry=tries(2)) as one:
+        yield one
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+def check(way: str, client: publisher.Client, server: RawServer, connections: int = 1) -> None:
+    """Three messages were delivered on one connection, all but the first this way."""
+    for text in ("the second", "the third"):
+        assert codes(sent(client, text)) == [None]
+    assert went(client) == (2 if way == DIRECT else 0)
+    assert (len(server.heard), server.connections) == (3, connections)
+
+
+def url(server: RawServer, scheme: str = "https") -> str:
+    return f"{scheme}://127.0.0.1:{server.port}"
+
+
+@pytest.mark.parametrize("by", ["verify=", "AWS_CA_BUNDLE"])
+def test_an_authority_of_ones_own(
+    way: str,
+    by: str,
+    made: publisher.Publisher,
+    authority: Authority,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    session = SESSION
+    if by == "AWS_CA_BUNDLE":
+        monkeypatch.setenv(by, authority.path)
+        session = session_of(botocore.session.Session())
+    verify = authority.path if by == "verify=" else None
+    with RawServer(tls=authority.context("127.0.0.1")) as server:
+        client = opened(made, "sns", url(server), verify=verify, session=session)
+        check(way, client, server)
+
+
+@pytest.mark.parametrize("what", ["a wrong name", "an unknown authority"])
+def test_a_certificate_that_is_not_trusted_is_refused(
+    way: str, what: str, made: publisher.Publisher, authority: Authority, tmp_path: Path
+) -> None:
+    """Also for the connection that is made when the way is open already."""
+    address = "127.0.0.2" if what == "a wrong name" else "127.0.0.1"
+    (tmp_path / "other").mkdir()
+    other = authority if what == "a wrong name" else Authority(tmp_path / "other")
+    with RawServer(tls=authority.context("127.0.0.1")) as server:
+        client = opened(made, "sns", url(server), verify=authority.path)
+        server._tls = other.context(address)
+        server.sockets[0].shutdown(socket.SHUT_RDWR)
+        future = sent(client, "the second")
+        assert codes(future) == ["SSLError", "SSLError"]
+        assert not any(attempt.outcome_unknown for attempt in future.attempts)
+        assert len(server.heard) == 1
+        assert went(client) == (2 if way == DIRECT else 0)
+
+
+def test_a_certificate_of_the_client(
+    way: str, made: publisher.Publisher, authority: Authority
+) -> None:
+    context = authority.context("127.0.0.1", asks=True)
+    config = Config(client_cert=authority.issue("client", "127.0.0.1"))
+    with RawServer(tls=context) as server:
+        client = opened(made, "sns", url(server), verify=authority.path, config=config)
+        check(way, client, server)
+        bare = opened(made, "sns", url(server), verify=authority.path)
+        future = sent(bare, "refused")
+        assert set(codes(future)) <= {"SSLError", "ConnectionClosedError"}
+        assert len(server.heard) == 3
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+def test_verification_that_is_switched_off(
+    way: str, made: publisher.Publisher, authority: Authority
+) -> None:
+    with RawServer(tls=authority.context("127.0.0.2")) as server:
+        client = opened(made, "sns", url(server), verify=False)
+        check(way, client, server)
+
+
+def test_ipv6(way: str, made: publisher.Publisher) -> None:
+    with RawServer(family=socket.AF_INET6) as server:
+        client = opened(made, "kinesis", f"http://[::1]:{server.port}")
+        check(way, client, server)
+        assert f"Host: [::1]:{server.port}".encode() in server.heard[-1].head
+
+
+def test_a_proxy_for_http(way: str, made: publisher.Publisher) -> None:
+    """It is given the whole address, and its own credentials."""
+    with Tunnel(0) as proxy:
+        config = Config(proxies={"http": f"http://{CREDENTIALS}@127.0.0.1:{proxy.port}"})
+        client = opened(made, "sns", "http://sns.nowhere.invalid:81", config=config)
+        check(way, client, proxy)
+        for heard in proxy.heard:
+            assert heard.head.startswith(b"POST http://sns.nowhere.invalid:81/ HTTP/1.1\r\n")
+            assert _authorization() in heard.head
+
+
+def test_a_proxy_for_https(way: str, made: publisher.Publisher, authority: Authority) -> None:
+    """A tunnel leads through it, and only it is given its credentials."""
+    with RawServer(tls=authority.context("127.0.0.1")) as server, Tunnel(server.port) as proxy:
+        config = Config(proxies={"https": f"http://{CREDENTIALS}@127.0.0.1:{proxy.port}"})
+        client = opened(made, "sns", url(server), verify=authority.path, config=config)
+        check(way, client, server)
+        (connect,) = proxy.heard
+        assert connect.head.startswith(f"CONNECT 127.0.0.1:{server.port} ".encode())
+        assert _authorization() in connect.head
+        for heard in server.heard:
+            assert b"Proxy-Authorization" not in heard.head
+            assert heard.head.startswith(b"POST / HTTP/1.1\r\n")
+
+
+def test_a_proxy_that_is_gone(way: str, made: publisher.Publisher) -> None:
+    with Tunnel(0) as proxy:
+        config = Config(proxies={"http": f"http://{CREDENTIALS}@127.0.0.1:{proxy.port}"})
+        client = opened(made, "sns", "http://sns.nowhere.invalid:81", config=config)
+    future = sent(client, "the second")
+    assert codes(future) == ["ProxyConnectionError"] * 2
+    assert not any(attempt.outcome_unknown for attempt in future.attempts)
+    assert (
+        "p%40ss"
+        not in f"{future.exception(0)!r} {[each.error_message for each in future.attempts]}"
+    )
+    assert went(client) == (2 if way == DIRECT else 0)
+
+
+@pytest.mark.parametrize("direct", [True, False], ids=["NO_PROXY", "HTTP_PROXY"])
+def test_the_environment_says_where_proxies_are(
+    way: str, direct: bool, made: publisher.Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RawServer() as server, Tunnel(server.port) as proxy:
+        for name in ("http_proxy", "HTTP_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.setenv(name, "127.0.0.1" if direct else "other.invalid")
+        client = opened(made, "sns", url(server, "http"))
+        check(way, client, server if direct else proxy)
+
+
+def _authorization() -> bytes:
+    return b"Proxy-Authorization: Basic " + base64.b64encode(b"user:p@ss")
