@@ -259,6 +259,12 @@ BELOW_A_LANE = {
         ("_engine.service", {"_engine.terms", "errors"}),
         ("_engine.target", {"_engine.service", "_engine.terms", "_account.events"}),
         ("_engine.contract", {"_engine.service", "_engine.target", "_engine.terms"}),
+        ("_aws.direct.signing", set()),
+        ("_aws.direct.answer", set()),
+        ("_aws.direct.request", {"_aws.direct.signing"}),
+        ("_aws.direct.sending", {"_aws.direct.answer", "_aws.direct.request"}),
+        ("_aws.direct.deciding", {"_aws.listeners"}),
+        ("_aws.direct.reading", {"_engine.contract", "_aws.direct.answer", "_aws.direct.request"}),
         ("services", {"_engine.contract"}),
         (
             "services.sns",

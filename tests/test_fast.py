@@ -52,7 +52,7 @@ def make(service: str, *, fast: bool) -> Any:
         config=boto3.session.Config(parameter_validation=False),
     )
     if fast:
-        assert _fast.install(client, load(service))
+        assert _fast.install(client, load(service)).listeners
     return client
 
 
@@ -454,7 +454,7 @@ def test_another_protocol_falls_through_to_botocore() -> None:
     model = client.meta.service_model
     model.__dict__["resolved_protocol"] = "json"
     model.metadata = {**model.metadata, "protocol": "json"}
-    assert not _fast.install(client, load("sns"))
+    assert _fast.install(client, load("sns"))[:2] == (None, None)
 
 
 def test_a_passed_in_client_is_not_touched(endpoint: Endpoint) -> None:

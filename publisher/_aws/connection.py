@@ -98,7 +98,7 @@ class Connection:
         self._client = client
         self._defaults = defaults
         self._max_workers = max_workers
-        self._ways: Ways | None = None  # where batches may be encoded by hand
+        self._ways = Ways(None, None)  # until there is a client
         self._failure: BaseException | None = None
         self._retry_at = 0.0
         self._given = client is not None
@@ -113,12 +113,21 @@ class Connection:
     @property
     def fast(self) -> bool:
         """Whether the next batch may be encoded by hand; see _aws/fast.py."""
-        return self._ways is not None and self._ways.listeners.nobody()
+        listeners = self._ways.listeners
+        return listeners is not None and listeners.nobody()
 
     @property
     def direct(self) -> Direct | None:
         """The direct way of its batches, where there is one; see _aws/direct."""
-        return None if self._ways is None else self._ways.direct
+        return self._ways.direct
+
+    @property
+    def ways(self) -> dict[str, int]:
+        """Batches by their way: ``direct``, or why they went botocore's; empty before the first."""
+        direct, why_not = self._ways.direct, self._ways.why_not
+        return (
+            direct.count if direct is not None else dict.fromkeys([why_not] if why_not else [], 0)
+        )
 
     @property
     def made(self) -> Any:

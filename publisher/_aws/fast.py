@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from .._engine.contract import Fast, Service
+from .._text import printable
 from .direct.way import Direct
 from .listeners import Listeners
 
@@ -44,41 +45,38 @@ class Ways(NamedTuple):
     """How a client's batches may go.
 
     Attributes:
-        listeners: who looks at them, to be asked before each.
+        listeners: who looks at them, to be asked before each; None where botocore makes the bodies.
         direct: the direct way; None where there is none.
+        why_not: in words, why there is none.
     """
 
-    listeners: Listeners
+    listeners: Listeners | None
     direct: Direct | None
+    why_not: str = ""
 
 
-def install(
-    client: Any, service: Service, guards: Sequence[Callable[[str], None]] = ()
-) -> Ways | None:
+def install(client: Any, service: Service, guards: Sequence[Callable[[str], None]] = ()) -> Ways:
     """Put the fast path of ``service`` on a boto3 client.
 
     Args:
         client: one that this package made.
         service: what its batches are.
         guards: asked with the address before the direct way is taken.
-
-    Returns:
-        None where there is no fast path for the service, or it is turned off.
     """
     path = service.fast
-    if path is None or os.environ.get("BOTO3_PUBLISHER_FAST", "1") == "0":
-        return None
+    if path is None:
+        return Ways(None, None, "there is none for this service")
+    if os.environ.get("BOTO3_PUBLISHER_FAST", "1") == "0":
+        return Ways(None, None, "BOTO3_PUBLISHER_FAST=0 turns the direct way off")
     model = client.meta.service_model
     if getattr(model, "resolved_protocol", model.metadata.get("protocol")) != path.protocol:
-        return None
+        return Ways(None, None, "this botocore speaks another protocol to the service")
     operation = client.meta.method_to_api_mapping[service.batch]
     listeners = _put_on(client, operation, service, path)
-    direct = None
     try:
-        direct = Direct(client, service, operation, guards)
-    except AttributeError:  # a botocore that has another way, or somebody stands on it
-        direct = None
-    return Ways(listeners, direct)
+        return Ways(listeners, Direct(client, service, operation, guards))
+    except AttributeError as error:  # a botocore that has another way, or somebody stands on it
+        return Ways(listeners, None, printable(str(error)))
 
 
 def _put_on(client: Any, operation: str, service: Service, path: Fast) -> Listeners:

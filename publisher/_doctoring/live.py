@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from .._account.causes import Scene, cause, remedy
 from .._account.ledger import LOG_LINE, Ledger
+from .._aws.direct.way import DIRECT
 from .._process import publishers
 from .._text import counted
 from ..doctor import ERROR, NOTE, OK, WARNING, Finding
@@ -70,6 +71,7 @@ def connection(found: Any, workers: int) -> Iterator[Finding]:
             f"boto3 retries up to {tries} times beneath the publisher's own retries",
             "make it with Config(retries={'total_max_attempts': 1})",
         )
+    yield from ways(about, found.ways)
     yield from endpoint(about, client.meta.endpoint_url)
     if getattr(client._endpoint.http_session, "_verify", True) is False:
         yield Finding(
@@ -78,6 +80,18 @@ def connection(found: Any, workers: int) -> Iterator[Finding]:
             "verify=False: anybody on the way can read and change what is sent",
             "remove it; verify='/path/to/ca.pem' trusts a proxy's own certificate",
         )
+
+
+def ways(about: str, counts: Mapping[str, int]) -> Iterator[Finding]:
+    """Which way the batches went, and why not the direct one; a batch costs three times as much."""
+    total, direct = sum(counts.values()), counts.get(DIRECT, 0)
+    others = [(count, why) for why, count in counts.items() if why != DIRECT]
+    told = "; ".join(f"{count:,} not: {why}" if count else why for count, why in sorted(others))
+    if direct:
+        text = f"{direct:,} of {total:,} batches went the direct way"
+        yield Finding(OK, about, f"{text}; {told}" if told else text)
+    elif told:
+        yield Finding(NOTE, about, f"batches go botocore's own way, not the direct one: {told}")
 
 
 def parts_of(url: str) -> SplitResult | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import logging
 import types
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from botocore.stub import Stubber
 import publisher
 from publisher._aws.direct import deciding
 from publisher._aws.direct.way import DIRECT
+from publisher._doctoring import live
 from tests.direct.ways import DIRECT as WAY
 from tests.direct.ways import count, opened, sent, session_of, take, went
 from tests.servers.raw import RawServer
@@ -227,6 +229,9 @@ def test_a_mock_of_moto_answers(server: RawServer, made: publisher.Publisher) ->
     assert went(outside) == 1
 
 
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # by VCR, of urllib3 1
 def test_a_cassette_of_vcr_records_and_plays(
     server: RawServer, made: publisher.Publisher, tmp_path: Path
 ) -> None:
@@ -244,6 +249,7 @@ def test_a_cassette_of_vcr_records_and_plays(
     # VCR leaves a connection behind that knows no other request, as it does with boto3.
     assert sent(client, "direct again").result(0)
     assert went(client) > 1
+    gc.collect()  # the connections that VCR lets go of
 
 
 def test_who_reads_botocores_log_finds_all_in_it(
@@ -299,6 +305,23 @@ def test_the_way_is_told_once_for_each_change(
     direct = "sns client: requests go the direct way"
     theirs = f"sns client: requests go botocore's way: {deciding.LISTENED.reason}"
     assert told == [direct, theirs, direct]
+
+
+def test_the_doctor_tells_the_way(
+    server: RawServer, made: publisher.Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said() -> str:
+        binding = client._binding
+        assert binding is not None
+        return "\n".join(finding.text for finding in live.connection(binding.connection, 1))
+
+    client = opened(made, "sns", url(server))
+    assert f"not the direct one: 1 not: {deciding_first()}" in said()
+    sent(client, "one")
+    assert f"1 of 2 batches went the direct way; 1 not: {deciding_first()}" in said()
+    monkeypatch.setenv("BOTO3_PUBLISHER_FAST", "0")
+    client = opened(made, "sns", url(server), api_version="2010-03-31")
+    assert "not the direct one: BOTO3_PUBLISHER_FAST=0 turns" in said()
 
 
 def test_fast_0_turns_it_off(

@@ -205,7 +205,7 @@ def test_the_retries_that_nobody_asked_for(
     with pytest.raises(botocore.exceptions.ClientError):
         theirs.publish(TopicArn=TOPIC, Message="x")
     assert endpoint.request_count > 1
-    findings = live.connection(types.SimpleNamespace(made=theirs, service="sns"), 10)
+    findings = live.connection(types.SimpleNamespace(made=theirs, service="sns", ways={}), 10)
     assert found(findings, f"retries up to {endpoint.request_count} times") == doctor.WARNING
 
 
@@ -217,7 +217,7 @@ def test_the_retries_that_nobody_asked_for(
 def test_retries_as_botocore_may_keep_them(endpoint: Endpoint, retries: Any, tries: int) -> None:
     theirs = boto3.client("sns", endpoint_url=endpoint.url)
     theirs.meta.config.retries = retries
-    findings = list(live.connection(types.SimpleNamespace(made=theirs, service="sns"), 10))
+    findings = list(live.connection(types.SimpleNamespace(made=theirs, service="sns", ways={}), 10))
     said = [each.text for each in findings if "retries up to" in each.text]
     assert said == [
         f"boto3 retries up to {tries} times beneath the publisher's own retries"
