@@ -9,6 +9,7 @@ import warnings
 from typing import Any
 
 from . import services
+from ._frames import outside
 
 _SECRETS = frozenset({"aws_secret_access_key", "aws_session_token", "aws_access_key_id"})
 KNOWN = frozenset(
@@ -62,7 +63,7 @@ def _check_client(service_name: str, session: Any, client: Any, kwargs: dict[str
         raise ValueError(f"client= is a client of {model.service_name!r}, not of {service_name!r}")
     warnings.warn(
         "client= is used as it is: its own retries and time-outs apply on top of this publisher's",
-        stacklevel=5,
+        stacklevel=outside(),
     )
 
 

@@ -20,7 +20,7 @@ from ._engine.message import BatchFuture, Message, Route
 from ._fork import HERE
 from ._lanes import MAX_ROUTES, Binding, batch_response, losses
 from ._log_lines import is_line
-from ._options import Delivery
+from ._options import Delivery, check_timeout
 from ._text import counted
 from .errors import InvalidMessage
 from .services._checks import check_str, utf8_size
@@ -256,6 +256,7 @@ class Client:
         Returns:
             how many of those messages are still unresolved after ``timeout`` seconds.
         """
+        check_timeout(timeout)
         binding = self._views._binding
         if binding is None or binding.core.pid != os.getpid():
             return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import FunctionType, MethodType
@@ -78,6 +79,22 @@ def check_options(base: Options, changes: Mapping[str, Any]) -> Options:
         if name not in known:
             raise TypeError(f"unknown option {name!r}; the options are {', '.join(known)}")
     return replace(base, **{name: _CHECKS[name](name, value) for name, value in changes.items()})
+
+
+def check_timeout(timeout: Any) -> None:
+    """Raise for what a wait cannot take: it takes None or a number, below 0 as 0.
+
+    Raises:
+        TypeError: it is neither.
+        ValueError: it is NaN.
+    """
+    if timeout is None:
+        return
+    rule = "timeout must be a number of seconds, or None"
+    if not isinstance(timeout, numbers.Real):
+        raise TypeError(f"{rule}, not {type(timeout).__name__}")
+    if math.isnan(timeout):
+        raise ValueError(f"{rule}, not nan")
 
 
 def _number(name: str, value: Any, rule: str) -> float:

@@ -14,7 +14,7 @@ from ._account.ledger import Ledger, Stats
 from ._arguments import key_of
 from ._clients import Clients, make_client
 from ._fork import take_note
-from ._options import Options, check_options, same
+from ._options import Options, check_options, check_timeout, same
 from ._text import counted
 from ._threads import hosts as _hosts  # noqa: F401 - it notes who had patched the threads by now
 from .errors import PublisherClosed
@@ -105,7 +105,11 @@ class Publisher:
 
         Returns:
             how many of those messages are still unresolved.
+
+        Raises:
+            TypeError, ValueError: ``timeout`` is no number, or not a number.
         """
+        check_timeout(timeout)
         core = self._mine()
         return 0 if core is None else core.flush(timeout)
 
@@ -121,7 +125,11 @@ class Publisher:
         Returns:
             the final total; on a thread of ours (in a callback or hook) closing has only begun, and
             it is not final.
+
+        Raises:
+            TypeError, ValueError: ``timeout`` is no number, or not a number.
         """
+        check_timeout(timeout)
         self._closed_in = os.getpid()
         core = self._mine()
         if core is None:

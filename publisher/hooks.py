@@ -16,14 +16,19 @@ operation that is no message (``ListTopics``), with ``event.messages`` 0 and its
 from __future__ import annotations
 
 import logging
+import warnings
 from typing import Any
 
 from . import _clock
 from ._account.events import Event
 from ._account.losses import INTERVAL, Limiter
 from ._callables import runs_nothing
+from ._frames import outside
 from ._log_lines import quiet
 from ._text import counted
+
+#: From so much likeness on (1 is equality) a method may be a misspelt one.
+_ALIKE = 0.8
 
 HOOK_METHODS = ("on_accepted", "on_sent", "on_delivered", "on_retry", "on_failed", "on_dropped")
 
@@ -148,6 +153,22 @@ def hook_methods(hooks: tuple[Any, ...], name: str) -> tuple[Any, ...]:
     return tuple(found)
 
 
+def _warn_of_misspelt(hook: Any) -> None:
+    """A method that nearly has the name of one that is called would never be called."""
+    others = [name for name in dir(hook) if name.startswith("on_") and name not in HOOK_METHODS]
+    if not others:
+        return
+    import difflib
+
+    for name in others:
+        for meant in difflib.get_close_matches(name, HOOK_METHODS, 1, _ALIKE):
+            warnings.warn(
+                f"{type(hook).__name__}.{name} is never called: is {meant} meant? The methods of a"
+                f" hook are {', '.join(HOOK_METHODS)}",
+                stacklevel=outside(),
+            )
+
+
 def check_hook(hook: Any) -> None:
     """Raise TypeError for an object without hook methods, or with one that a call does not run."""
     if isinstance(hook, type):
@@ -159,6 +180,7 @@ def check_hook(hook: Any) -> None:
         raise TypeError(
             f"{type(hook).__name__} is not a hook: it has none of {', '.join(HOOK_METHODS)}"
         )
+    _warn_of_misspelt(hook)
     for name in present:
         if not callable(getattr(hook, name)):
             raise TypeError(f"{type(hook).__name__}.{name} is not callable")

@@ -348,9 +348,10 @@ ROOMS = {
     "_clock": set(),
     "_text": set(),
     "_callables": set(),
+    "_frames": set(),
     "_pickling": set(),
     "_log_lines": set(),
-    "hooks": {"_log_lines", "_text", "_callables", "_clock", "_account"},
+    "hooks": {"_log_lines", "_text", "_callables", "_frames", "_clock", "_account"},
     "_account": {"_pickling", "_log_lines", "_text", "hooks"},
     "_engine": {
         "_log_lines",
@@ -363,7 +364,17 @@ ROOMS = {
         "_account",
     },
     "services": {"errors", "_text", "_account", "_engine"},
-    "_aws": {"_log_lines", "errors", "_fork", "_clock", "_text", "_account", "_engine", "services"},
+    "_aws": {
+        "_frames",
+        "_log_lines",
+        "errors",
+        "_fork",
+        "_clock",
+        "_text",
+        "_account",
+        "_engine",
+        "services",
+    },
     "_threads": {"_log_lines", "_text", "errors", "_fork", "_clock", "_account", "_engine"},
 }
 #: What still points the other way, each with its reason.

@@ -494,6 +494,14 @@ def test_the_region_in_a_key_is_filled_in_once_it_is_known(endpoint: Endpoint) -
         assert set(made.stats().destinations) == {"sns:us-east-1:orders"}
 
 
+def test_the_warning_about_a_ready_client_shows_who_passed_it(endpoint: Endpoint) -> None:
+    with publishing() as made:
+        for make in (made.client, publisher.client):
+            with pytest.warns(UserWarning, match="used as it is") as caught:
+                make("sns", client=endpoint.client("sns"))
+            assert [each.filename for each in caught] == [__file__]
+
+
 def test_a_ready_client_is_used_as_it_is(endpoint: Endpoint) -> None:
     boto = endpoint.client("sns", config=Config(user_agent_extra="mine/1.0"))
     events: list[str] = []

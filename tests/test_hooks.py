@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from publisher import Event, Hook, LoggingHook
+from publisher import Event, Hook, LoggingHook, Publisher
 from publisher._engine.contract import EntryError
 from publisher.hooks import HOOK_METHODS, check_hook, hook_methods
 
@@ -173,6 +173,17 @@ def test_only_what_a_class_overrides_is_called() -> None:
     assert hook_methods((own,), "on_sent") == ()
     for name in HOOK_METHODS:
         assert getattr(Hook(), name)(Event(service="", operation="", destination="")) is None
+
+
+def test_a_misspelt_method_is_told_where_the_hook_is_passed() -> None:
+    class Misspelt(Hook):
+        def on_failed(self, event: Event) -> None: ...
+        def on_delivred(self, event: Event) -> None: ...
+        def on_startup(self) -> None: ...  # of somebody else's: nothing like ours
+
+    with pytest.warns(UserWarning, match=r"Misspelt\.on_delivred is never .* on_delivered") as told:
+        Publisher(hooks=[Misspelt()]).close()
+    assert [each.filename for each in told] == [__file__]
 
 
 @pytest.mark.parametrize("wrong", [object(), Hook, 3, None, type("Odd", (), {"on_sent": 1})()])

@@ -9,6 +9,7 @@ import copy
 import dataclasses
 import gc
 import logging
+import math
 import pickle
 import sys
 import threading
@@ -87,6 +88,21 @@ def test_flush_is_a_barrier(endpoint: Endpoint, gate: threading.Event) -> None:
         assert made.flush(0) == 1
         assert not late.done()
         gate.set()
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_timeout_that_is_none_is_refused_by_name(endpoint: Endpoint, used: bool) -> None:
+    with publishing() as made:
+        sns = client_of(made, "sns", endpoint.url)
+        if used:
+            publish(sns, "m").result(SOON)
+        for call in (made.flush, made.close, sns.close, publisher.flush):
+            with pytest.raises(TypeError, match=r"timeout must be .* or None, not str"):
+                call("x")
+            with pytest.raises(ValueError, match="not nan"):
+                call(math.nan)
+            assert call == made.close or call(-1) == 0
+        assert repr(made).startswith("<Publisher open" if used else "<Publisher, nothing")
 
 
 def test_flush_says_how_many_are_unresolved(endpoint: Endpoint, gate: threading.Event) -> None:

@@ -26,7 +26,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
     options = Options()
     assert options == Options(
         max_workers=10,
-        linger={"sns": 0.01, "sqs": 0.01, "kinesis": 0.05, "firehose": 0.05},
+        linger={"sns": 0.01, "sqs": 0.01, "kinesis": 0.05, "firehose": 0.05, "events": 0.01},
         max_messages=10_000,
         max_bytes=64 * 1024 * 1024,
         on_full="block",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -131,6 +132,45 @@ def test_the_environment(environment: dict[str, str], monkeypatch: pytest.Monkey
         assert_alike(service, HERE, None)
         pair = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
         assert_alike(service, {**HERE, **pair}, None)
+
+
+HALF, OTHER_HALF = "aws_access_key_id = x\n", "aws_secret_access_key = y\n"
+FILES: list[tuple[str, str, dict[str, str]]] = [
+    (f"[default]\n{HALF}", "", {}),
+    (f"[default]\n{OTHER_HALF}", "", {}),
+    (f"[default]\n{HALF}{OTHER_HALF}", "", {}),
+    (f"[other]\n{HALF}[default]\n{HALF}{OTHER_HALF}", "", {}),
+    (f"[other]\n{HALF}[default]\n{HALF}{OTHER_HALF}", "", {"AWS_PROFILE": "other"}),
+    ("", f"[default]\n{HALF}", {}),
+    ("", f"[profile other]\n{HALF}", {"AWS_PROFILE": "other"}),
+    (f"[default]\n{HALF}", "", {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "y"}),
+    (
+        f"[default]\n{HALF}[rest]\n{HALF}{OTHER_HALF}",
+        "[default]\nrole_arn = arn:aws:iam::123456789012:role/r\nsource_profile = rest\n",
+        {},
+    ),
+]
+
+
+@pytest.mark.parametrize(("credentials", "config", "environment"), FILES)
+@pytest.mark.parametrize("kwargs", [HERE, {**HERE, "aws_access_key_id": "x"}])
+def test_half_a_key_pair_in_the_files(
+    credentials: str,
+    config: str,
+    environment: dict[str, str],
+    kwargs: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    given = {"SHARED_CREDENTIALS_FILE": credentials, "CONFIG_FILE": config}
+    for name, text in given.items():
+        (tmp_path / name).write_text(text)
+        monkeypatch.setenv(f"AWS_{name}", str(tmp_path / name))
+    for name, value in {"AWS_EC2_METADATA_DISABLED": "true", **environment}.items():
+        monkeypatch.setenv(name, value)
+    assert_alike("sns", kwargs, fresh())
 
 
 def test_a_default_config_of_the_session_counts() -> None:

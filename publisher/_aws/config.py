@@ -11,6 +11,8 @@ from typing import Any
 
 import botocore.config
 
+from .._frames import outside
+
 #: What a part of a user agent may not hold; as botocore replaces it.
 _NO_TOKEN = re.compile(r"[^!#$%&'*+\-.^_`|~0-9A-Za-z]")
 
@@ -53,20 +55,20 @@ def check_config(user: Any, max_workers: int) -> None:
         warnings.warn(
             "config= has retries of its own: botocore's are switched off (total_max_attempts=1),"
             " because this package retries only what failed; use retry= instead",
-            stacklevel=4,
+            stacklevel=outside(),
         )
     if retries.get("mode") == "adaptive":
         warnings.warn(
             "config= has retries of the mode adaptive: botocore's are switched off, and its rate"
             " limit with them; use retry= and max_workers= instead",
-            stacklevel=4,
+            stacklevel=outside(),
         )
     connections = given.get("max_pool_connections")
     if connections is not None and connections < max_workers:
         warnings.warn(
             f"config= has max_pool_connections={connections}: raised to max_workers={max_workers},"
             " or bursts would open and drop connections",
-            stacklevel=4,
+            stacklevel=outside(),
         )
 
 

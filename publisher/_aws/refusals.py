@@ -32,6 +32,8 @@ from . import sessions as _sessions
 #: What all that is raised here is one of.
 KINDS = (BotoCoreError, ValueError, TypeError, AttributeError)
 _PAIR = ("aws_access_key_id", "aws_secret_access_key")
+#: What boto3 takes from a profile before it looks for a key pair in it.
+_BEFORE_FILES = {"role_arn", "web_identity_token_file", "sso_session", "sso_start_url"}
 
 
 def check(
@@ -103,11 +105,33 @@ def _check_credentials(inner: Any, kwargs: Mapping[str, Any], config: Any) -> No
     if len(given) == 1:
         (missing,) = set(_PAIR) - set(given)
         raise PartialCredentialsError(provider="explicit", cred_var=missing)
-    chosen = getattr(inner, "_credentials", None) or inner.instance_variables().get("profile")
-    if not given and chosen is None and os.environ.get("AWS_ACCESS_KEY_ID"):
+    if given or getattr(inner, "_credentials", None) is not None:
+        return
+    chosen = inner.instance_variables().get("profile")
+    if chosen is None and os.environ.get("AWS_ACCESS_KEY_ID"):
         from botocore.credentials import EnvProvider
 
         EnvProvider().load()  # looks at the environment, and nowhere else
+    else:
+        _check_files(inner)
+
+
+def _check_files(inner: Any) -> None:
+    """Half a key pair in the profile, where boto3 would come to look for it there."""
+    scoped = inner.get_scoped_config()
+    access, secret = _PAIR
+    if access not in scoped or secret in scoped or _BEFORE_FILES & scoped.keys():
+        return
+    if os.environ.get("AWS_WEB_IDENTITY_TOKEN_FILE"):
+        return
+    from botocore.credentials import ConfigProvider, SharedCredentialProvider
+
+    profile = inner.get_config_variable("profile") or "default"
+    for provider, file in (
+        (SharedCredentialProvider, "credentials_file"),
+        (ConfigProvider, "config_file"),
+    ):
+        provider(inner.get_config_variable(file), profile).load()
 
 
 def _check_version(inner: Any, service: str, version: Any) -> None:

@@ -49,11 +49,11 @@ def check(
     for service, name in asked:
         _check_timeout(timeout)
         try:
-            _outcome(
-                _patient(client, service.name, timeout),
-                service.look,
-                service.look_at(service.named(name)),
-            )
+            patient = _patient(client, service.name, timeout)
+            if patient._publisher._backend is not None:
+                yield f"{escaped(name)}: not asked, BACKEND 'console' sends nothing"
+                continue
+            _outcome(patient, service.look, service.look_at(service.named(name)))
         except CommandFailedError as error:
             if any(code in str(error) for code in _DENIED):
                 yield f"{escaped(name)}: not known, this role may not read it"

@@ -156,6 +156,11 @@ def _destinations(*, multiple: bool) -> Callable[[Any], Any]:
     return add
 
 
+def _close(timeout: float) -> None:
+    # The command may have failed because it is no number of seconds.
+    _current()[0].close(max(0, timeout))
+
+
 @_group.command("check")
 @_destinations(multiple=True)
 @_timeout
@@ -170,7 +175,7 @@ def _check(timeout: float, **destinations: tuple[str, ...]) -> None:
     except _commands.CommandFailedError as error:
         raise click.ClickException(str(error)) from error
     finally:
-        _current()[0].close(timeout)
+        _close(timeout)
 
 
 @_group.command("stats")
@@ -200,4 +205,4 @@ def _send(message: str, key: str, timeout: float, **destinations: str | None) ->
     except _commands.CommandFailedError as error:
         raise click.ClickException(str(error)) from error
     finally:
-        _current()[0].close(timeout)
+        _close(timeout)

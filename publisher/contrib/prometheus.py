@@ -75,6 +75,9 @@ _LIMITS: tuple[tuple[str, Callable[[Options], int]], ...] = (
 class PublisherCollector(Collector):
     """Reads accounts when it is scraped.
 
+    A registry takes one: a second one, which would show the same metrics again, raises ValueError
+    when it is registered, and so does one beside a :class:`PrometheusHook`.
+
     Args:
         of: the publisher, or a collection of them, which is gone through at each scrape and shown
             in sum; default: the process-wide one, whichever that is at the time.
@@ -84,29 +87,32 @@ class PublisherCollector(Collector):
         self._of = of
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: the destinations are not known yet."""
-        return ()
+        """The metrics without values: by their names a registry refuses what has the same."""
+        return _families({}, [])
 
     def collect(self) -> Iterator[Metric]:
         """The metrics of every destination."""
         found = named(self._of)
-        ledgers = together(each.stats() for each in found)
-        for name, text, label, count in _COUNTERS:
-            labels = (*_LABELS, label) if label else _LABELS
-            family = CounterMetricFamily(f"publisher_{name}", text, labels=labels)
-            for values, amount in _counts(ledgers, count):
-                family.add_metric(values, amount)
-            yield family
-        for name, text, _, value in _GAUGES:
-            gauge = GaugeMetricFamily(f"publisher_{name}", text, labels=_LABELS)
-            for key, ledger in ledgers.items():
-                gauge.add_metric(_split(key), value(ledger))
-            yield gauge
-        for kind, limit in _LIMITS:
-            text = f"The bound max_{kind}."
-            bound = sum(limit(each._options) for each in found)
-            yield GaugeMetricFamily(f"publisher_buffer_limit_{kind}", text, value=bound)
-        yield _histogram(ledgers)
+        return _families(together(each.stats() for each in found), found)
+
+
+def _families(ledgers: Mapping[str, Ledger], of: Iterable[Publisher]) -> Iterator[Metric]:
+    for name, text, label, count in _COUNTERS:
+        labels = (*_LABELS, label) if label else _LABELS
+        family = CounterMetricFamily(f"publisher_{name}", text, labels=labels)
+        for values, amount in _counts(ledgers, count):
+            family.add_metric(values, amount)
+        yield family
+    for name, text, _, value in _GAUGES:
+        gauge = GaugeMetricFamily(f"publisher_{name}", text, labels=_LABELS)
+        for key, ledger in ledgers.items():
+            gauge.add_metric(_split(key), value(ledger))
+        yield gauge
+    for kind, limit in _LIMITS:
+        text = f"The bound max_{kind}."
+        bound = sum(limit(each._options) for each in of)
+        yield GaugeMetricFamily(f"publisher_buffer_limit_{kind}", text, value=bound)
+    yield _histogram(ledgers)
 
 
 def _histogram(ledgers: Mapping[str, Ledger]) -> Metric:

@@ -6,20 +6,47 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from typing import Literal, TypeAlias, TypedDict
+    from typing import Literal, Protocol, TypeAlias, TypedDict
 
     from boto3 import Session
     from botocore.client import BaseClient
     from botocore.config import Config
     from tenacity import Retrying
 
+    from .._account.events import Event
+    from ._clients import ServiceName
+
     OnFull: TypeAlias = Literal["block", "drop", "drop_oldest", "raise"]
+    Linger: TypeAlias = float | Mapping[ServiceName, float]
+
+    class _OnAccepted(Protocol):
+        def on_accepted(self, event: Event, /) -> object: ...
+
+    class _OnSent(Protocol):
+        def on_sent(self, event: Event, /) -> object: ...
+
+    class _OnDelivered(Protocol):
+        def on_delivered(self, event: Event, /) -> object: ...
+
+    class _OnRetry(Protocol):
+        def on_retry(self, event: Event, /) -> object: ...
+
+    class _OnFailed(Protocol):
+        def on_failed(self, event: Event, /) -> object: ...
+
+    class _OnDropped(Protocol):
+        def on_dropped(self, event: Event, /) -> object: ...
+
+    #: An object with one or more of the methods of ``publisher.Hook``.
+    AnyHook: TypeAlias = _OnAccepted | _OnSent | _OnDelivered | _OnRetry | _OnFailed | _OnDropped
+    #: Settings take a class or its dotted path too.
+    HookSetting: TypeAlias = AnyHook | type | str
 
     class PublisherOptions(TypedDict, total=False):
         """The options of ``publisher.configure`` and ``publisher.Publisher``."""
 
         max_workers: int
-        linger: float | Mapping[str, float]
+        linger: Linger
         max_messages: int
         max_bytes: int
         on_full: OnFull
@@ -29,7 +56,7 @@ if TYPE_CHECKING:
         connect_timeout: float
         read_timeout: float
         close_timeout: float
-        hooks: Iterable[object]
+        hooks: Iterable[AnyHook]
 
     class _OfBoto3(TypedDict, total=False):
         """What ``boto3.client`` takes beside the service and the region."""
@@ -66,7 +93,7 @@ if TYPE_CHECKING:
         """One alias of Django's ``AWS_PUBLISHER``."""
 
         MAX_WORKERS: int
-        LINGER: float | Mapping[str, float]
+        LINGER: Linger
         MAX_MESSAGES: int
         MAX_BYTES: int
         ON_FULL: OnFull
@@ -76,7 +103,7 @@ if TYPE_CHECKING:
         CONNECT_TIMEOUT: float
         READ_TIMEOUT: float
         CLOSE_TIMEOUT: float
-        HOOKS: Sequence[object]
+        HOOKS: Sequence[HookSetting]
         CLIENT: BotoArguments
         BACKEND: Literal["aws", "console", "local"]
         HEALTH: HealthLimits
@@ -85,7 +112,7 @@ if TYPE_CHECKING:
         """The names that ``FlaskPublisher`` reads from an application's configuration."""
 
         PUBLISHER_MAX_WORKERS: int
-        PUBLISHER_LINGER: float | Mapping[str, float]
+        PUBLISHER_LINGER: Linger
         PUBLISHER_MAX_MESSAGES: int
         PUBLISHER_MAX_BYTES: int
         PUBLISHER_ON_FULL: OnFull
@@ -95,7 +122,7 @@ if TYPE_CHECKING:
         PUBLISHER_CONNECT_TIMEOUT: float
         PUBLISHER_READ_TIMEOUT: float
         PUBLISHER_CLOSE_TIMEOUT: float
-        PUBLISHER_HOOKS: Sequence[object]
+        PUBLISHER_HOOKS: Sequence[HookSetting]
         PUBLISHER_CLIENT: BotoArguments
         PUBLISHER_BACKEND: Literal["aws", "console", "local"]
         PUBLISHER_HEALTH: HealthLimits

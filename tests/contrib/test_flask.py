@@ -241,6 +241,24 @@ def test_the_command_checks(make: Callable[..., Any], endpoint: Endpoint) -> Non
     assert bodies(endpoint) == []
 
 
+def test_a_warning_about_a_client_shows_who_asked_for_it(
+    make: Callable[..., Any], endpoint: Endpoint
+) -> None:
+    app = make()
+    with app.app_context(), pytest.warns(UserWarning, match="used as it is") as caught:
+        app.extensions["under test"].client("sns", client=endpoint.client("sns"))
+    assert [each.filename for each in caught] == [__file__]
+
+
+def test_the_command_does_not_say_that_all_is_well_where_nothing_is_asked(
+    make: Callable[..., Any], endpoint: Endpoint
+) -> None:
+    app = make(PUBLISHER_BACKEND="console")
+    ran = app.test_cli_runner().invoke(args=["publisher", "check", "--topic", TOPIC])
+    assert ran.output == f"settings: ok\n{TOPIC}: not asked, BACKEND 'console' sends nothing\n"
+    assert endpoint.requests == []
+
+
 def test_the_command_says_what_is_wrong(make: Callable[..., Any]) -> None:
     for arguments, text in (
         (["send", "hello"], "give one of --topic, "),

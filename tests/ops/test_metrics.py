@@ -177,6 +177,25 @@ def test_two_hooks_on_one_registry_share_its_metrics(endpoint: Endpoint) -> None
     assert total(read(CollectorRegistry()), "publisher_delivered_total") == 0
 
 
+def test_a_registry_refuses_what_would_show_the_same_metrics_twice(endpoint: Endpoint) -> None:
+    registry, other = CollectorRegistry(), CollectorRegistry()
+    with publishing() as made:
+        collector = PublisherCollector(made)
+        registry.register(collector)
+        for second in (collector, PublisherCollector(), PublisherCollector(made)):
+            with pytest.raises(ValueError, match="publisher_accepted"):
+                registry.register(second)
+        with pytest.raises(ValueError, match="publisher_accepted"):
+            PrometheusHook(registry)
+        PrometheusHook(other)
+        with pytest.raises(ValueError, match="publisher_accepted"):
+            other.register(PublisherCollector(made))
+        deliver(made, endpoint, 2)
+        assert total(read(registry), "publisher_delivered_total") == 2
+        registry.unregister(collector)
+        registry.register(PublisherCollector(made))
+
+
 def test_metrics_that_were_taken_out_of_the_registry_come_back_with_the_next_hook() -> None:
     registry = CollectorRegistry()
     PrometheusHook(registry)

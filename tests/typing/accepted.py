@@ -73,10 +73,21 @@ publisher.configure(
     retry=publisher.retry_policy(),
 )
 publisher.client("kinesis", "eu-west-1", verify=False)
+
+
+class Pager:
+    def on_failed(self, event: publisher.Event) -> None:
+        print(event.destination)
+
+
+publisher.configure(hooks=(publisher.LoggingHook(), Pager()), linger={"kinesis": 0.5})
 AWS_PUBLISHER: dict[str, DjangoSettings] = {
     "default": {"MAX_WORKERS": 20, "CLIENT": {"region_name": "eu-west-1"}}
 }
-FLASK: FlaskSettings = {"PUBLISHER_ON_FULL": "drop", "PUBLISHER_HOOKS": ["shop.hooks.Pager"]}
+FLASK: FlaskSettings = {
+    "PUBLISHER_ON_FULL": "drop",
+    "PUBLISHER_HOOKS": ["shop.hooks.Pager", Pager, Pager()],
+}
 
 sns.some_future_operation(Anything=1).result()
 with capture() as published:

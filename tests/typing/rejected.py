@@ -32,8 +32,12 @@ publisher.client("sns", verify=1.5)  # error: no bool or path
 publisher.configure(max_worker=5)  # error: max_workers
 publisher.configure(on_full="drop_newest")  # error: one of four
 publisher.Publisher(linger="10 ms")  # error: no number
+publisher.Publisher(linger={"sqz": 1.0})  # error: no such service
+publisher.configure(hooks=[3])  # error: no hook
+publisher.configure(hooks=[publisher.LoggingHook])  # error: the class
 wrong: Future[PutRecordResponse] = sns.publish(TopicArn=TOPIC, Message="a")  # error: another one
 settings: DjangoSettings = {"MAX_WORKER": 20}  # error: MAX_WORKERS
+hooks: DjangoSettings = {"HOOKS": [3]}  # error: no hook
 flask: FlaskSettings = {"PUBLISHER_LINGER": "10 ms"}  # error: no number
 clients: BotoArguments = {"region": "eu-west-1"}  # error: region_name
 sns.publish(TopicArn=TOPIC, Message="a").add_done_callback(lambda: None)  # error: takes the future

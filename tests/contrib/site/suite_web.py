@@ -52,7 +52,7 @@ class CommandTests(Case, TestCase):
         self.endpoint.client("sns").delete_topic(TopicArn=TOPIC)
         with self.assertRaisesRegex(CommandError, "NotFound"):
             command("send", "hello", "--topic", TOPIC)
-        with self.assertRaisesRegex(CommandError, "either a topic or a stream"):
+        with self.assertRaisesRegex(CommandError, "give one of --topic, "):
             command("send", "hello")
         with self.assertRaisesRegex(CommandError, "TopicArn"):
             command("send", "hello", "--topic", "not an ARN")
