@@ -12,6 +12,7 @@ from tests.faults import FAULTS, Fault
 PATH = Path(__file__).parent.parent / "docs" / "faults.md"
 SERVICES = {
     "sns": "SNS",
+    "sqs": "SQS",
     "kinesis": "Kinesis",
     "firehose": "Firehose",
     "events": "EventBridge",

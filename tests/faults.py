@@ -31,8 +31,9 @@ from tests.servers import (
 from tests.support import until
 
 BRIEF = 1.0  # a time-out that is to be met, seconds
-BATCHES = ("PublishBatch", "PutRecords", "PutRecordBatch", "PutEvents")
-#: Those that answer with an outcome for each entry, by position.
+BATCHES = ("PublishBatch", "SendMessageBatch", "PutRecords", "PutRecordBatch", "PutEvents")
+#: Those that answer with two lists, by Id; and with an outcome for each entry, by position.
+BY_ID = ("sns", "sqs")
 BY_POSITION = ("kinesis", "firehose", "events")
 HOST = "sns.nowhere.invalid"
 
@@ -79,7 +80,7 @@ class Fault:
     careful: bool = False
     splits: bool = False
     inside: bool = False  # said of entries, by an answer with status 200 or one that is unreadable
-    services: tuple[str, ...] = ("sns", *BY_POSITION)
+    services: tuple[str, ...] = (*BY_ID, *BY_POSITION)
     connect_timeout: float = 3
     read_timeout: float = 10
     delivery_timeout: float = 20
@@ -201,6 +202,9 @@ def deleted(stage: Stage) -> None:
     if stage.service == "sns":
         ours.delete_topic(TopicArn=stage.destination)
         stage.heal = lambda: ours.create_topic(Name=name)
+    elif stage.service == "sqs":
+        ours.delete_queue(QueueUrl=stage.destination)
+        stage.heal = lambda: ours.create_queue(QueueName=stage.destination.rpartition("/")[2])
     elif stage.service == "firehose":
         ours.delete_delivery_stream(DeliveryStreamName=name)
         stage.heal = lambda: delivery(server, name)
@@ -298,9 +302,15 @@ FAULTS = [
     ),
     Fault(
         name="429: the whole call is throttled",
-        start=answer({"sns": error(429, "Throttled"), "json": error(429, "Throttling")}),
-        code={"sns": "Throttled", "json": "Throttling"},
-        ends={"sns": "ThrottledException", "json": "ClientError"},
+        start=answer(
+            {
+                "sns": error(429, "Throttled"),
+                "sqs": error(429, "RequestThrottled"),
+                "json": error(429, "Throttling"),
+            }
+        ),
+        code={"sns": "Throttled", "sqs": "RequestThrottled", "json": "Throttling"},
+        ends={"sns": "ThrottledException", "sqs": "RequestThrottled", "json": "ClientError"},
     ),
     Fault(
         name="a shard's token bucket is empty",
@@ -415,7 +425,7 @@ FAULTS = [
         ends="ClientError",
         hit=(1,),
         twice=True,
-        services=("sns",),
+        services=BY_ID,
     ),
     Fault(
         name="an Id in neither list",
@@ -424,7 +434,7 @@ FAULTS = [
         ends="ClientError",
         hit=(1,),
         twice=True,
-        services=("sns",),
+        services=BY_ID,
     ),
     Fault(
         name="the count of failures is 0 beside an error code",
@@ -484,10 +494,18 @@ FAULTS = [
         tries=1,
     ),
     Fault(
-        name="topic, stream or bus deleted half-way",
+        name="topic, queue, stream or bus deleted half-way",
         start=deleted,
-        code={"sns": "NotFound", "json": "ResourceNotFoundException"},
-        ends={"sns": "NotFoundException", "json": "ResourceNotFoundException"},
+        code={
+            "sns": "NotFound",
+            "sqs": "AWS.SimpleQueueService.NonExistentQueue",
+            "json": "ResourceNotFoundException",
+        },
+        ends={
+            "sns": "NotFoundException",
+            "sqs": "QueueDoesNotExist",
+            "json": "ResourceNotFoundException",
+        },
         tries=1,
     ),
 ]

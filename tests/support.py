@@ -108,6 +108,8 @@ def publish(target: publisher.Client, text: str, topic: str = TOPIC, **more: Any
     """One message, through any service."""
     if target._service.name == "sns":
         return target.publish(TopicArn=topic, Message=text, **more)
+    if target._service.name == "sqs":
+        return target.send_message(QueueUrl=QUEUE, MessageBody=text, **more)
     if target._service.name == "firehose":
         return target.put_record(DeliveryStreamName=STREAM, Record={"Data": text.encode()}, **more)
     if target._service.name == "events":

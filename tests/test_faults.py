@@ -75,6 +75,8 @@ def stage(
             destination = f"name-{uuid.uuid4().hex}"
             if service == "sns":
                 destination = server.client("sns").create_topic(Name=destination)["TopicArn"]
+            elif service == "sqs":
+                destination = server.client("sqs").create_queue(QueueName=destination)["QueueUrl"]
             elif service == "firehose":
                 delivery(server, destination)
             elif service == "events":
@@ -91,6 +93,8 @@ def stage(
 def send(ours: publisher.Client, stage: Stage, text: str) -> publisher.PublishFuture:
     if stage.service == "sns":
         return ours.publish(TopicArn=stage.destination, Message=text)
+    if stage.service == "sqs":
+        return ours.send_message(QueueUrl=stage.destination, MessageBody=text)
     if stage.service == "firehose":
         record = {"Data": text.encode()}
         return ours.put_record(DeliveryStreamName=stage.destination, Record=record)
