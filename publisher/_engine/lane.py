@@ -101,7 +101,7 @@ class Lane(abc.ABC):
     def forget_routes(self) -> None:
         """Let go of empty routes where there are many: views with ever other options made them.
 
-        One that is used again joins again; see ``Scheduler.touched``.
+        One that is used again joins again; see ``Tracker.lane_of``.
         """
         if len(self.routes) <= _MAX_ROUTES:
             return
