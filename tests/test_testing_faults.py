@@ -312,7 +312,7 @@ def test_slow_on_a_real_client_takes_its_time(endpoint: Endpoint) -> None:
 def test_what_makes_no_fault(captured: Capture) -> None:
     for wrong in (
         lambda: captured.faults.fail(0),
-        lambda: captured.faults.throttle(service="sqs"),
+        lambda: captured.faults.throttle(service="s3"),
         captured.faults.fail_entries,
         lambda: captured.faults.fail_entries(-1),
     ):

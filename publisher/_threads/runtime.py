@@ -297,7 +297,4 @@ class Threads:
         self._workers.leave_signals()
 
     def __repr__(self) -> str:
-        return (
-            f"<Threads alive={self.crew.alive()} calls={self._callbacks.waiting()}"
-            f" stopping={self._stopping}>"
-        )
+        return f"<Threads alive={self.crew.alive()} stopping={self._stopping}>"
