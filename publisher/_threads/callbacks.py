@@ -60,10 +60,6 @@ class Callbacks:
         self.call([(ring, done)])
         return done
 
-    def waiting(self) -> int:
-        """How many calls have not begun."""
-        return len(self._calls)
-
     def end(self) -> None:
         """Let the thread end when it has run what is left."""
         self.ending = True
