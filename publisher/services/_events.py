@@ -20,6 +20,35 @@ if TYPE_CHECKING:
 SOURCE = (
     "https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEventsRequestEntry.html"
 )
+SIZE = "https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html"
+PARTS = frozenset(
+    {"Time", "Source", "Resources", "DetailType", "Detail", "EventBusName", "TraceHeader"}
+)
+#: Codes of its own that are final for an entry, in whatever company.
+FINAL = (
+    "InvalidAccountIdException",
+    "InvalidArgument",
+    "MalformedDetail",
+    "RedactionFailure",
+    "NotAuthorizedForSourceException",
+    "NotAuthorizedForDetailTypeException",
+)
+_ALLOW = "see what the bus's resource policy allows"
+CAUSES = {
+    "InvalidArgument": (
+        "an event lacks its Source, DetailType or Detail, or one of them is not allowed",
+        "give each event all three; a DetailType has 128 characters at most",
+    ),
+    "MalformedDetail": (
+        "an event's Detail is not a JSON object as text",
+        "make it with json.dumps of a dict",
+    ),
+    "NotAuthorizedForSourceException": ("the bus does not take events of this Source", _ALLOW),
+    "NotAuthorizedForDetailTypeException": (
+        "the bus does not take events of this DetailType",
+        _ALLOW,
+    ),
+}
 _COUNTED = ("Source", "DetailType", "Detail")
 _TIME = 14  # bytes, as EventBridge counts a time
 _SERIALIZER: Any = JSONSerializer()

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import re
 import uuid
-from binascii import b2a_base64
 from collections.abc import Collection, Mapping, Sequence
-from json.encoder import encode_basestring_ascii as json_string
 from typing import Any, ClassVar
 
-from .._engine.contract import Accepted, Fast, Limits
+from .._engine.contract import Accepted, Limits
 from ..errors import InvalidMessage
 from ._by_position import ByPosition
 from ._checks import all_bytes, as_bytes, missing, shown_address
-from ._json import reader
+from ._deliveries import CAUSES, FAST
 from ._tabled import check_known, verdicts
 from .words.firehose import WORDS
 
 _NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
-
-
-def _encode(address: str, entries: Sequence[bytes]) -> tuple[dict[str, Any], bytes]:
-    datas = b'"}, {"Data": "'.join([b2a_base64(entry, newline=False) for entry in entries])
-    name = json_string(address).encode()
-    body = b'{"Records": [{"Data": "%b"}], "DeliveryStreamName": %b}' % (datas, name)
-    return {"DeliveryStreamName": address}, body
 
 
 class Firehose(ByPosition):
@@ -52,17 +43,8 @@ class Firehose(ByPosition):
         ),
         split=("InvalidArgumentException",),
     )
-    fast = Fast(
-        protocol="json",
-        stub=[{"Data": b""}],
-        encode=_encode,
-        read=reader(
-            "RequestResponses",
-            ("RecordId", "ErrorCode", "ErrorMessage"),
-            ("FailedPutCount", "Encrypted", "RequestResponses"),
-        ),
-        largest=1024 * 1024,  # 2 KiB for each of 500 records
-    )
+    causes: ClassVar = CAUSES
+    fast = FAST
 
     def accept(self, params: Mapping[str, Any]) -> Accepted | None:
         if not params.keys() <= {"DeliveryStreamName", "Record"}:
