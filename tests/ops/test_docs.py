@@ -28,6 +28,8 @@ PAGES = {
     "doctor": ("", ""),
     "from_boto3": ("", ""),
     "sqs": ("django", ""),
+    "firehose": ("", ""),
+    "events": ("", ""),
     "lambda": (
         "",
         """

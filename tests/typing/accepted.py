@@ -10,6 +10,8 @@ from publisher.types import (
     DjangoSettings,
     FlaskSettings,
     PublishResponse,
+    PutEventsRequestEntry,
+    PutEventsResponse,
     PutRecordsRequestEntry,
     ServiceName,
     SNSClient,
@@ -44,6 +46,18 @@ shard: str = kinesis.put_record(StreamName="clicks", Data=b"x", PartitionKey="1"
 ]
 records: list[PutRecordsRequestEntry] = [{"Data": "text", "PartitionKey": "1"}]
 lost: int = kinesis.put_records(StreamName="clicks", Records=records).result()["FailedRecordCount"]
+
+firehose = publisher.client("firehose", "eu-west-1")
+record_id: str = firehose.put_record(DeliveryStreamName="clicks", Record={"Data": b"x"}).result()[
+    "RecordId"
+]
+unsent: int = firehose.put_record_batch(
+    DeliveryStreamName="clicks", Records=[{"Data": "text"}]
+).result()["FailedPutCount"]
+events = publisher.client("events")
+event: PutEventsRequestEntry = {"Source": "shop", "DetailType": "paid", "Detail": "{}"}
+gathered: PutEventsResponse = events.put_events(Entries=[event]).result()
+refused: list[str] = [one["ErrorCode"] for one in gathered["Entries"] if "ErrorCode" in one]
 
 
 def in_a_hurry(client: SNSClient) -> SNSClient:

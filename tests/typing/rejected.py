@@ -24,6 +24,13 @@ kinesis.put_records(StreamName="clicks", Records=[{"Data": b"a", "Key": "1"}])  
 kinesis.put_records(StreamName="clicks", Records=[]).result()["Failed"]  # error: SNS's key
 shard: int = kinesis.put_record(Data=b"", PartitionKey="1").result()["ShardId"]  # error: a str
 kinesis.with_options(delivery_timeout="2 s")  # error: no number
+firehose = publisher.client("firehose")
+firehose.put_record(DeliveryStreamName="clicks", Data=b"x")  # error: in a Record
+firehose.put_record(DeliveryStreamName="clicks", Record={"Data": 3})  # error: no bytes
+events = publisher.client("events")
+events.put_events(Entries=[{"Sauce": "shop"}])  # error: unknown key
+events.put_events(Entries=[{"Detail": {}}])  # error: JSON as text
+events.put_events(Entries=[]).result()["Failed"]  # error: SNS's key
 publisher.client("sqz")  # error: no such service
 publisher.cleint("sns")  # error: no such name
 publisher.types.SnsClient  # error: SNSClient  # noqa: B018
