@@ -1,6 +1,6 @@
-"""What an error code means to the person on call: one line for each, for the logs and ``doctor``.
+"""What an error code means to the person on call: a few words each, for the logs and ``doctor``.
 
-Ours, not the service's own text: that may quote the message or a phone number.
+The words are ours. The service's own text may quote the message or a phone number.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ACCESS = frozenset(
         "UnauthorizedOperation",
     }
 )
-#: The credentials have run out, or nobody knows them: others may have been configured since.
+#: The credentials have expired, or AWS does not know them. Others may have been configured since.
 STALE = frozenset(
     {
         "ExpiredToken",
@@ -30,7 +30,7 @@ STALE = frozenset(
 )
 #: The clocks disagree, or a long time lay between signing and sending.
 CLOCK = frozenset({"RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"})
-#: Of a wrong secret, or of a wrong clock: only the text tells.
+#: The secret is wrong, or the clock is: only the text of the answer tells which.
 SIGNATURE = frozenset({"InvalidSignatureException", "SignatureDoesNotMatch"})
 CREDENTIALS = frozenset(
     {
@@ -47,7 +47,7 @@ CREDENTIALS = frozenset(
     }
 )
 MISSING = frozenset({"NotFound", "NotFoundException", "ResourceNotFoundException"})
-#: Gone at the next try, whatever the answer says of whose fault it is; see also `is_throttled`.
+#: A later try may pass, whoever the answer blames; see also `is_throttled`.
 THROTTLED = frozenset(
     {
         "BandwidthLimitExceeded",
@@ -76,7 +76,7 @@ REFUSED_ARGUMENT = frozenset(
     {"InvalidParameter", "InvalidParameterValue", "ParameterValueInvalid", "ValidationException"}
 )
 
-#: Whatever else a service makes up, these keep their names in the account.
+#: Codes that the account always counts under their own names, however many others come.
 KNOWN = frozenset().union(
     ACCESS,
     CREDENTIALS,
@@ -174,7 +174,7 @@ def cause(code: str, scene: Scene) -> str:
 
 
 def _cause_in(code: str, scene: Scene) -> str:
-    """What only the scene tells."""
+    """The cause, where it depends on the destination and not on the code alone."""
     if code in ACCESS:
         return f"the role lacks the permission {scene.permission or 'to send there'}"
     if code in MISSING | REFUSED_ARGUMENT and scene.home and scene.region not in ("", scene.home):
@@ -204,7 +204,7 @@ def _cause_of(code: str) -> str:
 
 
 def _cause_of_another(operation: str, code: str) -> str:
-    """Of a call on the way, mostly for credentials; nothing was sent."""
+    """The cause, where another call failed before the request (mostly one for credentials)."""
     if code in ACCESS:
         return (
             f"{operation} is refused, before anything was sent: allow sts:{operation} to who calls"
@@ -216,7 +216,7 @@ def _cause_of_another(operation: str, code: str) -> str:
 
 
 def _cause_of_status(status: int) -> str:
-    """Of an answer that is not in the service's words."""
+    """The cause, where an answer has a status and no error code of the service's."""
     if 300 <= status < 400:
         return f"redirected with status {status}: the endpoint or region is wrong; nothing follows"
     if status == 407:

@@ -20,13 +20,14 @@ from .recent import Recent
 
 #: Upper bounds of the latency buckets, seconds; a last bucket holds what took longer.
 LATENCY_BOUNDS: tuple[float, ...] = tuple(0.001 * 2**power for power in range(18))
-#: Beyond so many destinations the rest is counted together as ``other``.
+#: So many destinations are counted by name; the rest is counted together as ``other``.
 MAX_DESTINATIONS = 1_000
 REASONS = ("buffer_full", "expired", "closed")
-#: And one more, there once it was met: a logging handler published a line of a request of ours.
+#: One reason more, shown once it has occurred: a logging handler published a log line that a
+#: request of ours had caused.
 LOG_LINE = "log_line"
-#: Beyond so many error codes that no table knows, or shards, of one destination the rest is counted
-#: as ``other``.
+#: Of one destination so many unknown error codes, and so many shards, are counted by name; the rest
+#: is counted as ``other``.
 MAX_CODES = 50
 MAX_SHARDS = 200
 OTHER = "other"
@@ -47,7 +48,8 @@ class Ledger:
         delivered: stored by the service.
         failed: sent at least once and given up.
         dropped: never sent; ``dropped_by_reason`` has ``buffer_full``, ``expired`` and ``closed``,
-            and ``log_line`` where a logging handler published a line of a request of ours.
+            and ``log_line`` where a logging handler published a line that a request of ours had
+            caused.
         cancelled: withdrawn by ``future.cancel()``.
         outstanding: accepted and not resolved yet.
         retries: times a message was sent again.
@@ -134,8 +136,8 @@ def _added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
 class Counters:
     """The running counts of one destination.
 
-    ``accepted`` and ``accepted_bytes`` are raised by callers without a lock, each in one statement
-    that the GIL makes whole; the rest is changed under the account's lock.
+    Callers raise ``accepted`` and ``accepted_bytes`` without a lock: each is one statement, during
+    which the GIL lets no other thread run. All else is changed under the account's lock.
 
     Attributes:
         of_messages: False for an operation that is no message (``ListTopics``). Nobody sums these
@@ -220,10 +222,10 @@ class Counters:
     def with_latency(
         self, now: float, accepted: list[float], count: int
     ) -> tuple[list[int], float]:
-        """What ``latency`` and ``latency_sum`` are with ``count`` messages more.
+        """``latency`` and ``latency_sum`` with ``count`` messages more.
 
-        They have one time of acceptance, or one each. One look-up where they all fall into one
-        bucket, as those of a batch mostly do.
+        ``accepted`` has one time of acceptance for all of them, or one for each. The messages of a
+        batch mostly fall into one bucket, which is then looked up once.
         """
         each = count // len(accepted)
         latency = self.latency.copy()
@@ -237,8 +239,8 @@ class Counters:
         return latency, self.latency_sum + count * now - each * sum(accepted)
 
     def ledger(self, oldest_age: float) -> Ledger:
-        # resolved first and accepted last: a message accepted in between is outstanding, never a
-        # negative number
+        # The ends are read first and `accepted` last: a message that comes in between counts as
+        # outstanding. The other way round there could be a negative number of those.
         delivered, failed, cancelled = self.delivered, self.failed, self.cancelled
         by_reason = dict(self.dropped)
         dropped = sum(by_reason.values())
@@ -274,9 +276,10 @@ def _add(counts: dict[str, int], name: str, count: int) -> None:
 class Account:
     """All counters of one publisher, and the table of destinations.
 
-    ``lock`` guards the counters. The table is looked up and added to without it: a signal handler
-    that publishes to a new destination may have interrupted a thread that holds what another waits
-    for under this lock. Each step on it is one call of ``dict``'s, which is whole.
+    ``lock`` guards the counters, but not the table of destinations. A signal handler may publish to
+    a new destination on a thread that holds a lock for which the holder of this one waits; so
+    nobody may need this lock to add a row. Each step on the table is one call of ``dict``'s, during
+    which no other thread runs.
     """
 
     def __init__(self) -> None:
@@ -312,9 +315,10 @@ class Account:
         return found
 
     def stats(self, oldest: Mapping[Counters, float]) -> Stats:
-        """One balanced look.
+        """A look at all counters, in which every ledger balances.
 
-        ``oldest`` has the age in seconds of the oldest message of those that have one.
+        Args:
+            oldest: the age in seconds of the oldest message, of those counters that have one.
         """
         with self.lock:
             destinations: dict[str, Ledger] = {}

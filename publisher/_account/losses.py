@@ -1,6 +1,6 @@
-"""One log line when messages are lost, not one for each.
+"""Lost messages in the log: one line for many, and one with the totals at the end.
 
-Rate-limited per (destination, error code), and one line with the totals at the end.
+Lines are limited to one in ten seconds for each destination and error code.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _OTHERS = object()  # all the keys that there is no room for
 
 
 class Limiter:
-    """Says which lines to write: one per key and interval; the rest is counted.
+    """Says which lines to write: one for each key and interval; the rest is counted.
 
-    Keys beyond 1,000 in an interval count as one, so the lines are few however many keys there are.
+    Beyond 1,000 keys in an interval the others share one, so that lines stay few.
 
     Args:
         clock: seconds, never going back.
@@ -43,9 +43,9 @@ class Limiter:
         self._interval = interval
         self._quiet_until: dict[Any, float] = {}
         self._suppressed: Counter[Any] = Counter()
-        # No lock, for a hook outlives forks: each step is whole under the GIL, and threads that
-        # come at once write a line too many at worst.
-        self._kept_until = 0.0  # the keys are forgotten once an interval, not more often
+        # There is no lock: a hook lives on in a forked child, where a lock could stay locked for
+        # ever. Each step is atomic under the GIL; two threads at once may write a line too many.
+        self._kept_until = 0.0  # keys are forgotten together, once in an interval
 
     def suppressed(self, key: Any, count: int) -> int | None:
         """How many events were not written since the last line; None: do not write this either."""
@@ -87,14 +87,14 @@ class Losses:
         self._limiter = Limiter(clock)
         self._bounds = bounds
         self._stood = stood
-        # A logging handler may publish, and that message may be lost in turn: it is counted, not
-        # logged, or there would be no end to it.
+        # A logging handler may publish, and that message may be lost too. To log that as well could
+        # go on for ever, so it is only counted.
         self._logging = threading.local()
         self._silent = False
         self._said = False  # the last words
 
     def silence(self, silent: bool = True) -> None:
-        """Log nothing from here on: somebody else says it all at once."""
+        """Log nothing from here on, where one line of the caller's says it all."""
         self._silent = silent
 
     def note(self, item: tuple[Target, Counters, str, Mapping[str, int]]) -> None:
@@ -143,7 +143,7 @@ class Losses:
                 self._logging.now = False
 
     def last_words(self, total: Ledger) -> None:
-        """One line at the end, if anything was lost; once."""
+        """Log the totals, once, if anything was lost."""
         text = lost_text(total)
         if not text or self._said or self._silent:
             return
@@ -152,9 +152,9 @@ class Losses:
 
 
 def _kind(counters: Counters, end: str, code: str, count: int) -> tuple[int, str, str]:
-    """Of a line: its level and event, and what it is about."""
+    """The level of a line, its event, and the noun that its count is of."""
     s = "" if count == 1 else "s"
-    if not counters.of_messages:  # who called has the error on the future, and has lost nothing
+    if not counters.of_messages:  # the caller has the error on the future, and no message is lost
         return logging.INFO, f"publisher.call_{end}", f"call{s} of"
     if code == LOG_LINE:
         return logging.WARNING, f"publisher.{LOG_LINE}", f"message{s} to"
@@ -162,7 +162,7 @@ def _kind(counters: Counters, end: str, code: str, count: int) -> tuple[int, str
 
 
 def can_log(to: logging.Logger) -> bool:
-    """Whether a line can be written without a wait for a thread that may not run any more."""
+    """Whether no handler is locked, perhaps by a thread that does not run any more."""
     where: logging.Logger | None = to
     while where is not None:
         for handler in where.handlers:
@@ -176,7 +176,7 @@ def can_log(to: logging.Logger) -> bool:
 
 
 def lost(total: Ledger) -> int:
-    """How many messages were lost; the lines of requests are none that anybody wanted."""
+    """How many messages were lost, but for the log lines that requests of ours had caused."""
     return total.failed + total.dropped - total.dropped_by_reason.get(LOG_LINE, 0)
 
 

@@ -1,11 +1,11 @@
-"""What became of messages of late, second by second."""
+"""How many messages were delivered and lost lately, by the second."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
 
-#: Seconds back from the last one with an end that are remembered.
+#: So many seconds are remembered, back from the last in which a message ended.
 LONGEST = 300
 
 
@@ -19,7 +19,7 @@ class Recent:
         self._seconds: deque[list[int]] = deque(maxlen=LONGEST)
 
     def note(self, now: float, delivered: int, lost: int) -> None:
-        """So many messages have ended."""
+        """Count messages that have just ended."""
         second = int(now)
         if not self._seconds or self._seconds[-1][0] < second:
             self._seconds.append([second, 0, 0])

@@ -44,10 +44,10 @@ def quantile(latency: Sequence[int], bounds: Sequence[float], share: float) -> f
 
 
 def text(rows: Sequence[tuple[str, Ledger]], bounds: Sequence[float], columns: int) -> str:
-    """A table with a line for each destination; below it, what went wrong, if anything did.
+    """A table with a line for each destination and, below it, the errors that occurred.
 
-    Where that is too wide for a terminal of so many columns, a table with a column for each; and
-    several of those, one below the other, where they are many.
+    Where that is wider than ``columns``, destinations become columns; where they are many, there
+    are several such tables, one below the other.
     """
     table = [_COLUMNS, *(_cells(name, ledger, bounds) for name, ledger in rows)]
     lines = _laid_out(table)
@@ -90,7 +90,7 @@ def _transposed(table: Sequence[Sequence[str]], columns: int) -> list[str]:
 
 
 def html(rows: Sequence[tuple[str, Ledger]], bounds: Sequence[float]) -> str:
-    """The same as an HTML table for a notebook, light or dark; losses stand out."""
+    """A table in HTML, for a notebook with a light or a dark background; losses stand out."""
     head = "".join(
         f'<th style="{_CELL}; text-align: {"left" if column == "destination" else "right"};'
         f' border-bottom: 1px solid currentColor">{column}</th>'
@@ -119,7 +119,7 @@ def html(rows: Sequence[tuple[str, Ledger]], bounds: Sequence[float]) -> str:
 
 
 def _cut(name: str, room: int) -> str:
-    """The end of a name that is too long, which tells more than its beginning."""
+    """A long name without its beginning: the end tells more."""
     return name if len(name) <= room else f"...{name[-max(room - 3, 1) :]}"
 
 

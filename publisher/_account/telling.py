@@ -1,13 +1,14 @@
-"""Telling hooks: what was true when it happened, and each call is contained.
+"""Telling hooks what happened.
 
-An event of a message is built when the first hook is told of it; what may have changed by then (its
-entry, its attempts) is noted before.
+The event of a message is built when the first hook is told of it. What may have changed by then
+(its entry, its attempts) is noted beforehand, so that hooks see what was true when it happened.
+What a hook raises is logged and goes no further.
 
-Whoever publishes waits for ``on_accepted`` alone; the rest runs on the thread of callbacks, in the
-context variables of whoever published the message (``structlog``'s, a tracer's), which are captured
+The caller waits for ``on_accepted`` alone. The other methods run on the thread of callbacks, in the
+context variables of whoever published the message (``structlog``'s, a tracer's). Those are captured
 at acceptance, and only where a hook wants them.
 
-Two methods that a tracer of ours may have beside those of :class:`publisher.Hook`:
+A tracer of this package may have two methods beside those of :class:`publisher.Hook`:
 
 ``_publisher_prepare(service, operation, params) -> params``
     in the caller, before a call is checked: what it returns is checked, measured and sent.
@@ -58,7 +59,7 @@ class Telling:
 
 
 class HookCall:
-    """One method of one hook; it bears the method's name, for the log."""
+    """One method of one hook, with that method's name for the log."""
 
     __slots__ = ("__qualname__", "_in_context", "_method")
 

@@ -1,6 +1,7 @@
 """The thread of user code: hooks, and the callbacks of futures.
 
-``publisher-callbacks`` starts with the first of them, runs them in order, and ends by none.
+``publisher-callbacks`` starts with the first of them and runs them in order. What they raise is
+logged, and does not end the thread.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Callbacks:
         self.ending = False  # the thread may end
 
     def call(self, calls: Sequence[tuple[Callable[[Any], object], Any]]) -> None:
-        """Hand calls over; one wake-up for all of them. Never blocks."""
+        """Hand calls over, and wake the thread once for all of them. Never blocks."""
         self._calls.extend(calls)
         if self._thread.to_start:
             self._thread.start()
@@ -48,12 +49,12 @@ class Callbacks:
         ring(self._alarm)
 
     def start_if_left(self) -> None:
-        """Start the thread where Ctrl-C hit who was to."""
+        """Start the thread, where Ctrl-C interrupted the one that was to do so."""
         if self._calls and self._thread.to_start:
             self._thread.start()
 
     def mark(self) -> threading.Lock | None:
-        """An alarm that is rung when what was handed over so far has run; None: it has."""
+        """An alarm that rings when what was handed over so far has run; None where it has."""
         if self._thread.to_start:
             return None
         done = locked()

@@ -1,4 +1,4 @@
-"""The threads of one core: which are its own, and how each that runs alone is started, once."""
+"""The threads of one core, and how those of which there is one are started, once."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Crew:
         self.before_start = before_start
         #: Those that run alone; the workers are their executor's. A dict changes as a whole.
         self.threads: dict[threading.Thread, None] = {}
-        self.retired = False  # none may be started, from here on
+        self.retired = False  # whether none may be started any more
         self._local = threading.local()
 
     def enter(self) -> None:
-        """The calling thread is one of them, from here on."""
+        """Count the calling thread among them from here on."""
         self._local.own = True
 
     def is_own_thread(self) -> bool:
@@ -61,17 +61,19 @@ class LazyThread:
         self._run = run
         self.to_start: list[None] = [None]
         self.to_run: list[None] = [None]
-        self.denied = False  # it cannot be started: whoever needs it does its work
+        self.denied = False  # whether it cannot be started: then whoever needs it does its work
         self._starter = 0  # the system's id of the thread that started it
 
     def start(self) -> None:
-        """Start it, where nobody else is at it."""
+        """Start it, unless another caller is about to."""
         if self._crew.retired:
             return
         thread = threading.Thread(target=self._begin, name=self._name, daemon=True)
         denied = False
         try:
-            if not pop(self.to_start):  # another is at it, or was, beneath this handler
+            if not pop(
+                self.to_start
+            ):  # another caller starts it, perhaps one that this signal handler has interrupted
                 return
             self._crew.before_start()
             self._starter = threading.get_native_id()
@@ -79,7 +81,7 @@ class LazyThread:
         except RuntimeError:  # the end of the interpreter, or the system has no threads left
             self.to_start.append(None)  # there may be one the next time
             denied = True
-        except BaseException:  # Ctrl-C: it may be on its way, or may never run
+        except BaseException:  # Ctrl-C: nobody knows whether it will run
             self.to_start.append(None)
             raise
         else:
@@ -93,7 +95,7 @@ class LazyThread:
             self._run()
 
     def is_green(self) -> bool:
-        """Asked on it: whether to the system it is its starter's thread, perhaps the main one."""
+        """Whether it is a green thread; called on it. To the system it is then its starter's thread."""
         return threading.get_native_id() == self._starter
 
     def join(self, timeout: float) -> None:
@@ -103,10 +105,10 @@ class LazyThread:
                 join(thread, timeout)
 
     def leave(self) -> None:
-        """Called by itself when it is about to end: what comes later has another thread."""
+        """Called on it when it is about to end: for work that comes later another is started."""
         self.to_run.append(None)
         self.to_start.append(None)
 
     def stay(self) -> bool:
-        """After :meth:`leave`, whether it can go on: no other was started meanwhile."""
+        """Called on it after :meth:`leave`: whether it may go on, for no other was started meanwhile."""
         return pop(self.to_start) and pop(self.to_run)

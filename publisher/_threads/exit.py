@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("publisher")
 
 WORKERS = "publisher-worker"
-#: Seconds that the callbacks and hooks of abandoned messages may take on top.
+#: Beyond ``close_timeout``, callbacks and hooks of abandoned messages may take so many seconds.
 _LAST_CALLBACKS = 0.3
 
 
@@ -42,11 +42,11 @@ class _Process:
     """What this process has arranged for its end, and how far it has come with it."""
 
     def __init__(self) -> None:
-        self.inherited = False  # the handlers that a parent registered run here too
+        self.inherited = False  # a forked child runs the exit handlers of its parent too
         self.begin()
 
     def begin(self) -> None:
-        """Nothing is arranged yet."""
+        """Start from scratch: nothing is arranged yet."""
         self.pid = os.getpid()
         self.registered = False
         self.live: weakref.WeakSet[Threads] = weakref.WeakSet()
@@ -104,8 +104,11 @@ def is_draining() -> bool:
 
 
 def deliver_late(core: Core) -> None:
-    """Wait for what was just accepted where nothing else will; nearly always nothing to do."""
-    if sys.is_finalizing():  # no other thread runs any more: nothing can be waited for
+    """At the very end of the process, wait for the message that was just accepted.
+
+    Before that it returns at once: another part of the exit waits.
+    """
+    if sys.is_finalizing():  # no other thread runs any more, so there is nothing to wait for
         return
     if _process.late and _process.pid == os.getpid():
         _drain(lambda: [core])
@@ -119,7 +122,7 @@ def _cores() -> list[Core]:
 
 
 def drain(find: Callable[[], list[Core]], left: Callable[[Core], float | None]) -> None:
-    """Wait until all messages have ended, those too that callbacks and hooks publish meanwhile.
+    """Wait until all messages have ended, with those that callbacks and hooks publish meanwhile.
 
     Args:
         find: the cores of this process; there may be more each time.
@@ -175,8 +178,8 @@ def start_workers(start: Callable[[], None]) -> None:
 def _is_at_rest(core: Core, until: float) -> bool:
     """Whether nothing is left, and no callback or hook runs that could publish more.
 
-    One of a message that was delivered just before the time was over may be about to; what runs
-    ``until`` then is not waited for.
+    The callback of a message that was delivered in the last moment may be about to publish. It is
+    waited for until ``until``, not longer.
     """
     while (left := until - _clock.now()) > 0:
         ran = core.runtime.calls_run
@@ -203,7 +206,7 @@ def _abandon(cores: list[Core]) -> None:
         left = {name: one.outstanding for name, one in before.destinations.items()}
         core.close(0)
         total = core.stats().total
-        # Whoever ended them: the dispatcher may have been quicker than this call.
+        # Counted by the ledger: the dispatcher may have ended some before this call could.
         abandoned = lost(total) - lost(before.total)
         if abandoned:
             logger.error(
@@ -247,7 +250,7 @@ def _at_exit() -> None:
     finally:
         cores = _cores()
         _abandon(cores)
-        for core in cores:  # a finaliser that publishes later is told so
+        for core in cores:  # a finaliser that publishes later gets PublisherClosed
             core.flow.take_note_of_each()
         if in_subinterpreter():  # otherwise threads that wait do no harm, and may be needed yet
             for core in cores:

@@ -1,7 +1,7 @@
-"""How a request gets from the dispatcher to one worker, waking nobody else.
+"""How a request gets from the dispatcher to one worker, without waking another.
 
-``queue.SimpleQueue`` does the same, but before Python 3.13 it wakes a second thread for every item
-it hands to the first: two switches of threads a request, and a fight for the GIL, for nothing.
+``queue.SimpleQueue`` would do, but before Python 3.13 it wakes a second thread for every item that
+it hands to the first. Each request would cost two more thread switches, and a fight for the GIL.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import deque
 
 from .._engine.request import Request
 
-#: Seconds in which a request that was taken for a worker has reached it.
+#: Within so many seconds a request that was taken for a worker has reached it.
 _ON_ITS_WAY = 1.0
 
 
@@ -30,7 +30,7 @@ class Handover:
     """Gives each request to the worker that came last: its connection is the warmest."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # guards all below
+        self._lock = threading.Lock()  # guards what follows
         self._waiting: list[Seat] = []
         self._left: deque[Request] = deque()  # for workers that are on their way here
         self._closed = False
@@ -58,7 +58,7 @@ class Handover:
                     return None
                 self._waiting.append(seat)
             seat.gate.acquire()
-        except BaseException:  # an exception that somebody set in this thread
+        except BaseException:  # an exception that another thread set in this one
             self._leave(seat)
             raise
         request, seat.request = seat.request, None

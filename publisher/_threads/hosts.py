@@ -1,4 +1,4 @@
-"""What the host is: whether threads can run here, an event loop does, or a subinterpreter."""
+"""What kind of process this is: green threads, an event loop, a subinterpreter, uWSGI."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import importlib
 import signal
 import sys
 
-#: Who makes threads green: how it does, and how to ask whether it has.
+#: The libraries that make threads green: what they call it, and how to ask whether they have.
 _ASK = {
     "gevent": ("gevent.monkey", "is_module_patched", "threading", "gevent.monkey.patch_all()"),
     "eventlet": ("eventlet.patcher", "is_monkey_patched", "thread", "eventlet.monkey_patch()"),
@@ -24,19 +24,19 @@ def _patched() -> list[str]:
     return found
 
 
-#: By whom when this package was imported.
+#: Those of them that had done so when this package was imported.
 _patched_before_us = _patched()
 
 
 def check_host() -> None:
-    """Called before the first thread of a process is started.
+    """Refuse a process in which threads cannot run; called before the first one is started.
 
     Raises:
         RuntimeError: background threads cannot run here; the text says what has to be changed.
     """
     for name in set(_patched()) - set(_patched_before_us):
-        # Half of the locks would be green, half the system's: a green thread that waits for one of
-        # the latter stops all others, for good.
+        # Locks made before would be the system's, later ones green. A green thread that waits for a
+        # lock of the system stops all other green threads, for good.
         raise RuntimeError(
             f"{name} patched the standard library after publisher was imported: call"
             f" {_ASK[name][-1]} before any other import (under gunicorn: at the top of its"
@@ -51,9 +51,10 @@ def check_host() -> None:
 
 
 def in_subinterpreter() -> bool:
-    """Whether this is not the process's main interpreter: its end may come before the process's.
+    """Whether this is another than the process's main interpreter.
 
-    Python aborts the whole process where a thread of such an interpreter outlives it.
+    Such an interpreter may end before the process. Python aborts the process where one of its
+    threads is alive then.
     """
     if hasattr(_thread, "_is_main_interpreter"):  # from 3.12 on
         return not _thread._is_main_interpreter()
@@ -64,10 +65,10 @@ def in_subinterpreter() -> bool:
 
 
 def end_undisturbed() -> None:
-    """Have a further signal not end a process that ends already; for uWSGI's workers.
+    """In a uWSGI worker that ends, ignore further signals to end.
 
-    The handlers of uWSGI call ``exit()`` of C, on whatever thread the system chose. A second time
-    that skips the rest of the first, which is where everything is delivered.
+    uWSGI's handlers call C's ``exit()``, on whichever thread the system chose. A second call would
+    skip the rest of the first one, in which everything is delivered.
     """
     if "uwsgi" in sys.modules:
         for name in ("SIGHUP", "SIGTERM"):
@@ -77,11 +78,11 @@ def end_undisturbed() -> None:
 
 
 def _heed_not(_signum: int, _frame: object) -> None:
-    """The process ends already."""
+    """Ignore the signal: the process ends already."""
 
 
 def runs_event_loop() -> bool:
-    """Whether an event loop runs on this thread, asyncio's or trio's: whoever waits holds it."""
+    """Whether an event loop (asyncio's or trio's) runs on this thread: to wait would stop it."""
     asyncio = sys.modules.get("asyncio")  # where nobody imported it no loop runs
     if asyncio is not None and asyncio._get_running_loop() is not None:
         return True

@@ -1,8 +1,8 @@
-"""Primitives for threads that a signal handler or an exception may strike at any point.
+"""What threads wait and compete with: safe wherever a signal handler or an exception interrupts.
 
-An alarm is a lock that stays locked: who waits for it acquires it, and anybody may ring it, from a
-signal handler or a finaliser too. A token is a list of one: who pops it has it, for ``list.pop`` is
-whole where a lock could block.
+An *alarm* is a lock that is kept locked. Who waits for it acquires it; to ring it is to release it,
+which signal handlers and finalisers may do too. A *token* is a list of one item. Whoever pops that
+item has the token: ``list.pop`` is atomic, and unlike a lock it never blocks.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ logger = logging.getLogger("publisher")
 
 
 def locked() -> threading.Lock:
-    """A new alarm."""
+    """A new alarm, which has not rung."""
     lock = threading.Lock()
     lock.acquire()
     return lock
 
 
 def ring(lock: threading.Lock) -> None:
-    """Let whoever waits for this alarm, or will, go on."""
+    """Release whoever waits for this alarm; if nobody does, the next one who would."""
     if lock.locked():
-        with contextlib.suppress(RuntimeError):  # somebody else rang in between
+        with contextlib.suppress(RuntimeError):  # it has rung already
             lock.release()
 
 

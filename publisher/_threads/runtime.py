@@ -1,7 +1,7 @@
-"""One core's threads, composed: the dispatcher, the workers that send, the thread of user code.
+"""The threads of one core: the dispatcher, the workers that send, and the one for user code.
 
-Nothing starts before the first message. Then one daemon thread, ``publisher-dispatcher``, owns
-time: it starts the workers, asks the core what is due, and hands them the requests.
+Nothing starts before the first message. Then the daemon thread ``publisher-dispatcher`` starts the
+workers, asks the core again and again what is due, and hands them the requests.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ logger = logging.getLogger("publisher")
 _DISPATCHER = "publisher-dispatcher"
 _ANOTHERS_WORK = 0.1  # seconds
 _TURN = 0.1  # seconds that close() always has for the dispatcher's last turn
-_LOOKS = 1.0  # seconds; as long as something is unresolved the dispatcher looks so often
+_LOOKS = 1.0  # seconds: while a message is unresolved the dispatcher looks at least so often
 _PAUSE = 0.1  # seconds after an error of the dispatcher's,
 _HOPELESS = 20  # and how many of them in a row are too many
 _STUCK = 1.0  # seconds that close() waits for threads that have nothing left to do
@@ -55,8 +55,8 @@ class Threads:
         self._callbacks = Callbacks(self.crew)
         self._local = threading.local()  # whether this thread pumps
         self._stopping = False
-        self._tells = True  # the dispatcher does what callers leave to it
-        self._told = locked()  # released when it does so no more
+        self._tells = True  # callers leave work to the dispatcher
+        self._told = locked()  # released when they no longer can
 
     # -- the dispatcher
 
@@ -72,9 +72,11 @@ class Threads:
             _exit.deliver_late(self.core)
 
     def wake_if_started(self) -> None:
-        """Have the dispatcher look now, unless nothing was accepted that it could look at."""
+        """Have the dispatcher look now, if it was ever started."""
         dispatcher = self._dispatcher
-        if dispatcher.to_start and self.core.flow.messages:  # Ctrl-C hit who was to start it
+        if (
+            dispatcher.to_start and self.core.flow.messages
+        ):  # Ctrl-C interrupted the thread that was to start it
             dispatcher.start()
         if dispatcher.denied or not (dispatcher.to_start and dispatcher.to_run):
             self._wake()
@@ -144,7 +146,7 @@ class Threads:
             self._alarm.acquire(timeout=min(wait, threading.TIMEOUT_MAX))
 
     def _give_up(self) -> None:
-        """The dispatcher cannot run in this process: no message may wait for it."""
+        """Give up the dispatcher, which cannot run in this process; callers do its work."""
         with contextlib.suppress(Exception):
             self._tells = False
             self.core.give_up()
@@ -172,15 +174,15 @@ class Threads:
     # -- user code
 
     def call(self, calls: Sequence[tuple[Callable[[Any], object], Any]]) -> None:
-        """Hand user code to its thread, ``(function, argument)`` each; one wake-up for all of them.
+        """Hand calls of user code, each ``(function, argument)``, to its thread.
 
-        Never blocks.
+        Never blocks, and wakes the thread once for all of them.
         """
         self._callbacks.call(calls)
 
     @property
     def calls_run(self) -> int:
-        """How much of user code has returned."""
+        """How many calls of user code have returned."""
         return self._callbacks.calls_run
 
     # -- waiting, and the end
@@ -190,9 +192,10 @@ class Threads:
         return self.crew.is_own_thread()
 
     def is_safe(self) -> bool:
-        """True where no signal handler and no Ctrl-C can strike, or nobody else would do the work.
+        """Whether this thread may do what takes several steps.
 
-        That is on a thread of ours. Elsewhere what takes several steps is the dispatcher's.
+        A thread of ours may: no signal handler and no Ctrl-C can interrupt it. So may any thread
+        where nobody else would do the work. Others leave it to the dispatcher.
         """
         return self.crew.is_own_thread() or self._dispatcher.denied or not self._tells
 
@@ -205,8 +208,8 @@ class Threads:
             self.acquire(gate, timeout)
 
     def acquire(self, gate: threading.Lock, timeout: float | None) -> bool:
-        """Wait for ``gate``; where no thread can be started, by doing the work of the threads."""
-        if sys.is_finalizing():  # the threads that could release it do not run any more
+        """Wait for ``gate``; where no thread can be started, do the threads' work meanwhile."""
+        if sys.is_finalizing():  # at finalization no other thread runs that could release it
             return acquire(gate, 0)
         deadline = NEVER if timeout is None else _clock.now() + timeout
         while True:
@@ -214,7 +217,7 @@ class Threads:
             if self._dispatcher.denied:
                 self._pump()
                 due = self.core.scheduler.alarm - self.core.clock()
-                # Another caller may have been at work, and have left a retry behind.
+                # Another caller may have done the work, and a retry may be due later.
                 left = min(left, max(due, 0.001), _ANOTHERS_WORK)
             if acquire(gate, None if left == NEVER else left):
                 return True
@@ -222,7 +225,7 @@ class Threads:
                 return False
 
     def may_hold(self) -> bool:
-        """Whether a caller on this thread may be held: not where an event loop runs."""
+        """Whether a caller on this thread may be made to wait: not where an event loop runs."""
         return not runs_event_loop()
 
     def wait_for_room(self, ticket: Ticket, left: Callable[[], float]) -> None:
@@ -253,7 +256,7 @@ class Threads:
                 return
 
     def spawn(self, function: Callable[[], object]) -> None:
-        """Run ``function`` on a thread of its own; at the end of the process that is not needed."""
+        """Run ``function`` on a thread of its own; at the end of the process it is not needed."""
         with contextlib.suppress(RuntimeError):
             threading.Thread(target=function, name="publisher-close", daemon=True).start()
 

@@ -24,7 +24,7 @@ from .primitives import tell_error
 if TYPE_CHECKING:
     from .._engine.core import Core
 
-#: What a thread brings on itself: it has to meet it there (faulthandler does).
+#: Signals for an error of the thread itself: they must reach it (faulthandler needs that).
 _OF_THE_THREAD = {
     getattr(signal, name)
     for name in ("SIGSEGV", "SIGFPE", "SIGBUS", "SIGILL", "SIGABRT")
@@ -37,7 +37,7 @@ _OTHERS = tuple(sorted(map(int, signal.valid_signals() - _OF_THE_THREAD)))
 _NONE: tuple[int, ...] = ()
 #: ``signal.pthread_sigmask`` makes an enum of each signal, a tenth of a millisecond in all.
 _set_mask = getattr(sys.modules.get("_signal", signal), "pthread_sigmask", None)
-#: What the first request (to encode the name of a host) and the first retry would import.
+#: The first request (it encodes the name of a host) and the first retry would import these.
 _NEEDED = ("encodings.idna", "tenacity")
 
 
@@ -54,7 +54,7 @@ class Workers:
         self._crew = crew
         self._handover = Handover()
         self._executor: ThreadPoolExecutor | None = None
-        self.count = 0  # that serve; where there are none the dispatcher sends
+        self.count = 0  # workers that serve; without any, the dispatcher sends
         self._masks = False  # signals are blocked in idle threads of ours
 
     # -- for the dispatcher
@@ -69,12 +69,12 @@ class Workers:
         if masks:
             _mask(_OTHERS)  # the workers inherit that
         imports = importing().stretch()
-        with contextlib.suppress(Exception):  # what needs it says so
+        with contextlib.suppress(Exception):  # whoever needs it will raise
             imports.begin()
             for name in _NEEDED:
                 importlib.import_module(name)
         imports.over = True
-        most = 2 * self._core.options.max_workers  # where all of them hang
+        most = 2 * self._core.options.max_workers  # so many serve where the others hang
         executor = ThreadPoolExecutor(most, thread_name_prefix=_exit.WORKERS)
         # All together and now: at interpreter exit Python 3.12 refuses new threads just when the
         # last batches need them, and every executor refuses work.
@@ -82,7 +82,7 @@ class Workers:
         self._executor = executor
 
     def hire(self, wanted: int) -> None:
-        """See to it that there are so many, where they were started and the system has threads."""
+        """Have so many workers, if they were started at all and the system has threads left."""
         if self._executor is not None:
             self._hire(self._executor, wanted)
 
@@ -153,6 +153,6 @@ class Workers:
 
 
 def _mask(signals: tuple[int, ...]) -> None:
-    """Block these signals in this thread, and no others; a thread of ours, and no green one."""
+    """Block these signals in the current thread, which is a real one of ours, and no others."""
     if _set_mask is not None:
         _set_mask(signal.SIG_SETMASK, signals)
