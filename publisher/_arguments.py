@@ -68,15 +68,15 @@ def _check_client(service_name: str, session: Any, client: Any, kwargs: dict[str
 
 
 def key_of(service_name: str, session: Any, client: Any, kwargs: dict[str, Any]) -> Any:
-    """Equal for calls of ``client()`` that mean the same client.
+    """A key that is equal for calls of ``client()`` that mean the same client.
 
-    Sessions and clients count by identity, boto3's default session among them where there is one; a
-    Config counts by its options; secrets are hashed.
+    Sessions and clients count by identity, and boto3's default session is one where it exists. A
+    ``Config`` counts by its options. Secrets are only in it as hashes.
     """
     if session is None and client is None:
         session = default_session()
         if not kwargs and session is None:
-            return service_name  # cheaply: people call it inside views
+            return service_name  # the quick way: people call it inside views
     return (service_name, *_key(session, client, kwargs))
 
 

@@ -82,7 +82,7 @@ class Client:
             if core is None or core is not self._publisher._core or not HERE[0]:
                 core = self._bind()
         except TypeError:
-            if HERE is None:  # a module whose end has come
+            if HERE is None:  # the interpreter has cleared this module at its end
                 raise RuntimeError(
                     "the interpreter has ended: nothing can be published any more"
                 ) from None
@@ -124,7 +124,7 @@ class Client:
     def _publish_accepted(
         self, address: Any, entries: Sequence[Any], sizes: Sequence[int]
     ) -> BatchFuture:
-        """Publish what the service has accepted already, entry by entry, for one address.
+        """Publish entries that the service has accepted already, all to one address.
 
         Its result has of each entry that was lost, by its place, why.
         """
@@ -166,14 +166,14 @@ class Client:
         core = self._bind()
         binding = self._binding
         assert binding is not None
-        if not is_line():  # it may be the client's own making that is logged
+        if not is_line():  # the log line may be about the making of this very client
             check_params(binding.connection.get(), operation, params)
         params = _copied(params)
         size = call_size(params)
         core.check_size(size)
         route = self._routes.get((operation,))
         if route is None:
-            # A call has nothing to wait for: it can share a request with no other.
+            # No other call can share its request, so it has nothing to linger for.
             delivery = core.delivery(self._service.name, {**self._changes, "linger": 0.0})
             route = self._remember((operation,), binding.call_lane(operation), delivery)
         return core.accept(route, Call(size, params), size)
@@ -281,7 +281,7 @@ class Client:
     # -- details
 
     def _bind(self) -> Core:
-        """The publisher's core in this process; the routes are made anew where it has changed."""
+        """The publisher's core in this process. Where that is another one, routes are made anew."""
         core = self._publisher._current()
         if core is not self._core:
             owner = self._views
@@ -323,9 +323,9 @@ def _positional(operation: str) -> TypeError:
 
 
 def _copied(params: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy: what the caller does to a list, dict or bytearray later does not change it.
+    """A copy, which does not change with the caller's lists, dicts and bytearrays.
 
-    Text is plain text, an ``Enum`` member's too, of which botocore would write the name.
+    Text becomes plain ``str``. Of an ``Enum`` member botocore would write the name, not the text.
 
     Raises:
         InvalidMessage: text that has no UTF-8.

@@ -1,4 +1,4 @@
-"""The clocks. What is waited for, and until when, is told by one that no test can stop."""
+"""The clocks. Waits and deadlines go by one that no test can stop."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ cpu: Callable[[], float] = (
 
 
 def wall() -> float:
-    """Seconds since the epoch, for people: what a frozen test expects to see."""
+    """Seconds since the epoch, for people. Where a test has frozen the time it stands still too."""
     return time.time()

@@ -1,8 +1,8 @@
-"""Which process is this: a fork noticed without a system call.
+"""Noticing a fork, without a system call.
 
-Python's at-fork handlers do not run in every host (uWSGI forks without telling Python), and asking
-for the pid at every call costs as much as the rest of it on some systems. Linux wipes a page that
-was marked so in the child of every fork, whoever forks: reading one byte of it is the question.
+Python's at-fork handlers do not run in every host: uWSGI forks without telling Python. To ask for
+the pid at every call would, on some systems, double what a call costs. But Linux can wipe a page of
+memory in the child of every fork, whoever forks. So reading one byte tells which process this is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _WIPE_ON_FORK = 18  # MADV_WIPEONFORK of Linux's mman.h, from 4.14 on; Python ha
 
 
 class _Pid:
-    """The same answer where the system cannot wipe pages."""
+    """Stands in for that byte where the system cannot wipe pages: it compares the pid."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -44,12 +44,12 @@ _renewals: list[Callable[[], None]] = []
 
 
 def on_fork(renew: Callable[[], None]) -> None:
-    """Have ``renew`` called in the child of every fork; more than once does no harm there."""
+    """Have ``renew`` called in the child of every fork, perhaps more than once."""
     _renewals.append(renew)
 
 
 def take_note() -> None:
-    """In the child of a fork, once it is noticed: forget what is the parent's. Else do nothing."""
+    """In the child of a fork forget what is the parent's; elsewhere do nothing."""
     if not HERE[0]:
         for renew in _renewals:
             renew()
@@ -61,9 +61,9 @@ def _after_fork() -> None:
     take_note()
 
 
-#: A fork waits at most so long for modules that our threads are importing, seconds.
+#: Seconds that a fork waits at most for threads of ours that are importing modules.
 _FORK_WAITS = 10.0
-#: And who wants to import waits at most so long for a fork.
+#: Seconds that whoever wants to import waits at most for a fork.
 _IMPORT_WAITS = 1.0
 
 
@@ -98,9 +98,9 @@ class Imports:
 class Importing:
     """Who imports modules of ours in this process, and who forks.
 
-    A module that another thread is importing at a fork can never be imported in the child, whose
-    imports of it wait for that thread: the fork has to wait instead. No lock, which Ctrl-C could
-    leave held: each notes itself first and then looks for the other.
+    Where another thread is importing a module at a fork, the child can never import that module: it
+    waits for a thread that it does not have. So the fork waits instead. There is no lock for this,
+    for Ctrl-C could leave it held: each side first notes itself, then looks for the other.
     """
 
     def __init__(self) -> None:
@@ -108,11 +108,11 @@ class Importing:
         self._forks = 0  # under way, or waiting for those
 
     def stretch(self) -> Imports:
-        """To be begun."""
+        """A new stretch, which is not begun yet."""
         return Imports(self)
 
     def enter(self, imports: Imports) -> None:
-        """Note it, unless a fork is under way that does not wait for this thread already."""
+        """Note a stretch, unless a fork is under way that does not yet wait for this thread."""
         nested = self.has(imports.thread)
         left = _IMPORT_WAITS
         while True:
@@ -124,11 +124,11 @@ class Importing:
             left -= _LOOK_AGAIN
 
     def has(self, thread: int) -> bool:
-        """Whether that thread is inside."""
+        """Whether the thread is importing."""
         return thread in self._threads()
 
     def before_fork(self) -> None:
-        """Wait until no other thread is inside, and keep others out; both not for ever."""
+        """Wait until no other thread is importing, and keep others from it; neither for ever."""
         me = threading.get_ident()
         self._forks += 1
         left = _FORK_WAITS
@@ -137,13 +137,13 @@ class Importing:
             left -= _LOOK_AGAIN
 
     def after_fork(self) -> None:
-        """Let others in again; in the parent."""
+        """Let others import again; called in the parent."""
         self._forks -= 1
 
     def _threads(self) -> set[int]:
         for one in self._inside.copy():
             if one.over:
-                with contextlib.suppress(ValueError):  # somebody else came before
+                with contextlib.suppress(ValueError):  # another thread was quicker
                     self._inside.remove(one)
         return {one.thread for one in self._inside.copy()}
 
@@ -154,12 +154,12 @@ def _pause() -> None:
     gate.acquire(timeout=_LOOK_AGAIN)
 
 
-#: By process: at a fork that did not wait somebody is inside who does not exist in the child.
+#: By process: after a fork that did not wait, threads are noted that the child does not have.
 _importing: dict[int, Importing] = {}
 
 
 def importing() -> Importing:
-    """That of this process."""
+    """Who imports and who forks in this process."""
     return _importing.setdefault(os.getpid(), Importing())
 
 

@@ -1,4 +1,4 @@
-"""A client in one process: its connection and its lanes; and what a batch call answers."""
+"""What a client has in one process: a connection and lanes. And the answer to a batch call."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ._engine.ordered import OrderedLane
 from ._engine.state import CANCELLED
 from ._engine.unordered import UnorderedLane
 
-#: Idle destinations are forgotten beyond so many of one client; their counts stay.
+#: Of one client so many destinations are kept; idle ones beyond are forgotten. Their counts stay.
 MAX_ROUTES = 1_000
 
 
@@ -31,12 +31,12 @@ class Binding:
         self.service = service
         self.connection = connection
         self.lanes: dict[Any, Lane] = {}
-        self._forget_at = 0  # with so many lanes the idle ones are looked for
+        self._forget_at = 0  # at so many lanes the next look for idle ones is due
         self._lock = threading.RLock()  # guards _views
         self._views: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def join(self, view: Any) -> None:
-        """Have a client or a view of it forget its routes when their lanes are forgotten."""
+        """Note a client, or a view of it, which forgets its routes when lanes are forgotten."""
         with self._lock:
             self._views.add(view)
 
@@ -47,8 +47,8 @@ class Binding:
                 for old, idle in list(self.lanes.items()):
                     if idle.is_idle():
                         self.lanes.pop(old, None)
-                # Nobody may go on with a forgotten lane: beside its successor there would be two to
-                # one destination, and no order between them.
+                # Who went on with a forgotten lane would send beside its successor: there would be
+                # two lanes to one destination, and no order between them.
                 with self._lock:
                     for view in self._views:
                         view._routes = {}

@@ -1,10 +1,10 @@
 """Log lines that make no messages, or there would be no end to them.
 
-A logging handler may publish what it is given. Of a line that botocore or urllib3 writes about a
-request of ours, the message would cause the next request, and that the next lines; of a line of our
-own (a hook raised), the next line of our own. So whatever a logging handler publishes is dropped
-while its thread makes a request or a boto3 client, or writes a line of ours. Lines about losses are
-let through: they are limited to one in ten seconds, and worth a message.
+A logging handler may publish what it is given. A request of ours makes botocore and urllib3 write
+log lines; a message made of such a line would cause the next request, and that the next lines. A
+line of our own (a hook raised) could go on in the same way. So whatever a logging handler publishes
+is dropped while its thread makes a request or a boto3 client, or writes a line of ours. Lines about
+losses are let through: there is at most one in ten seconds of a kind, and they are worth a message.
 
 What user code publishes there by itself (a credential provider, an event handler, a finaliser) is a
 message as any other.
@@ -20,11 +20,11 @@ from contextvars import ContextVar
 from types import CodeType
 from typing import Any
 
-#: Which lines may make messages, in this context: one of the three below. A context variable, for
-#: it is read at each publish, and costs half of what a ``threading.local`` does.
+#: Which lines may make messages, in this context: one of the three below. It is read at each
+#: publish, and a context variable costs half of what a ``threading.local`` does.
 LINES: ContextVar[int] = ContextVar("publisher_lines", default=0)
 ALL, UNTIL_CLOSED, NONE = range(3)
-#: The ``event`` of our own lines that may: until the publisher is closed, or they would raise.
+#: Lines of ours with such an ``event`` may make messages, until the publisher is closed.
 _LOSSES = ("publisher.failed", "publisher.dropped")
 
 #: Who opens such a block: a handler further out is of a line that was written before.
@@ -55,7 +55,7 @@ def is_line(*, closed: bool = False) -> bool:
         code = frame.f_code
         if code.co_filename == _LOGGING:
             return True
-        # A finaliser runs wherever memory is cleaned up, inside a handler too.
+        # A finaliser runs wherever garbage is collected, which may be inside a handler.
         if code.co_name == "__del__" or code in OPENERS:
             return False
         frame = frame.f_back
@@ -63,7 +63,7 @@ def is_line(*, closed: bool = False) -> bool:
 
 
 def _silence_own_lines(logger: logging.Logger) -> None:
-    """Put :func:`quiet` around whatever writes this logger's lines."""
+    """Have this logger write its lines inside of :func:`quiet`."""
     call_handlers = logger.callHandlers
 
     def call_quietly(record: logging.LogRecord) -> None:

@@ -53,7 +53,7 @@ class Options:
 
     @property
     def grace(self) -> float:
-        """Seconds past its deadline for which a message may stay live while a request has it."""
+        """For so many seconds past its deadline a message may stay live while it is in flight."""
         return self.connect_timeout + self.read_timeout
 
     def delivery(self, service: str, **changes: Any) -> Delivery:
@@ -62,7 +62,7 @@ class Options:
         linger = changed.linger
         if isinstance(linger, Mapping):
             linger = linger.get(service, 0.0)
-        # To linger up to the deadline would be to lose every message unsent.
+        # A message that lingered up to its deadline would be lost without having been sent.
         linger = min(linger, changed.delivery_timeout / 2)
         return Delivery(linger, changed.delivery_timeout, Policy(changed.retry))
 
@@ -207,7 +207,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def _holds(function: FunctionType) -> tuple[Any, ...]:
-    """What a function works with, beside its code."""
+    """What a function depends on beside its code: globals, defaults, closure."""
     cells: list[Any] = []
     for cell in function.__closure__ or ():
         try:

@@ -1,4 +1,4 @@
-"""Values that an older version pickled, with fewer fields than theirs are now."""
+"""Loading values that an older version pickled, when they had fewer fields."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ C = TypeVar("C", bound=type)
 
 
 def outlives_fields(cls: C) -> C:
-    """Have a frozen dataclass with slots load where its last fields were not there yet.
+    """Have a frozen dataclass with slots load from before its last fields were there.
 
-    They get their defaults. New fields go last.
+    Those get their defaults, so new fields go last.
     """
 
     def restore(self: Any, state: Sequence[Any]) -> None:

@@ -42,7 +42,10 @@ class InvalidMessage(PublisherError, ParamValidationError, ValueError):
         ParamValidationError.__init__(self, report=report)
 
     def about(self, place: str, operation: str) -> InvalidMessage:
-        """The same at one place, or at none, of a call of ``operation`` (``"put_records"``)."""
+        """This error, said of one place (``"Records[3]"``) in a call of ``operation``.
+
+        Where the place is empty it is said of the whole call.
+        """
         return InvalidMessage(_placed(place, self.kwargs["report"]))
 
 
@@ -87,7 +90,7 @@ class BufferFull(PublisherError):
 
 
 class DeliveryError(PublisherError):
-    """Base of the ends that this package, not the service, decided on.
+    """Base of the exceptions for messages that this package gave up, not the service.
 
     Attributes:
         outcome_unknown: True where a request that carried the message was sent and its answer never
@@ -163,7 +166,7 @@ def _exhausted_class(kind: type[BaseException]) -> type[RetriesExhausted]:
         return type(kind.__name__, (RetriesExhausted, kind), {"__reduce__": _reduce_exhausted})
     except (
         TypeError
-    ):  # a class that cannot be combined with ours: better half the information than none
+    ):  # its class cannot be combined with ours: better half the information than none
         return RetriesExhausted
 
 
@@ -190,7 +193,7 @@ def _rebuild_exhausted(
 def retries_exhausted(
     error: BaseException, *, tries: int, outcome_unknown: bool, last_code: str | None
 ) -> RetriesExhausted:
-    """The exception where the policy gave up after ``tries`` tries, the last with ``error``."""
+    """The exception of a message that the policy gave up after ``tries`` tries, with ``error``."""
     maybe = "; the service may have stored the message" if outcome_unknown else ""
     message = (
         f"gave up after {tries} {'try' if tries == 1 else 'tries'}, last error: {error}{maybe}"

@@ -3,11 +3,12 @@
 A hook is any object with one or more of the methods of :class:`Hook`; each takes one frozen
 :class:`publisher.Event`. They run on the thread ``publisher-callbacks``, except ``on_accepted``,
 which runs in the caller. No event loop runs them: they are plain functions, an ``async def`` is
-refused at set-up. A hook that raises is logged and contained; a slow one delays only other
-hooks and callbacks. What concerns one message runs in the context variables of whoever published
-it: an id bound there, or a tracer's span, is at hand. To capture them costs the caller time
-and keeps what they hold alive as long as the message: a hook that has no use for them says
-``caller_context = False``.
+refused at set-up. What a hook raises is logged and harms nobody; a slow hook delays only other
+hooks and callbacks.
+
+Methods about one message run in the context variables of whoever published it: an id bound there,
+or a tracer's span, is at hand. To capture them costs the caller time, and what they hold is kept as
+long as the message. A hook that has no use for them says ``caller_context = False``.
 
 Only messages are told of, but :meth:`Hook.on_sent` is told of each request: also of one by an
 operation that is no message (``ListTopics``), with ``event.messages`` 0 and its errors.
@@ -154,7 +155,7 @@ def hook_methods(hooks: tuple[Any, ...], name: str) -> tuple[Any, ...]:
 
 
 def _warn_of_misspelt(hook: Any) -> None:
-    """A method that nearly has the name of one that is called would never be called."""
+    """Warn of a method whose name is nearly that of a hook's: it would never be called."""
     others = [name for name in dir(hook) if name.startswith("on_") and name not in HOOK_METHODS]
     if not others:
         return
@@ -170,7 +171,7 @@ def _warn_of_misspelt(hook: Any) -> None:
 
 
 def check_hook(hook: Any) -> None:
-    """Raise TypeError for an object without hook methods, or with one that a call does not run."""
+    """Raise TypeError for what is no hook, or has a method whose call would run nothing."""
     if isinstance(hook, type):
         raise TypeError(
             f"a hook must be an object, not the class {hook.__name__}: pass {hook.__name__}()"

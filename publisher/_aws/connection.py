@@ -25,8 +25,7 @@ from .config import config_of
 from .direct.way import Direct
 from .fast import Ways, install
 
-#: Failing to make a client is remembered for so long, and a client is made anew at most that
-#: often, seconds.
+#: Seconds for which the failure to make a client is remembered, and between two that are made.
 _RETRY_AFTER = 1.0
 #: A worker waits at most so long for another thread that makes the client it needs, or fetches its
 #: credentials; then the messages back off and the worker goes on with others, seconds.
@@ -40,7 +39,7 @@ class NotMadeError(Exception):
 
 
 class NoSuchPortError(ValueError):
-    """The address of an endpoint has a port that there is none of; no try can change that."""
+    """The address of an endpoint has a port that cannot exist; no other try can change that."""
 
 
 class StillFetching(BotoCoreError):
@@ -50,9 +49,9 @@ class StillFetching(BotoCoreError):
 
 
 def free_credentials(owners: Iterable[Any]) -> None:
-    """In the child of a fork: give credentials that it shares with the parent another lock.
+    """In the child of a fork, give credentials that it shares with the parent a new lock.
 
-    A thread of the parent may have been refreshing them: the one they have is held for ever.
+    A thread of the parent may have been refreshing them, and would hold the old lock for ever.
 
     Args:
         owners: the sessions and clients that users passed in, or None; boto3's default session is
@@ -172,7 +171,12 @@ class Connection:
                 pass
 
     def get_for_work(self) -> Any:
-        """The same on a worker, which nothing may hold for long."""
+        """The boto3 client, on a worker, which nothing may hold for long; made now if need be.
+
+        Raises:
+            StillFetching: another thread took more than a few seconds.
+            Exception: whatever boto3 raises.
+        """
         return self.get(_ANOTHER_TAKES)
 
     def get_retrying(self) -> Any:
@@ -196,7 +200,7 @@ class Connection:
         return self._retrying
 
     def ask_guard(self) -> None:
-        """Before each request of a ready client, which is used as it is: no handler of ours asks.
+        """Ask the guards before a request of a ready client, which has no handler of ours to do so.
 
         Raises:
             Exception: whatever a guard has against its endpoint.
@@ -205,10 +209,10 @@ class Connection:
             guards.ask(self._client.meta.endpoint_url)
 
     def lacks_credentials(self) -> None:
-        """Its credentials are none, have run out, or are unknown: make another client in a second.
+        """Have another client made in a second: there are no credentials, or they are not valid.
 
-        From what is configured then. Until then it stays, for its exceptions and its model are
-        needed.
+        It is made from what is configured then. Until then this one stays, for its exceptions and
+        its model are needed.
         """
         if not self._given and self._renew_at is None:
             self._renew_at = _clock.now() + _RETRY_AFTER
@@ -283,14 +287,14 @@ OPENERS.update((Connection._make.__code__, Connection.get_retrying.__code__))
 
 
 def _plain_region(region: str) -> str:
-    """As botocore names the region of a client that was asked for a FIPS endpoint in it."""
+    """The region's plain name: botocore takes ``fips-`` out of it, and uses a FIPS endpoint."""
     return region.replace("fips-", "").replace("-fips", "")
 
 
 def _check_port(endpoint_url: Any) -> None:
-    """Refuse a port that there is none of.
+    """Refuse a port that cannot exist.
 
-    An older botocore would not, and its SNS would go to AWS in place of this endpoint.
+    An older botocore does not, and would send SNS's requests to AWS in place of this endpoint.
     """
     try:
         _ = urlsplit(str(endpoint_url or "")).port

@@ -1,4 +1,4 @@
-"""Foreign errors, translated in one place: what boto3 raises into what is to be done."""
+"""What an exception of boto3's means for a message, decided in one place."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .exceptions import REFUSED, kept, quotes_values
 from .reached import NOWHERE, Reached, Stage, inner_errors
 from .secrets import told
 
-#: Met before anything was sent, unless the traceback says otherwise.
+#: Raised before anything was sent, unless the traceback says otherwise.
 _NOT_SENT = (
     boto.EndpointConnectionError,
     boto.ConnectTimeoutError,
@@ -28,7 +28,7 @@ _NOT_SENT = (
     boto.CredentialRetrievalError,
     boto.MetadataRetrievalError,
 )
-#: Met before a request was signed.
+#: Raised before a request was signed.
 _OF_CREDENTIALS = (
     boto.NoAuthTokenError,
     boto.NoCredentialsError,
@@ -36,9 +36,9 @@ _OF_CREDENTIALS = (
     boto.SSOError,
     boto.TokenRetrievalError,
 )
-#: Met where the source of credentials is there and what it holds cannot be read, or not yet.
+#: Raised where the source of credentials exists, and what it holds cannot be read (yet).
 _UNREAD = (boto.ConfigParseError, StillFetching)
-#: What botocore makes of a network's faults, and of whatever else is raised inside its session.
+#: botocore wraps faults of the network in these, and all else that is raised in its HTTP session.
 _OF_THE_SESSION = (boto.HTTPClientError, boto.ConnectionError)
 _PASSING = (408, 429)  # HTTP's own words for "later"
 _WRONG_HEADER = (
@@ -122,7 +122,7 @@ def _of_making(error: BaseException) -> tuple[Failure, Verdict]:
 
 
 def _is_of_another(error: BaseException, service: Service, operation: str) -> bool:
-    """Whether it is the answer to another operation: one of a credential provider, or a handler."""
+    """Whether it answers another operation: a credential provider's, or an event handler's."""
     if not isinstance(error, boto.ClientError):
         return False
     own = (service.single, service.batch, operation)
@@ -131,10 +131,11 @@ def _is_of_another(error: BaseException, service: Service, operation: str) -> bo
 
 
 def _of_another(error: BaseException) -> tuple[Failure, Verdict]:
-    """Nothing was sent: it is no answer about the entries, and its code none of the service's.
+    """The failure where another operation was answered with an error, so that nothing was sent.
 
-    Nor is it the entries' fault. Where the source of credentials failed, or cannot be read, it is
-    asked until the deadline; where it said no, for a while.
+    It says nothing about the entries, and its code is none of the service's. A source of
+    credentials that failed, or cannot be read, is asked again until the deadline; one that said no,
+    for a while.
     """
     if isinstance(error, boto.ClientError):
         code, text, status, metadata = _described(error)
@@ -150,17 +151,17 @@ def _of_another(error: BaseException) -> tuple[Failure, Verdict]:
     else:
         failed = (*_NOT_SENT, *_OF_THE_SESSION, *_UNREAD, ResponseParserError)
         text = REFUSED if quotes_values(error) else told(error)
-        # botocore says no by its own classes; Python's say that it stumbled over what it read.
+        # A class of botocore's is a "no"; one of Python's means that the source was not readable.
         no = isinstance(error, boto.BotoCoreError) and not isinstance(error, failed)
         failure = Failure(type(error).__name__, text, error=error, no_credentials=no)
     return failure, Verdict.RETRY
 
 
 def _described(error: boto.ClientError) -> tuple[str, str, int, dict[str, Any]]:
-    """Code, text, status and metadata of an error answer; its status is the code of a wordless one.
+    """Code, text, status and metadata of an error answer.
 
-    botocore has no code, and the text "Unknown", for an answer that is not in its protocol: the
-    page of a firewall.
+    For an answer that is not in the service's protocol (the page of a firewall) botocore has no
+    code, and the text "Unknown". Here the HTTP status is its code.
     """
     described = error.response.get("Error") or {}
     metadata: dict[str, Any] = dict(error.response.get("ResponseMetadata") or {})
@@ -199,7 +200,7 @@ def _judge(
     if status == 413:
         return (Verdict.SPLIT if count > 1 else Verdict.FINAL), True
     if 400 <= status < 500 and status not in (*_PASSING, 407) and count > 1:
-        return Verdict.SPLIT, False  # a firewall may have met one entry
+        return Verdict.SPLIT, False  # a firewall may have stopped it because of one entry
     if unknown_passes or status >= 500 or status in _PASSING:
         return Verdict.RETRY, False
     return Verdict.FINAL, True
@@ -230,7 +231,7 @@ def _unwrapped(error: BaseException) -> Any:
 
 
 def _is_wrong(error: BaseException) -> bool:
-    """Whether an address, or a header, is one that no request can have: the same at every try."""
+    """Whether the address or a header is one that no request can have, at this or any other try."""
     from urllib3.exceptions import LocationValueError  # botocore has imported it
 
     wrong = (LocationValueError, http.client.InvalidURL, OverflowError)
@@ -260,7 +261,7 @@ def _of_the_network(error: BaseException, reached: Reached) -> Failure:
 
 
 def _of_this_process(error: BaseException, count: int, reached: Reached) -> tuple[Failure, Verdict]:
-    """Raised by code of this process: a wrong entry or address, a test's guard, a handler."""
+    """The failure where code of this process raised: a wrong entry, a test's guard, a handler."""
     inner = _unwrapped(error)
     code = type(inner).__name__
     if reached.building:

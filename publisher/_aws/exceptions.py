@@ -1,4 +1,4 @@
-"""The exceptions that futures raise: boto3's own, made anew for each, without secrets."""
+"""The exceptions that futures raise: boto3's own, a new instance for each, without secrets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def quotes_values(error: BaseException) -> bool:
 
 
 def kept(error: BaseException | None) -> BaseException | None:
-    """What a failure keeps of an error: no frames, no secrets, no values of parameters."""
+    """What a failure keeps of an error: neither frames nor secrets nor values of parameters."""
     if error is None or isinstance(error, boto.ClientError):
         return error
     return boto.ParamValidationError(report=REFUSED) if quotes_values(error) else _own(error)

@@ -1,4 +1,4 @@
-"""An exception without what it keeps alive beside its own words."""
+"""Having an exception let go of what it keeps in memory."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _MAX_KEPT = 1_000
 
 
 def lighten(error: BaseException) -> None:
-    """Let go of what an exception keeps alive: frames, the request's body, texts over 1,000 long.
+    """Have an exception let go of frames, of the request's body, and of texts over 1,000 long.
 
-    A message keeps the error of each try until it ends; a body of a megabyte beside it is too much,
-    and so is the page that a proxy sent.
+    A message keeps the error of each try until it ends. A body of a megabyte, or the page that a
+    proxy sent, is too much to keep with it.
     """
     seen: set[int] = set()
     left: list[Any] = [error]
@@ -58,7 +58,7 @@ def _is_large(value: Any, depth: int = 5) -> bool:
 
 
 def _cut(value: Any) -> Any:
-    """The same with every text in it at most 1,000 long; what is not large is left as it is."""
+    """A value in which no text, and no list, is longer than 1,000; a short one is left as it is."""
     if not _is_large(value):
         return value
     if isinstance(value, str):

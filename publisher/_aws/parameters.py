@@ -1,4 +1,4 @@
-"""A call's arguments, checked against botocore's own model, with texts that quote none of them."""
+"""Checking a call's arguments against botocore's model, with errors that quote no value."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import InvalidMessage
 
 
 def check_params(client: Any, operation: str, params: Mapping[str, Any]) -> None:
-    """Check a call's arguments against botocore's own model, with a text that quotes none.
+    """Check a call's arguments against botocore's model; the error quotes none of their values.
 
     Args:
         client: a boto3 client.

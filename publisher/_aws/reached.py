@@ -19,9 +19,9 @@ from botocore.exceptions import BotoCoreError
 
 
 class Stage(enum.IntEnum):
-    """The furthest that the frames prove."""
+    """How far a request got, as far as the frames prove it."""
 
-    UNKNOWN = 0  # they say nothing
+    UNKNOWN = 0  # nothing is proved
     CREDENTIALS = 1  # while credentials were fetched; there may have been requests for those
     SESSION = 2  # it was about the address or the HTTP session; whether it went on is not seen
     CONNECTING = 3  # while a connection was made: nothing of the request has left
@@ -50,12 +50,12 @@ class Reached:
 
     @property
     def never_left(self) -> bool:
-        """True where it is proved that nothing of the request left this process."""
+        """Whether it is proved that nothing of the request left this process."""
         return self.stage in (Stage.CREDENTIALS, Stage.CONNECTING) or self.building
 
     @property
     def left(self) -> bool:
-        """True where bytes of the request may have left this process."""
+        """Whether bytes of the request may have left this process."""
         return self.stage >= Stage.SENT
 
 
@@ -99,7 +99,7 @@ def reached(error: BaseException) -> Reached:
 
 
 def inner_errors(error: BaseException) -> Iterator[BaseException]:
-    """What an exception was made of, by botocore, urllib3 and Python."""
+    """The exceptions within an exception: what botocore, urllib3 and Python caught before."""
     seen = {id(error)}
     left: list[object] = [error]
     while left:

@@ -1,4 +1,4 @@
-"""What exceptions say of endpoints and of where credentials come from, fit to be shown."""
+"""Texts of exceptions about endpoints and credentials, without what must not be shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from botocore import exceptions as boto
 
 from .._text import masked, printable
 
-#: Their texts hold what somebody else's program or server wrote, which may be the secret itself.
+#: Their texts quote what a program or server of somebody else's wrote: perhaps the secret itself.
 _QUOTING = (
     boto.CredentialRetrievalError,
     boto.MetadataRetrievalError,
@@ -22,14 +22,14 @@ _LEFT_OUT = (
 
 
 def told(error: BaseException) -> str:
-    """An exception's text in one line, fit to be shown; of a credentials error our advice only."""
+    """An exception's text in one line, safe to show. Errors about credentials have ours instead."""
     return _LEFT_OUT if isinstance(error, _QUOTING) else printable(" ".join(str(error).split()))
 
 
 def without_secrets(error: BaseException) -> BaseException:
-    """The same exception, whose text says no more than :func:`told` would; changed in place.
+    """The exception given, changed so that its text says no more than :func:`told` does.
 
-    Nor do its attributes, or what it is pickled to. What botocore caught becomes its masked text.
+    Nor do its attributes, or its pickle. The exception that botocore caught becomes a masked text.
     """
     quoting = isinstance(error, _QUOTING)
     if isinstance(error, boto.BotoCoreError) and type(getattr(error, "kwargs", None)) is dict:

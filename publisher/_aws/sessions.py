@@ -18,9 +18,9 @@ import botocore.session
 
 
 class Locks:
-    """Those of one session, which is not thread-safe while it makes a client.
+    """The locks of one session, which is not thread-safe while it makes a client.
 
-    ``fetching`` is held by who has it fetch credentials, ``making`` by who has it make a client.
+    ``fetching`` is held while it fetches credentials, ``making`` while it makes a client.
     """
 
     def __init__(self) -> None:
@@ -29,11 +29,13 @@ class Locks:
 
 
 class _Process:
-    """The sessions of one process: a fork may leave the locks of another one locked."""
+    """The sessions of one process. A forked child has others: the parent's locks may be held."""
 
     def __init__(self) -> None:
         self.locks: weakref.WeakKeyDictionary[Any, Locks] = weakref.WeakKeyDictionary()
-        self.common = Locks()  # of what has no hash, or takes no weak references
+        self.common = (
+            Locks()
+        )  # the locks of sessions without a hash, or that take no weak references
         #: Guards what stands below, and the configuration of sessions while it is read. Held for
         #: moments; re-entrant, for a signal handler may ask for a client.
         self.lock = threading.RLock()
@@ -59,14 +61,14 @@ def locks_of(session: Any) -> Locks:
 
 
 def reading() -> AbstractContextManager[object]:
-    """To be held while a session's configuration is read, which botocore loads at its first use."""
+    """Held while a session's configuration is read: botocore loads it at its first use."""
     return _process().lock
 
 
 def inner(session: Any) -> Any:
-    """The botocore session within a boto3 session; within the one that all share for None.
+    """The botocore session of a boto3 session; for None, of the one that all clients share.
 
-    None within something that only stands in for a session. boto3 is not imported for it.
+    None where the object only stands in for a session. boto3 is not imported for this.
     """
     if session is None:
         session = getattr(sys.modules.get("boto3"), "DEFAULT_SESSION", None)
@@ -93,7 +95,7 @@ def current() -> Any:
 
 
 def forget(session: Any) -> None:
-    """Credentials of ours have run out or are unknown: ask for them anew, with a new session."""
+    """Make a new session, for the credentials of this one have expired or are unknown."""
     process = _process()
     with process.lock:
         if process.session is session:
@@ -109,7 +111,7 @@ def _ours_locked(process: _Process) -> Any:
 
 
 def _configured() -> Any:
-    """What a session keeps for ever once it has read it: equal while nothing has changed.
+    """What a session reads once and keeps for ever; equal as long as nothing has changed.
 
     The variables of the environment, and botocore's handlers (moto adds its own when imported).
     """

@@ -1,7 +1,4 @@
-"""Where a lane's messages go.
-
-A destination that takes batches, or a single operation of boto3's.
-"""
+"""Where a lane's messages go: to a destination that takes batches, or into one operation."""
 
 from __future__ import annotations
 
@@ -25,8 +22,8 @@ from .judging import MalformedAnswer, judge
 
 logger = logging.getLogger("publisher")
 
-#: After the single operation was refused like its batch twin, neither is tried in place of the
-#: other for so long, seconds.
+#: Where the single operation is refused like its batch twin, it is not tried again for so many
+#: seconds.
 _REFUSED_FOR = 30.0
 #: After so many seconds of single operations their batch twin is tried again: a permission takes a
 #: while to spread, or was granted meanwhile.
@@ -104,7 +101,7 @@ class _Target:
         return entry_failure(error, self.service, dict(metadata))
 
     def _note_failed(self, error: BaseException) -> None:
-        """It may have to do with the client."""
+        """Have another client made, where the error is about the credentials of this one."""
         said = (getattr(error, "response", None) or {}).get("Error", {})
         stale = is_stale(str(said.get("Code")), str(said.get("Message")))
         if stale or isinstance(error, NoCredentialsError):
@@ -137,7 +134,7 @@ class BatchTarget(_Target):
         self._warned = False
 
     def name_owner(self) -> None:
-        """Bear the account's name too: another account has a destination of the same name."""
+        """Add the account to its name: another account has a destination of the same name."""
         self._label = f"{self._label}@{self.owner or 'own'}"
 
     @property
@@ -145,9 +142,8 @@ class BatchTarget(_Target):
         return _clock.now() < self._singles_until
 
     def sends(self, count: int) -> str:
-        # A request of several goes as a batch also where the lane has changed to the single
-        # operation since it was taken: a refusal is then about the batch, and its messages go one
-        # by one.
+        # The lane may have changed to the single operation since this request was taken. Several
+        # entries still go as a batch: where that is refused, its messages then go one by one.
         return self.service.single if count == 1 and self._goes_single else self.service.batch
 
     @property
@@ -177,7 +173,7 @@ class BatchTarget(_Target):
             ], response
         response = self._send_batch(getattr(client, service.batch), entries)
         try:
-            # Of a client that retries nothing botocore says that it has reached its maximum.
+            # botocore says so of every answer, where it is told not to retry.
             response.get("ResponseMetadata", {}).pop("MaxAttemptsReached", None)
             return service.read(response, len(entries)), response
         except (ValueError, TypeError, AttributeError) as error:
@@ -211,10 +207,7 @@ class BatchTarget(_Target):
         return True
 
     def _note_refused(self, error: Exception) -> None:
-        """The single operation is refused too: the role may do neither.
-
-        Fewer requests say so when they are batches.
-        """
+        """Note that the single operation is refused too: then batches cost fewer requests."""
         # botocore's errors of the network have the attribute, and nothing in it.
         code = (getattr(error, "response", None) or {}).get("Error", {}).get("Code")
         if code in ACCESS and not self._warned:

@@ -95,7 +95,7 @@ class LazyThread:
             self._run()
 
     def is_green(self) -> bool:
-        """Whether it is a green thread; called on it. To the system it is then its starter's thread."""
+        """Whether it is a green thread, to the system that of its starter; called on it."""
         return threading.get_native_id() == self._starter
 
     def join(self, timeout: float) -> None:
@@ -110,5 +110,5 @@ class LazyThread:
         self.to_start.append(None)
 
     def stay(self) -> bool:
-        """Called on it after :meth:`leave`: whether it may go on, for no other was started meanwhile."""
+        """Called on it after :meth:`leave`: whether it may go on, as no other was started."""
         return pop(self.to_start) and pop(self.to_run)
