@@ -238,9 +238,10 @@ def goal_caller_idle(bench: Bench) -> Goal:
     rows = idle(bench)
     goal = Goal("`publish()` in the caller, idle process: p50")
     for service, name in (("sns", "publish"), ("kinesis", "put_record")):
-        for how, said in (("", "ten in a row"), ("singly ", "one each 5 ms")):
+        # One each 5 ms, both find the caches cold.
+        for how, said, limit in (("", "ten in a row", 0.6), ("singly ", "one each 5 ms", 1.0)):
             own, pool = f"publish {how}{service}", f"submit {how}{service}"
-            goal.at_most(f"`{name}`, {said}: of `submit`'s", rows, own, pool, "p50", 0.6)
+            goal.at_most(f"`{name}`, {said}: of `submit`'s", rows, own, pool, "p50", limit)
     return goal
 
 

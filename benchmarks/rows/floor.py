@@ -99,6 +99,6 @@ def goal_floor(bench: Bench) -> Goal:
     }
     rows = bench.interleave("floor", variants)
     goal = Goal("CPU of one `put_records(500)` against own body + botocore's signer + urllib3")
-    goal.at_most("times the floor", rows, "publisher", "floor", "cpu_ms", 1.35)
+    goal.at_most("times the floor", rows, "publisher", "floor", "cpu_ms", 1.1)
     goal.add("boto3, times the floor", goal.ratio(rows, "boto3", "floor", "cpu_ms"))
     return goal

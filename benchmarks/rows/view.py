@@ -149,7 +149,7 @@ def goal_view_500(bench: Bench) -> Goal:
     rows = bench.interleave("view beside 500", variants, rounds=rounds)
     goal = Goal("CPU-bound view beside 500 msg/s")
     judge(goal, rows, "kinesis", 0.05)
-    judge(goal, rows, "sns", 0.20)
+    judge(goal, rows, "sns", 0.10)
     return goal
 
 
@@ -162,7 +162,7 @@ def goal_view_5000(bench: Bench) -> Goal:
     rounds = bench.rounds if bench.quick else max(10, bench.rounds)
     rows = bench.interleave("view beside 5,000", variants, rounds=rounds)
     goal = Goal("CPU-bound view beside 5,000 Kinesis records/s")
-    judge(goal, rows, "kinesis", 0.05)
+    judge(goal, rows, "kinesis", 0.10)
     p99 = [row["p99"] for row in rows.get("publisher kinesis", ())]
     goal.add("p99: of the control's", p99, 1.5)
     return goal

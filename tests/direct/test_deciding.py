@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import http.client
 import logging
 import types
 from collections.abc import Iterator
@@ -137,6 +138,33 @@ def test_a_part_of_the_client_that_is_replaced_is_seen(
     assert codes(sent(client, "replaced")) == [None]
     assert used or name == "_request_signer"  # botocore goes on to sign with the one it began with
     assert went(client) == 0
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (botocore.awsrequest.AWSHTTPConnectionPool, "_get_conn"),
+        (http.client.HTTPConnection, "putrequest"),
+        (botocore.endpoint.Endpoint, "_do_get_response"),
+    ],
+)
+def test_what_is_wrapped_before_the_client_is_made_is_on_its_way_for_good(
+    owner: Any, name: str, server: RawServer, made: publisher.Publisher, monkeypatch: Any
+) -> None:
+    function, called = getattr(owner, name), []
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        called.append(name)
+        return function(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, wrapper)
+    client = opened(made, "sns", url(server))
+    sent(client, "the second")
+    assert len(called) > 1
+    assert count(client) == {}
+    binding = client._binding
+    assert binding is not None
+    assert [f"{name} is wrapped" in why for why in binding.connection.ways] == [True]
 
 
 def test_another_signer_of_version_4_is_seen(

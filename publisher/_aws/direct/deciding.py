@@ -118,6 +118,7 @@ class Way:
         self.endpoint = client._endpoint
         self.session = self.endpoint.http_session
         self.signer = client._request_signer
+        _ = self.signer._credentials
         self.listeners = Listeners(client, operation, method, _EVENTS, _BARE)
         emitter = client.meta.events._emitter
         awsrequest = botocore.awsrequest
@@ -131,6 +132,8 @@ class Way:
             (awsrequest.AWSHTTPSConnectionPool, _POOL),
             (awsrequest.AWSHTTPConnection, _CONNECTION),
             (awsrequest.AWSHTTPSConnection, _CONNECTION),
+            # urllib3's own functions call these, which instrumentations of HTTP wrap.
+            (http.client.HTTPConnection, _CONNECTION),
             (http.client.HTTPResponse, _RESPONSE),
             (type(emitter), ("emit", "emit_until_response")),
         ]

@@ -30,6 +30,7 @@ class Reader:
 
     def __init__(self, client: Any, operation: str, fast: Fast) -> None:
         self._client = client
+        self._parser = client._response_parser
         self._model = client.meta.service_model.operation_model(operation)
         self._fast = fast
         #: Whether the metadata made here is known to be what botocore makes.
@@ -90,7 +91,7 @@ class Reader:
     def _compared(self, answer: Answer, rest: bytes) -> dict[str, Any] | None:
         """The metadata that botocore makes of the first answer; are ours the same?"""
         response = _response("", answer)
-        parsed = self._client._response_parser.parse(
+        parsed = self._parser.parse(
             {
                 "headers": response.headers,
                 "status_code": answer.status,

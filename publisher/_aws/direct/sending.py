@@ -32,10 +32,15 @@ class Transport:
     Args:
         session: botocore's HTTP session of that client.
         url: the address.
+
+    Raises:
+        AttributeError: this botocore's session is another.
     """
 
     def __init__(self, session: Any, url: str) -> None:
-        self._session = session
+        self._send = session.send
+        self._proxy_for = session._proxy_config.proxy_url_for
+        self._pool_for = session._manager.connection_from_url
         self._url = url
         self._pool: Any = None  # urllib3's, replaced where it has been closed
 
@@ -45,46 +50,41 @@ class Transport:
         Raises:
             botocore.exceptions.HTTPClientError: as botocore's session raises it.
         """
-        pool = self._open_pool()
-        connection = None if pool is None else _idle(pool)
-        if connection is None:
-            response = self._session.send(request)
-            headers = {str(name): str(value) for name, value in response.headers.items()}
-            return Answer(response.status_code, headers, response.content, reusable=True)
-        return exchange(pool, connection, request)
+        found = self._idle()
+        if found is not None:
+            return exchange(*found, request)
+        response = self._send(request)
+        headers = {str(name): str(value) for name, value in response.headers.items()}
+        return Answer(response.status_code, headers, response.content, reusable=True)
 
-    def _open_pool(self) -> Any:
-        """The pool of the address's connections; None where a proxy stands before it."""
-        pool = self._pool
-        if pool is None or pool.pool is None:
-            if self._session._proxy_config.proxy_url_for(self._url) is not None:
-                return None
-            self._pool = pool = self._session._manager.connection_from_url(self._url)
-        return pool
+    def _idle(self) -> tuple[Any, Any, float | None] | None:
+        """An open connection that nobody uses, its pool and its read time-out, seconds.
 
-
-def _idle(pool: Any) -> Any:
-    """An open connection that nobody uses; None where there is none, or it is a stranger's.
-
-    At most one that has died is thrown away: the next is botocore's to make.
-    """
-    try:
-        connection = pool._get_conn()  # closes it where the other side has
-    except Exception:  # noqa: BLE001 - closed meanwhile, or full: botocore's own session says so
+        None where there is none, it is a stranger's, or a proxy stands before the address. At most
+        one that has died is thrown away: the next is botocore's to make.
+        """
+        try:
+            pool = self._pool
+            if pool is None or pool.pool is None:
+                if self._proxy_for(self._url) is not None:
+                    return None
+                self._pool = pool = self._pool_for(self._url)
+            read_timeout = pool.timeout.read_timeout
+            connection = pool._get_conn()  # closes it where the other side has
+        except Exception:  # noqa: BLE001 - closed meanwhile, or another urllib3: botocore's session says
+            return None
+        sock = connection.sock
+        if sock is not None and type(connection) in _CONNECTIONS and type(sock) in _SOCKETS:
+            return pool, connection, read_timeout
+        pool._put_conn(connection)
         return None
-    sock = connection.sock
-    if sock is not None and type(connection) in _CONNECTIONS and type(sock) in _SOCKETS:
-        return connection
-    pool._put_conn(connection)
-    return None
 
 
-def exchange(pool: Any, connection: Any, request: Request) -> Answer:
+def exchange(pool: Any, connection: Any, read_timeout: float | None, request: Request) -> Answer:
     """Write ``request`` on an open connection and read its answer; errors as botocore's session."""
     reusable = written = False
     try:
         sock = connection.sock
-        read_timeout = pool.timeout.read_timeout
         if sock.gettimeout() != read_timeout:
             sock.settimeout(read_timeout)
         _write(sock, request)

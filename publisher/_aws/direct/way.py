@@ -65,7 +65,8 @@ class Direct:
         self._way = Way(client, operation, service.batch)
         self._reader = Reader(client, operation, service.fast)
         self._guards = guards
-        self._lock = threading.Lock()  # guards all that stands below
+        Transport(self._way.session, "")  # what it needs is there
+        self._lock = threading.RLock()  # guards all that stands below
         self._templates: dict[Any, Template] = {}
         self._transports: dict[str, Transport] = {}
         self._unlike: dict[Any, tuple[int, Refusal]] = {}
@@ -106,6 +107,8 @@ class Direct:
         if template is None:
             unlike = self._unlike.get(address)
             return _FIRST if unlike is None or unlike[0] < _LESSONS else unlike[1]
+        for guard in self._guards:
+            guard(template.url)
         keys = self._keys()
         if isinstance(keys, Refusal):
             return keys
@@ -113,8 +116,6 @@ class Direct:
             with self._lock:
                 self._templates.pop(address, None)
             return _FIRST
-        for guard in self._guards:
-            guard(template.url)
         _, body = self._fast.encode(address, entries)
         return template.made(keys, _now(), body), self._transports[template.url]
 
