@@ -9,6 +9,7 @@ from typing import Any
 REGION = "us-east-1"
 TOPIC = f"arn:aws:sns:{REGION}:123456789012:bench"
 STREAM = "bench"
+QUEUE = f"https://sqs.{REGION}.amazonaws.com/123456789012/bench"
 SIZE = 1024
 WORKERS = 10
 LATENCY = 0.02
@@ -50,11 +51,24 @@ def kinesis_data(number: int) -> bytes:
 
 
 def messages(service: str, count: int, start: int = 0) -> list[Any]:
-    """Return the work of a measurement: texts for SNS, `(partition key, data)` for Kinesis."""
+    """Return the work of a measurement: texts, for Kinesis `(partition key, data)`."""
     span = range(start, start + count)
-    if service == "sns":
+    if service in ("sns", "sqs"):
         return [sns_message(number) for number in span]
     return [(f"user-{number}", kinesis_data(number)) for number in span]
+
+
+def send_one_by_one(client: Any, service: str, work: list[Any]) -> None:
+    """Send each with the single call of our client or boto3's, and look at no answer."""
+    if service == "sns":
+        for message in work:
+            client.publish(TopicArn=TOPIC, Message=message)
+    elif service == "sqs":
+        for message in work:
+            client.send_message(QueueUrl=QUEUE, MessageBody=message)
+    else:
+        for key, data in work:
+            client.put_record(StreamName=STREAM, Data=data, PartitionKey=key)
 
 
 def boto3_client(service: str, endpoint: str, pool: int = WORKERS) -> Any:
@@ -70,6 +84,8 @@ def call_single(client: Any, service: str, message: Any) -> Any:
     """Send one message with a boto3 client, the way people do."""
     if service == "sns":
         return client.publish(TopicArn=TOPIC, Message=message)
+    if service == "sqs":
+        return client.send_message(QueueUrl=QUEUE, MessageBody=message)
     key, data = message
     return client.put_record(StreamName=STREAM, Data=data, PartitionKey=key)
 
@@ -78,6 +94,8 @@ def entries(service: str, chunk: list[Any]) -> list[dict[str, Any]]:
     """Return the entries of one batch request for `chunk`."""
     if service == "sns":
         return [{"Id": str(number), "Message": each} for number, each in enumerate(chunk)]
+    if service == "sqs":
+        return [{"Id": str(number), "MessageBody": each} for number, each in enumerate(chunk)]
     return [{"Data": data, "PartitionKey": key} for key, data in chunk]
 
 
@@ -88,6 +106,9 @@ def call_batch(client: Any, service: str, chunk: list[Any]) -> None:
             TopicArn=TOPIC, PublishBatchRequestEntries=entries("sns", chunk)
         )
         failed = len(answer.get("Failed", ()))
+    elif service == "sqs":
+        answer = client.send_message_batch(QueueUrl=QUEUE, Entries=entries("sqs", chunk))
+        failed = len(answer.get("Failed", ()))
     else:
         answer = client.put_records(StreamName=STREAM, Records=entries("kinesis", chunk))
         failed = answer["FailedRecordCount"]
@@ -96,8 +117,8 @@ def call_batch(client: Any, service: str, chunk: list[Any]) -> None:
 
 
 def chunks(service: str, work: list[Any]) -> list[list[Any]]:
-    """Cut `work` into full batches: 10 for SNS, 500 for Kinesis."""
-    size = 10 if service == "sns" else 500
+    """Cut `work` into full batches: 10 for SNS and SQS, 500 for Kinesis."""
+    size = 500 if service == "kinesis" else 10
     return [work[at : at + size] for at in range(0, len(work), size)]
 
 

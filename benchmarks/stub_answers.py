@@ -22,7 +22,7 @@ XMLNS = "http://sns.amazonaws.com/doc/2010-03-31/"
 ACTION = re.compile(rb"(?:^|&)Action=([A-Za-z]+)")
 ENTRY_ID = re.compile(rb"PublishBatchRequestEntries\.member\.\d+\.Id=([^&]*)")
 TOPIC = re.compile(rb"(?:^|&)T(?:opic|arget)Arn=([^&]*)")
-STREAM = re.compile(rb'"Stream(?:Name|ARN)": ?"([^"]*)"')
+NAMED = re.compile(rb'"(?:Stream(?:Name|ARN)|QueueUrl)": ?"([^"]*)"')
 THROTTLED = "ProvisionedThroughputExceededException"
 MESSAGES = {THROTTLED: "Rate exceeded for shard.", "InternalFailure": "Internal service failure."}
 COUNTS = ["requests", "records", "bytes", "entry_bytes", "failed_records", "failed_bytes"]
@@ -40,6 +40,8 @@ class Answers:
         self._actions: dict[bytes, Callable[[bytes, Settings, str], tuple[int, bytes]]] = {
             b"Publish": self._publish,
             b"PublishBatch": self._publish_batch,
+            b"SendMessage": self._send_message,
+            b"SendMessageBatch": self._send_message_batch,
             b"PutRecord": self._put_record,
             b"PutRecords": self._put_records,
             b"ListShards": self._list_shards,
@@ -86,7 +88,7 @@ class Answers:
         if at >= 0:
             line = head[at : head.find("\r\n", at) if head.find("\r\n", at) > 0 else None]
             action, kind = line.rpartition(".")[2].strip().encode(), JSON
-            named = STREAM.search(body, 0, 512) or STREAM.search(body, max(0, len(body) - 512))
+            named = NAMED.search(body, 0, 512) or NAMED.search(body, max(0, len(body) - 512))
         else:
             found = ACTION.search(body, 0, 512) or ACTION.search(body)
             action, kind = found[1] if found else b"", XML
@@ -165,6 +167,31 @@ class Answers:
             f"<Successful>{good}</Successful></PublishBatchResult><ResponseMetadata>"
             f"<RequestId>{self.request_id()}</RequestId></ResponseMetadata></PublishBatchResponse>"
         ).encode()
+
+    # ------------------------------------------------------------------ SQS
+
+    def _send_message(self, body: bytes, settings: Settings, queue: str) -> tuple[int, bytes]:
+        self._count(1, queue)
+        message = b"" if settings.plain else json.loads(body)["MessageBody"].encode()
+        if self._fails(len(message), settings, ""):
+            return 500, b'{"__type":"InternalFailure","message":"Internal service failure."}'
+        return 200, json.dumps(self._queued()).encode()
+
+    def _send_message_batch(self, body: bytes, settings: Settings, queue: str) -> tuple[int, bytes]:
+        entries = json.loads(body)["Entries"]
+        self._count(len(entries), queue)
+        good, wrong = [], []
+        for entry in entries:
+            if self._fails(len(entry["MessageBody"].encode()), settings, entry["Id"]):
+                error = {"Code": "InternalError", "Message": MESSAGES["InternalFailure"]}
+                wrong.append({"Id": entry["Id"], "SenderFault": False, **error})
+            else:
+                good.append({"Id": entry["Id"], **self._queued()})
+        return 200, json.dumps({"Successful": good, "Failed": wrong}).encode()
+
+    def _queued(self) -> dict[str, str]:
+        """As of a queue; no peer looks at the digest."""
+        return {"MessageId": self.request_id(), "MD5OfMessageBody": "0" * 32}
 
     # -------------------------------------------------------------- Kinesis
 

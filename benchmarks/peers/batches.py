@@ -38,6 +38,11 @@ def open_pool(service: str, endpoint: str) -> Iterator[Send]:
 
 
 PEERS = [
-    Peer("batch loop", open_loop, {"sns": 1_000, "kinesis": 30_000}, kind="boto3"),
-    Peer("batches in a shared pool", open_pool, {"sns": 6_000, "kinesis": 40_000}, kind="boto3"),
+    Peer("batch loop", open_loop, {"sns": 1_000, "sqs": 1_000, "kinesis": 30_000}, kind="boto3"),
+    Peer(
+        "batches in a shared pool",
+        open_pool,
+        {"sns": 6_000, "sqs": 6_000, "kinesis": 40_000},
+        kind="boto3",
+    ),
 ]

@@ -23,4 +23,4 @@ def open_loop(service: str, endpoint: str) -> Iterator[Send]:
     client.close()
 
 
-PEERS = [Peer("boto3 loop", open_loop, {"sns": 80, "kinesis": 80}, kind="boto3")]
+PEERS = [Peer("boto3 loop", open_loop, {"sns": 80, "sqs": 80, "kinesis": 80}, kind="boto3")]

@@ -10,7 +10,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from benchmarks.load import REGION, STREAM, TOPIC, WORKERS, chunks, entries, package
+from benchmarks.load import (
+    QUEUE,
+    REGION,
+    STREAM,
+    TOPIC,
+    WORKERS,
+    chunks,
+    entries,
+    package,
+    send_one_by_one,
+)
 from benchmarks.peers import Peer, Send
 
 BARE = "bare calls, our bodies"
@@ -25,18 +35,13 @@ def _settle(ours: Any, before: int, count: int) -> None:
 
 @contextmanager
 def open_single(service: str, endpoint: str) -> Iterator[Send]:
-    """`publish` and `put_record`, then `flush`."""
+    """`publish`, `send_message` or `put_record`, then `flush`."""
     with package() as ours:
         client = ours.client(service, endpoint_url=endpoint, region_name=REGION)
 
         def send(work: list[Any]) -> None:
             before = ours.stats().total.delivered
-            if service == "sns":
-                for message in work:
-                    client.publish(TopicArn=TOPIC, Message=message)
-            else:
-                for key, data in work:
-                    client.put_record(StreamName=STREAM, Data=data, PartitionKey=key)
+            send_one_by_one(client, service, work)
             _settle(ours, before, len(work))
 
         yield send
@@ -53,6 +58,9 @@ def open_batch(service: str, endpoint: str) -> Iterator[Send]:
                 future = client.publish_batch(
                     TopicArn=TOPIC, PublishBatchRequestEntries=entries("sns", work)
                 )
+                failed = len(future.result(timeout=120).get("Failed", ()))
+            elif service == "sqs":
+                future = client.send_message_batch(QueueUrl=QUEUE, Entries=entries("sqs", work))
                 failed = len(future.result(timeout=120).get("Failed", ()))
             else:
                 future = client.put_records(StreamName=STREAM, Records=entries("kinesis", work))
@@ -77,7 +85,7 @@ def open_bare(service: str, endpoint: str) -> Iterator[Send]:
     client = Connection(service, REGION, kwargs, None, None, {}, WORKERS).get()
     known = load(service)
     name = known.batch
-    address = TOPIC if service == "sns" else STREAM
+    address = {"sns": TOPIC, "sqs": QUEUE, "kinesis": STREAM}[service]
 
     def call(batch: list[Any]) -> None:
         response = getattr(client, name)(**encode(known, address, batch))
@@ -87,16 +95,17 @@ def open_bare(service: str, endpoint: str) -> Iterator[Send]:
     with ThreadPoolExecutor(WORKERS) as pool:
 
         def send(work: list[Any]) -> None:
-            made = work if service == "sns" else [(data, key) for key, data in work]
+            made = [(data, key) for key, data in work] if service == "kinesis" else work
             list(pool.map(call, chunks(service, made)))
 
         yield send
     client.close()
 
 
+WORK = {"sns": 10_000, "sqs": 10_000, "kinesis": 80_000}
 NEEDS = ("boto3", "publisher")
 PEERS = [
-    Peer("publisher", open_single, {"sns": 10_000, "kinesis": 80_000}, NEEDS, kind="ours"),
-    Peer("publisher (batch)", open_batch, {"sns": 10_000, "kinesis": 80_000}, NEEDS, kind="ours"),
-    Peer(BARE, open_bare, {"sns": 10_000, "kinesis": 80_000}, NEEDS, kind="bound"),
+    Peer("publisher", open_single, WORK, NEEDS, kind="ours"),
+    Peer("publisher (batch)", open_batch, WORK, NEEDS, kind="ours"),
+    Peer(BARE, open_bare, WORK, NEEDS, kind="bound"),
 ]

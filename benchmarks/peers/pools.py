@@ -41,6 +41,6 @@ def open_shared(service: str, endpoint: str) -> Iterator[Send]:
 
 
 PEERS = [
-    Peer("pool per call", open_per_call, {"sns": 80, "kinesis": 80}, kind="boto3"),
-    Peer("shared pool", open_shared, {"sns": 800, "kinesis": 800}, kind="boto3"),
+    Peer("pool per call", open_per_call, {"sns": 80, "sqs": 80, "kinesis": 80}, kind="boto3"),
+    Peer("shared pool", open_shared, {"sns": 800, "sqs": 800, "kinesis": 800}, kind="boto3"),
 ]

@@ -88,6 +88,26 @@ def goal_sns_throughput(bench: Bench) -> Goal:
     return goal
 
 
+def goal_sqs_throughput(bench: Bench) -> Goal:
+    """SQS throughput against one shared pool of `send_message`."""
+    rows = table(bench, "sqs")
+    goal = Goal("SQS throughput against one shared pool of `send_message`")
+    goal.at_least("times the shared pool", rows, "publisher", "shared pool", "rate", 10)
+    full = WORKERS * 10 / LATENCY
+    goal.value("of max_workers x 10 / latency", rows, "publisher", "rate", 0.75, scale=full)
+    bound(goal, rows, "rate")
+    return goal
+
+
+def goal_sqs_cpu(bench: Bench) -> Goal:
+    """Process CPU per message, SQS, against the shared pool."""
+    rows = table(bench, "sqs")
+    goal = Goal("process CPU per message, SQS, against the shared pool")
+    goal.at_most("of the shared pool's", rows, "publisher", "shared pool", "cpu_us", 1 / 11)
+    bound(goal, rows, "cpu_us")
+    return goal
+
+
 def goal_kinesis_throughput(bench: Bench) -> Goal:
     """Kinesis throughput against one shared pool of `put_record`."""
     rows = table(bench, "kinesis")
