@@ -80,6 +80,8 @@ class Endpoint(RecordingServer):
                 return self._topics_locked(request.operation, request.params)
             if request.service == "kinesis":
                 return self._streams_locked(request.operation, request.params)
+        if request.operation == "DescribeDepot":
+            return json_reply(request.params)
         error = Error(400, "UnknownOperationException", f"{request.operation} is not supported")
         return error_reply(request, error)
 

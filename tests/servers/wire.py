@@ -19,8 +19,15 @@ from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
 SNS_NAMESPACE = "http://sns.amazonaws.com/doc/2010-03-31/"
-BATCHES = {"PublishBatch", "SendMessageBatch", "PutRecords", "PutRecordBatch", "PutEvents"}
-SINGLES = {"Publish", "SendMessage", "PutRecord"}
+BATCHES = {
+    "PublishBatch",
+    "SendMessageBatch",
+    "PutRecords",
+    "PutRecordBatch",
+    "PutEvents",
+    "PutParcels",
+}
+SINGLES = {"PutParcel", "Publish", "SendMessage", "PutRecord"}
 #: Batches whose entries have Ids, and what stands before an entry's number in the query protocol.
 BY_ID = {
     "PublishBatch": "PublishBatchRequestEntries.member.",
@@ -31,6 +38,7 @@ TARGETS = {
     "Kinesis_": "kinesis",
     "Firehose_": "firehose",
     "AWSEvents": "events",
+    "Parcels_": "parcels",
     "AmazonSQS": "sqs",
 }
 
@@ -46,6 +54,7 @@ class Listed(NamedTuple):
 LISTS = {
     "PutRecords": Listed("Records", "Records", "FailedRecordCount"),
     "PutRecordBatch": Listed("Records", "RequestResponses", "FailedPutCount"),
+    "PutParcels": Listed("Parcels", "Outcomes", "FailedCount"),  # of a service that is made up
     "PutEvents": Listed("Entries", "Entries", "FailedEntryCount"),
 }
 
@@ -291,14 +300,17 @@ def entries_of(service: str, operation: str, params: Mapping[str, Any]) -> tuple
     if operation == "PutEvents":
         return tuple(_event(one) for one in params.get("Entries", ()))
     if operation in LISTS:
-        return tuple(_record(service, stream_of(params), one) for one in params.get("Records", ()))
+        entries = params.get(LISTS[operation].entries, ())
+        return tuple(_record(service, stream_of(params), one) for one in entries)
     if operation == "PutRecord":
         return (_record(service, stream_of(params), params.get("Record", params)),)
+    if operation == "PutParcel":
+        return (_record(service, stream_of(params), params["Parcel"]),)
     return ()
 
 
 def stream_of(params: Mapping[str, Any]) -> str:
-    name = params.get("StreamName") or params.get("DeliveryStreamName")
+    name = params.get("StreamName") or params.get("DeliveryStreamName") or params.get("Depot")
     return str(name or params.get("StreamARN", "").rpartition("/")[2])
 
 
@@ -474,7 +486,8 @@ def _render_list(request: Request, results: Sequence[Result], answer: Answer) ->
 def _json_stored(service: str, stored: Stored) -> dict[str, Any]:
     if service == "kinesis":
         return {"ShardId": stored.shard_id, "SequenceNumber": stored.sequence_number}
-    return {{"firehose": "RecordId", "events": "EventId"}[service]: stored.message_id}
+    names = {"firehose": "RecordId", "events": "EventId", "parcels": "ParcelId"}
+    return {names[service]: stored.message_id}
 
 
 def _render_batch(results: Sequence[tuple[str, Result]]) -> Reply:
