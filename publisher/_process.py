@@ -44,7 +44,7 @@ def sends_to_aws(make_core: Callable[[Options], Core]) -> bool:
 
 
 def note(publisher: Publisher) -> None:
-    """It was made just now."""
+    """Note a publisher that was just made."""
     _publishers.add(publisher)
 
 

@@ -20,11 +20,11 @@ SCRIPT = "boto3-publisher"
 
 
 class InputError(Exception):
-    """What a command was given is no good; the text is the one line for whoever gave it."""
+    """The input of a command is wrong; the text is one line that says how."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Complains in one line, without the usage."""
+    """A parser that complains in one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         """End with exit code 2."""
@@ -32,19 +32,19 @@ class Parser(argparse.ArgumentParser):
         self.exit(BAD_INPUT)
 
     def print_help(self, file: Any = None) -> None:
-        """Print it, even where nobody reads it."""
+        """Print the help; it is no error where nobody reads it."""
         put(self.format_help().rstrip(), error=file is sys.stderr)
 
 
 def say(text: str, *, error: bool = False) -> None:
-    """Print one line, on standard error or output; what would not be one is escaped."""
+    """Print one line, on standard error or output; line ends in it are escaped."""
     put(escaped(text), error=error)
 
 
 def put(text: str, *, error: bool = False) -> None:
-    """Print a text of our own as it is.
+    """Print a text as it is.
 
-    Where nobody reads any more, the work goes on and its exit code counts.
+    Where nobody reads any more, the command goes on, and its exit code says how it went.
     """
     stream: Any = sys.stderr if error else sys.stdout
     if stream is None:  # closed before Python began
@@ -106,7 +106,7 @@ def make_parser() -> Parser:
 
 
 class _Version(argparse.Action):
-    """Says which version this is, and of what it makes use."""
+    """Prints which version this is, and the versions of what it uses."""
 
     def __init__(self, option_strings: Sequence[str], dest: str) -> None:
         super().__init__(option_strings, dest, nargs=0, help="say which version this is")

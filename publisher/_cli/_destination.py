@@ -24,7 +24,7 @@ class Destination:
         details: what else the service's messages are given.
 
     Raises:
-        InputError: no such destination can be.
+        InputError: there can be no such destination.
     """
 
     def __init__(
@@ -62,7 +62,11 @@ class Destination:
             raise InputError(f"not UTF-8 (byte {error.start + 1} of the line)") from None
 
     def size(self, line: bytes) -> int:
-        """Bytes of the message, as the service counts them; raises InputError as above."""
+        """Bytes of the message that ``line`` makes, as the service counts them.
+
+        Raises:
+            InputError: it cannot be sent.
+        """
         try:
             accepted = self.service.accept(self.params(line))
         except InvalidMessage as error:

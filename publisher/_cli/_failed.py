@@ -10,15 +10,15 @@ from ..hooks import Hook
 from . import InputError
 from ._destination import Destination
 
-# What a system does not have, it does not need here.
+# Flags that this system does not have are not needed on it.
 _FLAGS = os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 _PRIVATE = 0o600
 
 
 def opened(path: str) -> IO[bytes]:
-    """A new file, or an empty one of our own, that only we may read and write.
+    """A new file, or an empty one of the user's own, readable and writable by nobody else.
 
-    Links are not followed, and what is no file (a FIFO, a device) is not waited for.
+    Links are not followed, and something else than a file (a FIFO, a device) is not waited for.
 
     Raises:
         InputError: anything else is there, or it cannot be written.
@@ -33,7 +33,7 @@ def opened(path: str) -> IO[bytes]:
             f"cannot write {path}: {error.strerror} (--failed takes a new file, or an empty one of"
             " your own; no link)"
         ) from None
-    # What was opened is looked at, not what the name meant before or means by now.
+    # The open file is looked at, not the name: that may have stood for another one meanwhile.
     file = os.fdopen(number, "wb")
     try:
         _take(path, number)
@@ -87,7 +87,7 @@ class Failed(Hook):
             self.written += 1
 
     def close(self) -> None:
-        """Have everything in the file: only then is it known whether it took it."""
+        """Write out everything: only then is it known whether the file took it all."""
         if self._file is None:
             return
         try:

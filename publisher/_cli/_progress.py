@@ -59,7 +59,7 @@ def watching(
 
 
 class _Troubles:
-    """Which tries fail now, by the account's own bounded names; says each cause now and then."""
+    """Knows which tries fail now, and says the cause of each error code now and then."""
 
     def __init__(self, service: Service) -> None:
         self._scene = Scene(service.permission, own=service.causes)
@@ -69,7 +69,7 @@ class _Troubles:
         self._until = 0.0
 
     def of(self, ledger: Ledger) -> str:
-        """The code of the last trouble, if it is not over."""
+        """The last error code that tries met, as long as that is recent."""
         for code, count in ledger.errors_by_code.items():
             more = count - self._seen.get(code, 0)
             if more <= 0:
@@ -89,7 +89,7 @@ class _Troubles:
 
 
 def _nothing(_ledger: Ledger, _trouble: str) -> None:
-    """Nobody looks."""
+    """Stands in for the bar where there is none."""
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What a file's first bytes say of it: compressed, marked as UTF-8, or nothing that has lines."""
+"""Telling by a file's first bytes whether it is compressed, or no text with lines."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def content(name: str, file: IO[bytes]) -> IO[bytes]:
 
 
 def _head(file: IO[bytes], marks: Iterable[bytes]) -> bytes:
-    """As few bytes as tell which mark it begins with: more may be long in coming."""
+    """As few bytes as tell which mark a file begins with: of a pipe more may be long in coming."""
     head = file.read(1)
     while any(mark.startswith(head) and mark != head for mark in marks):
         more = file.read(1)

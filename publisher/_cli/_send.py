@@ -99,7 +99,7 @@ _count.__name__ = "number of lines"  # argparse says: invalid ... value
 
 
 def run(options: argparse.Namespace) -> int:
-    """Send. Raises InputError if nothing could be."""
+    """Send the lines. Raises InputError where nothing could be sent."""
     ((service, name),) = named_in(options)
     if options.partition_key is not None and not service.has_key:
         keyed = ", ".join(flag(key) for key, each in by_option().items() if each.has_key)
@@ -299,7 +299,7 @@ class _Sending:
             say(f"send: {lost - failed.written:,} lost lines are not in {path}", error=True)
 
     def _report_rest(self, ledger: Ledger, stopped: bool) -> bool:
-        """Say where to go on; True if not all was read that had been checked."""
+        """Say where to go on; True where less was read than had been checked."""
         # A signal may have come between the acceptance of a line and our own count of it.
         last = self._lines.place if ledger.accepted > self._handed else self._done
         # More than none also where a file has become shorter since it was checked.

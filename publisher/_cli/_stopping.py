@@ -11,11 +11,11 @@ _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(BaseException):
-    """No more is to be read; nothing else raises it than the handler of a signal."""
+    """Raised by the handler of a signal alone: no more is to be read."""
 
 
 class Signals:
-    """Counts Ctrl-C and SIGTERM inside ``with``; the first interrupts ``reading``, none the rest.
+    """Counts Ctrl-C and SIGTERM inside ``with``; only the first interrupts, and only ``reading``.
 
     From the second on they mean again what they meant before. A signal that is ignored (by
     ``nohup``, for instance) stays so. Not in the main thread, it does nothing: Python has no

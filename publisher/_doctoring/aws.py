@@ -27,7 +27,7 @@ _MAX_SKEW = 240  # seconds; AWS refuses signatures that are 300 off
 def findings(
     destinations: Mapping[str, str], region: str | None, endpoint_url: str | None
 ) -> Iterator[Finding]:
-    """Everything that has to do with AWS; requests only for ``destinations``, by their option."""
+    """Everything that has to do with AWS. Requests are made for ``destinations`` only."""
     import boto3
 
     try:
@@ -40,7 +40,7 @@ def findings(
     yield from _refused(found, endpoint_url)
     yield from _credentials(session)
     for name in sorted(os.environ):
-        # An empty one is none, to boto3.
+        # boto3 takes an empty one for none.
         if name.startswith("AWS_ENDPOINT_URL") and endpoint_url is None and os.environ[name]:
             yield from _configured(name, os.environ[name])
     known = by_option()
@@ -148,7 +148,7 @@ def _client(session: Any, service: str, region: str | None, endpoint_url: str | 
 def _reach(about: str, parts: SplitResult) -> Iterator[Finding]:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY")):
-        return  # what a proxy can reach only the request below can tell
+        return  # only the request below can tell what a proxy reaches
     try:
         socket.create_connection((parts.hostname or "", port), timeout=_TIMEOUT).close()
     except OSError as error:
@@ -163,7 +163,7 @@ def _reach(about: str, parts: SplitResult) -> Iterator[Finding]:
 
 
 def _try(about: str, client: Any, service: Service, target: str, scene: Scene) -> Iterator[Finding]:
-    """Ask to publish what cannot be stored: who may not is refused before what is looked at."""
+    """Ask to publish what cannot be stored: AWS refuses who may not before it looks at that."""
     try:
         model = client.meta.service_model.operation_model(api_name(service.batch))
         probe = service.probe(model.input_shape.members)

@@ -1,4 +1,4 @@
-"""The publishers that live in this process, or the metrics of one that lives in another."""
+"""Findings about the publishers of this process, or about the metrics of another one."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def parts_of(url: str) -> SplitResult | None:
     """The parts of an endpoint's URL; None if it breaks ENDPOINT_RULE."""
     try:
         parts = urlsplit(url)
-        _ = parts.port  # which is read, and refused, only now
+        _ = parts.port  # the port is parsed, and refused, only when it is asked for
     except ValueError:
         return None
     return parts if parts.scheme in ("http", "https") and parts.hostname else None

@@ -19,7 +19,7 @@ _COUNTS = ("accepted", "delivered", "cancelled", "retries", "requests")
 
 
 class MetricsError(Exception):
-    """There are no metrics to be read; the text is one line."""
+    """There are no metrics that can be read; the text says why, in one line."""
 
 
 def findings(where: str) -> Iterator[Finding]:
@@ -58,7 +58,11 @@ def _read(where: str) -> str:
             with urllib.request.urlopen(where, timeout=_TIMEOUT) as response:  # noqa: S310
                 return str(response.read(_LONGEST).decode())
         return Path(where).read_text()
-    except (OSError, ValueError, http.client.HTTPException) as error:  # one is no kind of another
+    except (
+        OSError,
+        ValueError,
+        http.client.HTTPException,
+    ) as error:  # none of these is a subclass of another
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         raise MetricsError(f"cannot read {masked_address(where)}: {masked(reason)}") from None
 

@@ -16,14 +16,14 @@ from .._options import Options, check_options
 from .._text import counted, escaped, masked_address
 from ..services import by_option, flag
 
-#: Answers that say nothing of a destination but that this role may not read it.
+#: Such answers only say that this role may not read about the destination.
 _DENIED = ("AccessDenied", "AccessDeniedException", "AuthorizationError")
 
 MakeClient = Callable[[str], Client]
 
 
 class CommandFailedError(Exception):
-    """The text is for the person at the terminal."""
+    """A command failed; the text is for the person at the terminal."""
 
 
 def check(
@@ -125,12 +125,12 @@ def _check_timeout(timeout: float) -> None:
 
 def _outcome(client: Client, operation: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
-        # The attribute too: for most operations it makes the boto3 client, which fails where no
-        # region is set. The wait is bounded by delivery_timeout, and by the time-outs of a request
-        # that is out by then.
+        # The look-up of the operation is in here too: mostly it makes the boto3 client, which fails
+        # where no region is set. delivery_timeout bounds the wait, and so do the time-outs of a
+        # request that is in flight by then.
         future: PublishFuture[Mapping[str, Any]] = getattr(client, operation)(**params)
         return future.result()
-    except Exception as error:  # InvalidMessage too, which quotes no message
+    except Exception as error:  # InvalidMessage among them, which quotes no message
         raise CommandFailedError(f"{type(error).__name__}: {told(error)}") from error
 
 
@@ -145,7 +145,11 @@ def fetched(url: str, timeout: float = 10.0) -> Iterator[str]:
     shown = escaped(masked_address(url))
     try:
         body = _body(url, timeout)
-    except (OSError, ValueError, http.client.HTTPException) as error:  # one is no kind of another
+    except (
+        OSError,
+        ValueError,
+        http.client.HTTPException,
+    ) as error:  # none of these is a subclass of another
         raise CommandFailedError(f"{shown} cannot be read: {told(error)}") from error
     try:
         yield from _lines(json.loads(body))

@@ -1,6 +1,6 @@
-"""Every publisher of this process at once, under one deadline.
+"""All publishers of this process at once, under one deadline.
 
-That is the process-wide one and those with a lifetime of their own.
+That is the process-wide one, and those with a lifetime of their own.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _cores() -> list[Core]:
 
 
 def checked_timeout(timeout: Any) -> float | None:
-    """``timeout`` of a host's set-up, where it is one.
+    """``timeout`` as given to a host's set-up, checked.
 
     Raises:
         TypeError: it is not a number of seconds.

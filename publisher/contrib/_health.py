@@ -1,4 +1,4 @@
-"""Whether a publisher of this process gets its messages through, as data for a health view."""
+"""Whether the messages of a publisher get through, as data for a health view."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .._text import counted
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """From what share of lost messages on a publisher is not healthy.
+    """The share of lost messages from which on a publisher is not healthy.
 
     Attributes:
         share: of the messages that ended of late, more than 0 and at most 1; None: whatever is
             lost.
-        minimum: and so many of them at least are lost.
+        minimum: however large the share, so many have to be lost.
         window: how many seconds "of late" is.
     """
 
@@ -64,7 +64,7 @@ class Recent:
         seconds: back from now.
         ended: how many were delivered or lost.
         lost: how many of them were lost.
-        alarming: those are too many: of all, and still of the latest.
+        alarming: too many of them were lost, and of the latest too.
     """
 
     seconds: float
@@ -76,7 +76,7 @@ class Recent:
 def recent(seconds: Sequence[tuple[int, int]], at: Limits) -> Recent:
     """Sum up how many messages were delivered and lost in each second, the latest first.
 
-    They are too many no longer as soon as messages are delivered again.
+    Losses stop being alarming as soon as messages are delivered again.
     """
     ended = lost = 0
     still = None  # whether the latest are lost, once there are enough of them to tell

@@ -1,4 +1,4 @@
-"""Settings of frameworks: ``configure()``'s options in upper case, and what is wrong with them."""
+"""Settings of frameworks: the options of ``configure()`` in upper case, checked."""
 
 from __future__ import annotations
 
@@ -73,13 +73,13 @@ class Settings:
 
     @property
     def errors(self) -> list[Problem]:
-        """The problems that are no mere warnings."""
+        """The problems that are more than warnings."""
         return [problem for problem in self.problems if problem.kind != CONNECTIONS]
 
     def refusals(self) -> list[Problem]:
-        """What ``client()`` would refuse now, of these and of boto3's own settings, as boto3 does.
+        """What ``client()`` would refuse now: of these settings, and of boto3's own.
 
-        Only what it refuses for every service: which ones will be asked for is not known here.
+        Only what it refuses for every service. Which ones will be used is not known here.
         """
         imports = importing().stretch()
         try:
@@ -212,7 +212,7 @@ class Backends:
             self._guard = local_only().start()
 
     def reset(self) -> None:
-        """Before the settings are read again: other machines may be reached."""
+        """Undo it before the settings are read again: other machines may be reached."""
         if self._guard is not None:
             self._guard.stop()
             self._guard = None
@@ -221,7 +221,7 @@ class Backends:
 def _loaded(hooks: Any) -> Any:
     """The hooks themselves, where dotted paths or classes stand for them."""
     if not isinstance(hooks, (list, tuple)):
-        return hooks  # whatever is wrong with it is said by the option's own check
+        return hooks  # the option's own check says what is wrong with it
     found = [_imported(hook) if isinstance(hook, str) else hook for hook in hooks]
     return [hook() if isinstance(hook, type) else hook for hook in found]
 
@@ -237,7 +237,7 @@ def _imported(path: str) -> Any:
 
 
 def server_problems() -> list[Problem]:
-    """Flags of the server that this process runs in, known to break threads or their end."""
+    """Flags of the server that this process runs in which stop threads, or cut off their end."""
     try:
         import uwsgi  # type: ignore[import-not-found,import-untyped,unused-ignore]  # there inside it only
     except ImportError:

@@ -1,4 +1,4 @@
-"""Whose accounts metrics show."""
+"""Which publishers' accounts metrics show."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def named(of: Publisher | Collection[Publisher] | None) -> list[Publisher]:
 
 
 def watched(hook: Any) -> list[Core]:
-    """The accounts that a hook with an attribute ``publisher`` shows: each in the core that has it.
+    """The cores whose accounts a hook shows: those of its attribute ``publisher``.
 
-    Where the attribute is None, those of every publisher that it is a hook of. They are looked up
-    each time: frameworks make publishers of their own, and others in their place when settings
-    change, and nobody who adds a hook has to know all that.
+    Where that is None they are those of every publisher that it is a hook of. They are looked up
+    each time, for frameworks make publishers of their own, and others in their place when settings
+    change. Who adds a hook need not know of that.
     """
     found = [hook.publisher]
     if hook.publisher is None:
@@ -42,7 +42,7 @@ def _has(each: Publisher, hook: Any) -> bool:
 
 
 def together(looks: Iterable[Stats]) -> dict[str, Ledger]:
-    """The sums of several accounts, by destination; of the oldest ages the highest."""
+    """Several accounts added up by destination; the oldest age is the highest of theirs."""
     found: dict[str, Ledger] = {}
     for stats in looks:
         for key, ledger in stats.destinations.items():

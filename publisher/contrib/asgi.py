@@ -59,7 +59,7 @@ class PublisherMiddleware:
 
 
 class _Lifespan:
-    """One lifespan: what of the conversation has taken place, whoever spoke for the application."""
+    """One lifespan, and how far its conversation has come, whoever speaks for the application."""
 
     def __init__(self, middleware: PublisherMiddleware, receive: Receive, send: Send) -> None:
         self._middleware = middleware

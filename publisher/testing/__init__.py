@@ -1,4 +1,4 @@
-"""For users' tests: what was published, asserted; what goes wrong, on order; time, at will.
+"""For users' tests: assert what was published, have requests fail, let time pass.
 
 ::
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Capture(Messages):
-    """What :func:`capture` gives: what was published, and a hand on what becomes of it.
+    """What :func:`capture` gives: what was published, and control over what becomes of it.
 
     Attributes:
         faults: has the next requests fail; see :class:`Faults`.
@@ -46,7 +46,7 @@ class Capture(Messages):
 
     @property
     def now(self) -> float:
-        """Seconds on the capture's clock, which stands still but where something has to wait."""
+        """Seconds on the capture's clock, which only moves where something has to wait."""
         return self._clock()
 
     def hold(self) -> None:
@@ -138,7 +138,7 @@ class Capture(Messages):
 
 
 class _Exchanged:
-    """What every publisher had before the capture, and gets back after it."""
+    """What every publisher had before the capture, to be given back after it."""
 
     def __init__(self, make_core: Callable[[Options], Core]) -> None:
         self._mocks_ended = mocks_ended()
@@ -153,7 +153,7 @@ class _Exchanged:
         """
         _process.exchange_factory(self._factory)
         _package._put_back(self._default)
-        mock_ended = self._mocks_ended != mocks_ended()  # one in which the capture was
+        mock_ended = self._mocks_ended != mocks_ended()  # a mock around the capture
         for one in _process.publishers():
             if one in self._lent:
                 self._lent[one](mock_ended)
@@ -173,7 +173,7 @@ def capture(endpoint_url: str | None = None) -> Capture:
     Arguments are checked, limits hold, batches are formed, errors are raised and retried as in
     production, by the same code; only threads, clock and network are exchanged, in every publisher
     of the process, for all its threads. Each message has ended when ``publish()`` returns, unless
-    they are held (:meth:`Capture.hold`); time that something has to wait passes at once.
+    they are held (:meth:`Capture.hold`). Where something has to wait, that time passes at once.
 
     Inside moto's ``mock_aws`` messages go into the mock. At the end what is unresolved fails with
     :class:`publisher.PublisherClosed`, and nothing that was accepted inside ever leaves.

@@ -1,4 +1,4 @@
-"""A core of production whose messages are sent in the thread that publishes them."""
+"""The production core, but messages are sent in the thread that publishes them."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class InlineCore(Core):
 
 
 class _Bindings(dict[Any, Any]):
-    """The bindings of a core's clients, each with its connection exchanged before it is used."""
+    """The bindings of a core's clients; each one's connection is exchanged before its first use."""
 
     def __init__(self, connect: Callable[[Any, Any], None]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Faults on order: on the capture or, through botocore's events, on any boto3 client.
+"""Having requests fail: those of a capture or, through botocore's events, of any boto3 client.
 
 Each method queues one fault, and requests meet them in that order. A fault does to a request what a
 caller of boto3 would see of the real thing; everything above boto3 is the code of production.
@@ -49,7 +49,7 @@ class Faults:
     ``times`` may be ``ALWAYS``.
 
     Args:
-        clock: is moved where a fault takes time; without one only :meth:`slow` takes any.
+        clock: is moved on where a fault takes time. Without a clock only :meth:`slow` takes time.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
@@ -140,7 +140,7 @@ class Faults:
     # -- where
 
     def attach(self, client: Any) -> None:
-        """Put the faults on ``client``: a boto3 client, or one of ours, which makes its own now."""
+        """Put the faults on a boto3 client, or on one of ours, whose boto3 client is made now."""
         events = client.meta.events
         events.register_first("provide-client-params", self._take)
         events.register_first("before-call", self._before)

@@ -30,7 +30,7 @@ _TICK = 1e-6  # no two readings are alike, so that "before" and "after" are neve
 
 
 class Clock:
-    """Seconds that pass when somebody says so."""
+    """A clock whose time passes when somebody says so."""
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -81,7 +81,7 @@ class Inline:
             self.run()
 
     def run(self) -> None:
-        """Until nothing is unresolved: what lingers goes now, and time passes as it has to."""
+        """Go on until nothing is unresolved: send what lingers, and let time pass as needed."""
         self._take_turns(NEVER, flush=True)
 
     def advance_to(self, moment: float) -> None:
@@ -163,7 +163,7 @@ class Inline:
         return getattr(self._local, "own", False)
 
     def acquire(self, gate: threading.Lock, timeout: float | None) -> bool:
-        """Wait for ``gate``; time passes by that, where the thread waits that holds messages."""
+        """Wait for ``gate``. If this thread holds the messages, its waiting lets time pass."""
         if self.held_by != threading.get_ident():
             return acquire(gate, timeout)
         acquired = False

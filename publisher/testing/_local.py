@@ -1,4 +1,4 @@
-"""A suite's guard: what is published never leaves this machine, whatever a test forgot."""
+"""A guard for a test suite: whatever a test forgot, nothing leaves this machine."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class LocalOnly:
             return True
         try:
             return ipaddress.ip_address(host).is_loopback
-        except ValueError:  # a name
+        except ValueError:  # a name, not an address
             return False
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Values that stand for many: ``Message=contains("paid")``."""
+"""Values that are equal to many others: ``Message=contains("paid")``."""
 
 from __future__ import annotations
 

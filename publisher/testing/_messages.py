@@ -62,7 +62,7 @@ class Expected:
     params: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        # Of what does not exist nothing is ever published: count=0 would always hold.
+        # Nothing is ever published under a misspelt name: count=0 would always hold.
         operations = service_parameters(self.service)
         if self.operation is not None and self.operation not in operations:
             raise ValueError(f"{self.service} has no operation {self.operation!r}")
@@ -72,7 +72,7 @@ class Expected:
             raise ValueError(f"{of} has no parameter {', '.join(unknown)}")
 
     def differences(self, message: Sent) -> list[str]:
-        """In what ``message`` is another; a line each."""
+        """How ``message`` differs from it, a line for each difference."""
         found = []
         if message.service != self.service:
             found.append(f"to {message.service}, not {self.service}")

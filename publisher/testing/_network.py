@@ -36,7 +36,9 @@ DEFAULT_REGION = "us-east-1"
 _PARAMS = "publisher_testing_params"  # in botocore's request context
 _session = threading.Lock()  # a botocore session is not thread-safe while it makes a client
 _sessions: list[Any] = []
-_idle: dict[tuple[Any, ...], list[Any]] = {}  # clients cost tens of milliseconds: used again
+_idle: dict[
+    tuple[Any, ...], list[Any]
+] = {}  # a client takes tens of milliseconds to make, so they are used again
 _sequence = itertools.count(1)
 
 
@@ -130,7 +132,7 @@ class InlineConnection:
 def borrow(
     service: str, region: str, timeouts: tuple[float, float], endpoint_url: str | None
 ) -> Any:
-    """A client of nobody else: offline, or of a local server; reads neither profile nor keys."""
+    """A client for the caller alone, offline or of a local server; it reads no profile, no keys."""
     key = (service, region, timeouts, endpoint_url)
     with _session:
         if _idle.get(key):
@@ -167,7 +169,7 @@ def _share_exceptions(client: Any, original: Connection) -> None:
     if factory is None and isinstance(inner, botocore.session.Session):
         factory = inner._get_internal_component("exceptions_factory")  # type: ignore[attr-defined]
     client._exceptions_factory = factory or client._exceptions_factory
-    client._exceptions = None  # it keeps those of the test before
+    client._exceptions = None  # the client keeps the classes of the test before
 
 
 def _session_locked() -> Any:
@@ -194,7 +196,7 @@ def service_parameters(service: str) -> dict[str, set[str]]:
 
 
 def give_back(client: Any) -> None:
-    """For the next who asks for one like it."""
+    """Give a client back, for the next who asks for one like it."""
     with _session:
         _idle.setdefault(client.publisher_testing_key, []).append(client)
 

@@ -1,4 +1,4 @@
-"""Hooks in Django: signals, and no database connection left open on the thread that runs them."""
+"""Hooks in Django: signals are sent, and stale database connections closed."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class SignalsHook:
 
 
 class ConnectionsHook:
-    """One of the user's hooks, treated as a request is: stale connections are closed around it.
+    """One of the user's hooks: stale database connections are closed around it, as by a request.
 
-    Its thread lives as long as the process and serves no requests, so nobody else would close them.
+    Its thread lives as long as the process and serves no requests, so nothing else closes them.
     """
 
     def __init__(self, hook: Any) -> None:
@@ -57,7 +57,7 @@ class ConnectionsHook:
 
     def __getattr__(self, name: str) -> Any:
         """Whatever else the hook has, such as a tracer's methods."""
-        if name in HOOK_METHODS:  # those that it merely inherits
+        if name in HOOK_METHODS:  # methods that it merely inherits
             raise AttributeError(name)
         return getattr(self.hook, name)
 

@@ -46,7 +46,7 @@ class AwsPublisherConfig(AppConfig):
         if _system_checks_follow():
             return
         messages = checks.check_settings()
-        # Without a region of its own a process may still do: its calls may name one.
+        # A process without a region may still work: its calls may name one.
         wrong = [
             f"{each.msg} {each.hint}"
             for each in messages
@@ -59,7 +59,7 @@ class AwsPublisherConfig(AppConfig):
 
 
 def _system_checks_follow() -> bool:
-    """True in a process of ``manage.py``, whose commands run them; servers and workers do not."""
+    """Whether this is a process of ``manage.py``: its commands run checks, servers do not."""
     management: Any = sys.modules.get("django.core.management")
     if management is None:
         return False

@@ -32,7 +32,7 @@ _IDS = {
     "server": "aws_publisher.W002",
 }
 NO_REGION = _IDS[REGION]
-#: What setting the process-wide publisher up met.
+#: What was raised when the process-wide publisher was set up.
 at_ready: list[Problem] = []
 
 
