@@ -52,7 +52,7 @@ def examine(
 
     Args:
         topic: ARN of a topic to try to reach, or None.
-        stream: name or ARN of a stream, likewise.
+        stream: name or ARN of a stream to try to reach, or None.
         region: in place of boto3's own.
         endpoint_url: in place of AWS's own.
         others: destinations of other services, by the option of ``doctor`` that names them.

@@ -76,7 +76,7 @@ class RefusedMessage(InvalidMessage, ClientError):
         return type(self), (self.kwargs["report"], code, self._operation)
 
     def about(self, place: str, operation: str) -> InvalidMessage:
-        """As of :class:`InvalidMessage`, with the same code."""
+        """This error, with its code, said of one place in a call of ``operation`` or of it all."""
         code = self.response["Error"]["Code"]
         return RefusedMessage(_placed(place, self.kwargs["report"]), code, operation)
 

@@ -465,6 +465,19 @@ def test_the_core_does_not_know_a_service_by_name() -> None:
         assert not said & (names | operations)
 
 
+def test_every_docstring_stands_alone() -> None:
+    leaning = {
+        f"{name}: {text.splitlines()[0]}"
+        for name, tree in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+        and (text := ast.get_docstring(node) or "").startswith(
+            ("The same", "As above", "As of", "Likewise", "Ditto", "See above")
+        )
+    }
+    assert leaning == set()
+
+
 def test_type_checkers_are_told_of_every_service() -> None:
     tree = modules()["publisher.types._clients"]
     told = [
