@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 import publisher
+from publisher.services import load
 from publisher.testing import as_json, capture
 from tests.servers import Answer, Endpoint, Error, Failure, FaultProxy, Moto, Request
 from tests.support import (
@@ -419,6 +420,18 @@ def test_every_character_that_xml_has_is_taken(endpoint: Endpoint) -> None:
     with client("sqs", endpoint.url) as sqs:
         sqs.send_message(QueueUrl=QUEUE, MessageBody=body).result(SOON)
     assert texts(endpoint.stored()) == [body]
+
+
+@pytest.mark.parametrize("code", [*range(32), 127])
+def test_of_the_control_characters_three_are_taken_and_delete(code: int) -> None:
+    """XML 1.0 discourages delete, and has it."""
+    accept = load("sqs").accept
+    for body in (f"ab{chr(code)}", f"\u00e9{chr(code)}"):
+        if code in (9, 10, 13, 127):
+            assert accept(call(MessageBody=body)) is not None
+        else:
+            with pytest.raises(publisher.InvalidMessage, match=f"at {len(body) - 1} that XML"):
+                accept(call(MessageBody=body))
 
 
 def test_a_request_is_filled_to_the_byte() -> None:

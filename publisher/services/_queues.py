@@ -33,6 +33,8 @@ _MAX_ATTRIBUTES = 10
 _WRONG = "InvalidParameterValue"
 #: What XML 1.0 lacks: most control characters, and two that are none.
 _UNKNOWN_TO_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+#: The ASCII that it has: what is left without them is found in a fraction of a search's time.
+TAKEN = b"\t\n\r" + bytes(range(32, 128))
 _ATTRIBUTE_NAME = re.compile(r"(?!(?i:aws|amazon)\.)(?!\.)(?!.*\.\.)[A-Za-z0-9_.-]{1,256}(?<!\.)")
 _ATTRIBUTE_TYPE = re.compile(r"(?=.{1,256}\Z)(?:String|Number|Binary)(?:\..+)?", re.DOTALL)
 
@@ -105,7 +107,9 @@ def check_characters(parameter: str, text: str) -> None:
     if not text:
         report = f"{parameter} is empty; at least 1 character is needed ({SINGLE})"
         raise RefusedMessage(report, "MissingParameter", "send_message")
-    if not text.isprintable() and (found := _UNKNOWN_TO_XML.search(text)):
+    if text.isascii() and not text.encode().translate(None, TAKEN):
+        return
+    if found := _UNKNOWN_TO_XML.search(text):
         raise RefusedMessage(
             f"{parameter} (str of {len(text)} characters) has one at {found.start()} that XML 1.0"
             f" lacks: SQS takes tabs, line breaks and no other control characters ({SINGLE})",

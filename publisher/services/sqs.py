@@ -45,9 +45,10 @@ class SQS(Texts):
     def accept(self, params: Mapping[str, Any]) -> Accepted | None:
         if len(params) == 2:  # the usual message, checked in one breath
             queue, body = params.get("QueueUrl"), params.get("MessageBody")
-            if type(queue) is str and type(body) is str and body.isascii() and body.isprintable():
+            if type(queue) is str and type(body) is str and body.isascii():
                 size = len(body)
-                if 0 < size <= self.max_message and not queue.endswith(".fifo"):
+                usual = 0 < size <= self.max_message and not queue.endswith(".fifo")
+                if usual and not body.encode().translate(None, _queues.TAKEN):
                     return queue, body, size
         accepted = super().accept(params)
         if accepted is not None and self.is_ordered(accepted[0]) and not self.group(accepted[1]):

@@ -1,4 +1,4 @@
-"""Firehose and EventBridge on command lines and in the doctor: each on a server of moto's."""
+"""SQS, Firehose and EventBridge on command lines and in the doctor: each on a server of moto's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from publisher._cli import main
 from publisher.contrib import _commands
 from tests.faults import delivery
 from tests.servers import Answer, Endpoint, Moto
-from tests.support import SOON, client_of, publishing
+from tests.support import FIFO_QUEUE, SOON, client_of, publishing
 
 
 @pytest.fixture
@@ -43,6 +43,55 @@ def bus(moto_server: Moto) -> Iterator[str]:
     events.create_event_bus(Name=name)
     yield name
     events.delete_event_bus(Name=name)
+
+
+@pytest.fixture
+def queue(moto_server: Moto) -> str:
+    name = f"queue-{uuid.uuid4().hex}"
+    return str(moto_server.client("sqs").create_queue(QueueName=name)["QueueUrl"])
+
+
+def test_lines_to_a_queue(moto_server: Moto, queue: str, lines: str) -> None:
+    assert main(["send", *at(moto_server), "--queue", queue, lines]) == 0
+    sqs, found = moto_server.client("sqs"), []
+    while some := sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
+        found += [json.loads(one["Body"])["line"] for one in some]
+    assert sorted(found) == list(range(25))
+
+
+def test_lines_have_no_group_for_a_fifo_queue(
+    endpoint: Endpoint, lines: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["send", *at(endpoint), "--queue", FIFO_QUEUE, lines]) == 2
+    assert "a FIFO queue needs a MessageGroupId" in capsys.readouterr().err
+    assert endpoint.request_count == 0
+
+
+def test_a_queue_in_the_commands_of_the_frameworks(moto_server: Moto, queue: str) -> None:
+    with publishing() as made:
+
+        def make(service: str) -> Any:
+            return client_of(made, service, moto_server.url)
+
+        assert list(_commands.check(make, {"queue": [queue]}, SOON)) == [f"{queue}: ok"]
+        told = _commands.send(make, destinations={"queue": queue}, text="x", key="", timeout=SOON)
+        assert told.startswith("delivered: MessageId ")
+        missing = _commands.check(make, {"queue": [f"{queue}-gone"]}, SOON)
+        with pytest.raises(_commands.CommandFailedError, match="1 of 1"):
+            list(missing)
+
+
+def test_the_doctor_tries_a_queue_and_sends_nothing(moto_server: Moto, queue: str) -> None:
+    found = doctor.examine(region="us-east-1", endpoint_url=moto_server.url, queue=queue)
+    about = {each.about: each.text for each in found}[f"sqs {queue.rpartition('/')[2]}"]
+    assert "publishing is permitted (sqs:SendMessage)" in about
+    assert "Messages" not in moto_server.client("sqs").receive_message(QueueUrl=queue)
+
+
+def test_the_doctor_names_the_cause_of_a_missing_queue(moto_server: Moto, queue: str) -> None:
+    found = doctor.examine(region="us-east-1", endpoint_url=moto_server.url, queue=f"{queue}-gone")
+    (error,) = (each for each in found if each.severity == "error")
+    assert "no such queue there: wrong name, account or region" in error.text
 
 
 def test_lines_to_a_delivery_stream(endpoint: Endpoint, lines: str) -> None:

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 import publisher
 from publisher.contrib.opentelemetry import TracingHook
 from tests.servers import Answer, Endpoint, Error
-from tests.support import SOON, STREAM, TOPIC, client_of, publishing, tries
+from tests.support import QUEUE, SOON, STREAM, TOPIC, client_of, publishing, tries
 
 
 class Spans:
@@ -102,6 +102,21 @@ def test_traceparent_is_injected_when_asked(endpoint: Endpoint, many: bool) -> N
     }
     assert carried == wanted
     assert len(wanted) == 2
+
+
+def test_traceparent_reaches_a_queue(endpoint: Endpoint) -> None:
+    spans = Spans()
+    with publishing(hooks=[TracingHook(spans.provider, inject=True)]) as made:
+        sqs = client_of(made, "sqs", endpoint.url)
+        sqs.send_message(QueueUrl=QUEUE, MessageBody="m").result(SOON)
+        made.close(SOON)
+    (span,) = spans.of("create")
+    (entry,) = endpoint.stored("sqs")
+    kind, value = entry.attributes["traceparent"]
+    assert kind == "String"
+    assert value.decode().split("-")[1] == trace.format_trace_id(span.context.trace_id)
+    assert span.attributes["messaging.system"] == "aws_sqs"
+    assert span.attributes["messaging.destination.name"] == "jobs"
 
 
 def test_traceparent_keeps_to_the_ten_attributes_and_to_the_callers_own(endpoint: Endpoint) -> None:

@@ -59,6 +59,20 @@ event: PutEventsRequestEntry = {"Source": "shop", "DetailType": "paid", "Detail"
 gathered: PutEventsResponse = events.put_events(Entries=[event]).result()
 refused: list[str] = [one["ErrorCode"] for one in gathered["Entries"] if "ErrorCode" in one]
 
+sqs = publisher.client("sqs")
+digest: str = sqs.send_message(
+    QueueUrl="https://sqs.eu-west-1.amazonaws.com/123456789012/jobs",
+    MessageBody="resize 17",
+    DelaySeconds=5,
+    MessageAttributes={"event": {"DataType": "String", "StringValue": "paid"}},
+).result()["MD5OfMessageBody"]
+ids: list[str] = [
+    entry["Id"]
+    for entry in sqs.send_message_batch(
+        QueueUrl="jobs", Entries=[{"Id": "1", "MessageBody": "a", "MessageGroupId": "g"}]
+    ).result()["Successful"]
+]
+
 
 def in_a_hurry(client: SNSClient) -> SNSClient:
     return client.with_options(delivery_timeout=2)

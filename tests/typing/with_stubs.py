@@ -12,3 +12,7 @@ sns.create_topic(Nam="orders")  # error: unknown argument
 shards: int = sns.list_topics().result()["Topics"]  # error: a list
 kinesis.describe_stream(StreamName="clicks").result()["StreamDescription"]["StreamName"].upper()
 kinesis.describe_stream(StreamName=3)  # error: no str
+
+sqs = publisher.client("sqs")
+url: str = sqs.get_queue_url(QueueName="jobs").result()["QueueUrl"]
+sqs.get_queue_url(QueuName="jobs")  # error: unknown argument
