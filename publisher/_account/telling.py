@@ -21,17 +21,17 @@ from __future__ import annotations
 import contextvars
 import functools
 import logging
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from .._log_lines import ALL, LINES
 from ..hooks import HOOK_METHODS, hook_methods, wants_context
-from .events import Attempt, Event, Failure, label_of
+from . import describing
+from .events import Event
 
 if TYPE_CHECKING:
-    from .._engine.contract import Service, Target
+    from .._engine.contract import Service
     from .._engine.message import Message
     from .._engine.outcomes import Report
     from .._engine.request import Request
@@ -130,7 +130,9 @@ class Teller:
                 context.run(LINES.set, ALL)
         if not entered or not self.on_accepted:
             return
-        telling = Telling(functools.partial(_described, message, message.entry, size), context)
+        telling = Telling(
+            functools.partial(describing.described, message, message.entry, size), context
+        )
         for call in self.on_accepted:
             try:
                 call(telling)
@@ -164,7 +166,7 @@ class Teller:
         for (message, entry, size), code in zip_longest(told, codes):
             context = None if contexts is None else contexts.pop(message, None)
             if calls:
-                build = functools.partial(_ended, message, entry, size, code, reason, now)
+                build = functools.partial(describing.ended, message, entry, size, code, reason, now)
                 telling = Telling(build, context)
                 made += [(call, telling) for call in calls]
         return made
@@ -177,7 +179,7 @@ class Teller:
         """A request came back."""
         made: list[Call] = []
         if calls := self._calls["on_sent"]:
-            event = _sent(request, report)  # now: the messages' next tries are not in it
+            event = describing.sent(request, report)  # now: the messages' next tries are not in it
             telling = Telling(lambda: event, None)
             made += [(call, telling) for call in calls]
         if calls := self._calls["on_retry"]:
@@ -186,7 +188,7 @@ class Teller:
                     continue
                 context = None if self._contexts is None else self._contexts.get(message)
                 build = functools.partial(
-                    _retried, message, message.entry, message.attempts, delay, failure
+                    describing.retried, message, message.entry, message.attempts, delay, failure
                 )
                 telling = Telling(build, context)
                 made += [(call, telling) for call in calls]
@@ -196,7 +198,7 @@ class Teller:
         """Send a request with the tracers around it."""
         contexts = self._contexts or {}
         found = [contexts[message] for message in request.messages if message in contexts]
-        before = _about_to_send(request)
+        before = describing.about_to_send(request)
         finishers = []
         for sending in self._sending:
             try:
@@ -204,7 +206,7 @@ class Teller:
             except Exception:
                 logger.exception("%s raised", getattr(sending, "__qualname__", "sending"))
         report = send()
-        after = _sent(request, report)
+        after = describing.sent(request, report)
         for finish in reversed(finishers):
             try:
                 finish(after)
@@ -215,98 +217,3 @@ class Teller:
 
 def _found(hooks: Sequence[Any], name: str) -> list[Any]:
     return [getattr(hook, name) for hook in hooks if getattr(hook, name, None) is not None]
-
-
-def errors_of(report: Report) -> tuple[Counter[str], Counter[str]]:
-    """A request's failed tries by error code, and by shard where the error names one."""
-    codes: Counter[str] = Counter()
-    shards: Counter[str] = Counter()
-    lost = [message for message, _ in report.failed]
-    for message in [*lost, *(message for message, *_ in report.retried)]:
-        attempt = message.history[-1]
-        codes[message.route.lane.counters.named(label_of(attempt))] += 1
-        target: Target = message.route.lane.target
-        if shard := target.service.shard_in(attempt.error_message or ""):
-            shards[shard] += 1
-    return codes, shards
-
-
-def _described(message: Message, entry: Any, size: int, **more: Any) -> Event:
-    target: Target = message.route.lane.target
-    return Event(
-        service=target.service.name,
-        operation=target.operation,
-        destination=target.key,
-        params=target.params(entry) if entry is not None else {},
-        size=size,
-        **more,
-    )
-
-
-def _ended(
-    message: Message, entry: Any, size: int, code: str | None, reason: str | None, now: float
-) -> Event:
-    value = message._outcome(0)
-    failed = isinstance(value, BaseException)
-    return _described(
-        message,
-        entry,
-        size,
-        attempts=message.attempts,
-        error_code=code,
-        response=None if failed else value,
-        exception=value if failed else None,
-        duration=now - message.accepted,
-        reason=reason,
-    )
-
-
-def _retried(
-    message: Message, entry: Any, attempts: tuple[Attempt, ...], delay: float, failure: Failure
-) -> Event:
-    target: Target = message.route.lane.target
-    return _described(
-        message,
-        entry,
-        message.route.lane.measure(entry) if entry is not None else 0,
-        attempts=attempts,
-        error_code=message.route.lane.counters.named(failure.label),
-        exception=target.error(failure),
-        delay=delay,
-    )
-
-
-def _about_to_send(request: Request) -> Event:
-    target: Target = request.lane.target
-    return Event(
-        service=target.service.name,
-        operation=target.sends(sum(message.count for message in request.messages)),
-        destination=target.key,
-        messages=_messages_in(request),
-    )
-
-
-def _messages_in(request: Request) -> int:
-    return len(request.messages) if request.lane.counters.of_messages else 0
-
-
-def _sent(request: Request, report: Report) -> Event:
-    target: Target = request.lane.target
-    attempts = request.messages[0].history[-1:]
-    errors = dict(errors_of(report)[0])
-    code = None  # of a request that delivered nothing
-    if sum(errors.values()) >= len(request.messages):
-        code = next(iter(errors), None)
-    elif attempts and attempts[0].split:
-        code = request.lane.counters.named(label_of(attempts[0]))
-    return Event(
-        service=target.service.name,
-        operation=report.sent_as or target.sends(1),
-        destination=target.key,
-        size=report.size,
-        messages=_messages_in(request),
-        duration=report.duration,
-        attempts=attempts,
-        error_code=code,
-        errors=errors,
-    )

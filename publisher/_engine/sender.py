@@ -7,8 +7,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from .._account.describing import errors_of
 from .._account.ledger import Account
-from .._account.telling import Teller, errors_of
+from .._account.telling import Teller
 from .._log_lines import OPENERS, quiet
 from ..errors import PublisherClosed
 from .barrier import Barrier
