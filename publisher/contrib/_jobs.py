@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import services
+from .._aws.secrets import told
 from .._engine.contract import Service
 from .._options import Options, check_options
 from .._publisher import Publisher
+from .._text import masked
 from ..errors import InvalidMessage
 from ._columns import OptionError, names, option_of, parameters
 
@@ -155,7 +157,7 @@ def _client(left: dict[str, Any], service: Service, address: Any) -> dict[str, A
             with Publisher() as checking:
                 checking.client(service_name, **{"region_name": "us-east-1", each: value})
         except Exception as error:  # noqa: BLE001 - boto3's own, of several kinds
-            raise OptionError(each, str(error)) from None
+            raise OptionError(each, masked(told(error))) from None
     if region := service.home(address)[0]:
         given.setdefault("region_name", region)
     return given

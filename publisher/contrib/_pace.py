@@ -12,9 +12,9 @@ _LESS, _MORE = 0.9, 1.1
 class Pace:
     """A task's share of the job's rate, and less while the service throttles.
 
-    Throttled, the rate falls to nine tenths of what the service takes; then it rises by a tenth
-    after each look that finds no throttling, never above the share. Where there is no share, rows
-    go as fast as they are taken until the first throttling.
+    Throttled, the rate falls to nine tenths of what the service takes, but by half at most in one
+    look; then it rises by a tenth after each look that finds no throttling, never above the share.
+    Where there is no share, rows go as fast as they are taken until the first throttling.
 
     Args:
         share: rows a second; None: no bound.
@@ -49,9 +49,13 @@ class Pace:
     def learn(self, delivered: int, throttled: int, seconds: float) -> None:
         """Take into account what was met: rows delivered and tries throttled in so many seconds."""
         if throttled:
+            # A look that found all rows in a backoff teaches little: it halves the rate.
             taken = delivered / seconds * _LESS
-            known = taken if self.rate is None else min(self.rate * _LESS, max(taken, _LEAST))
-            self.rate = max(_LEAST, known)
+            if self.rate is None:
+                self.rate = max(taken, self._window / AHEAD)
+            else:
+                less = min(self.rate * _LESS, max(taken, self.rate / 2))
+                self.rate = max(less, min(self.rate, _LEAST))
         else:
             self._window = min(_MOST, 2 * self._window)
             if self.rate is not None and self.rate != self._share:

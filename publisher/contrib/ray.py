@@ -65,7 +65,8 @@ class PublisherDatasink(Datasink[Written]):
 
     def write(self, blocks: Iterable[Block], ctx: Any) -> Written:
         """Write blocks; in a task."""
-        share = self._job.share(ray.cluster_resources().get("CPU", 1.0))
+        bound = self._job.max_rate is not None
+        share = self._job.share(ray.cluster_resources().get("CPU", 1.0)) if bound else None
         name = f"{ctx.task_idx:05}-{ray.get_runtime_context().get_task_id()}"
         batches = _batches(blocks)
         first = next(batches, None)

@@ -121,6 +121,12 @@ def test_credentials_are_refused_and_not_shown(name: str) -> None:
     assert "hush" not in str(caught.value)
 
 
+def test_an_address_with_a_password_is_not_shown() -> None:
+    with pytest.raises(OptionError, match="option 'endpoint_url': ") as caught:
+        job_of({**KINESIS, "endpoint_url": "http://me:hush@bad host:1/?token=hush"})
+    assert "hush" not in str(caught.value)
+
+
 def written(rows: int, delivered: int, **more: Any) -> Written:
     ledger = Ledger(accepted=rows, delivered=delivered, failed=rows - delivered)
     return Written(rows, ledger=ledger, **more)
@@ -154,7 +160,9 @@ def test_throttling_is_learnt_from_and_forgotten() -> None:
     pace.learn(400, 700, 1.0)
     assert pace.rate == pytest.approx(360.0)
     assert pace.window == 2_000
-    for _ in range(40):
+    pace.learn(0, 700, 1.0)
+    assert pace.rate == pytest.approx(180.0)
+    for _ in range(10):
         pace.learn(0, 700, 1.0)
     assert pace.rate == 1.0
     assert (pace.window, pace.most(5_000)) == (10, 1)
@@ -162,6 +170,19 @@ def test_throttling_is_learnt_from_and_forgotten() -> None:
         pace.learn(10, 0, 1.0)
     assert pace.rate == pytest.approx(1.1**40)
     assert pace.window > 400
+
+
+def test_a_first_look_that_finds_all_rows_in_a_backoff_leaves_a_rate() -> None:
+    pace = Pace(None, now=0.0)
+    pace.learn(0, 700, 1.0)
+    assert pace.rate == 100.0
+
+
+def test_a_share_below_one_row_a_second_stays_one() -> None:
+    pace = Pace(0.5, now=0.0)
+    assert (pace.most(10), pace.wait(1, 0.0), pace.wait(1, 0.0)) == (1, 0.0, 2.0)
+    pace.learn(0, 1, 1.0)
+    assert pace.rate == 0.5
 
 
 def test_what_is_learnt_never_exceeds_the_share() -> None:
