@@ -379,3 +379,8 @@ def test_each_destination_is_learnt_once(server: RawServer, made: publisher.Publ
         for topic in topics:
             client.publish(TopicArn=topic, Message="m").result(20)
     assert count(client) == {deciding_first(): 3, DIRECT: 6}
+    binding = client._binding
+    assert binding is not None
+    direct = binding.connection.direct
+    assert direct is not None
+    assert len({id(template) for template in direct._templates.values()}) == 1  # what they share

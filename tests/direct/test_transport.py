@@ -13,8 +13,9 @@ from botocore.config import Config
 
 import publisher
 from tests.direct.certificates import Authority
+from tests.direct.test_connections import FAULTS
 from tests.direct.ways import DIRECT, WAYS, opened, sent, session_of, take, went
-from tests.servers.raw import RawServer, Tunnel
+from tests.servers.raw import RawServer, Tunnel, usual
 from tests.support import SESSION, codes, publishing, tries
 
 pytestmark = pytest.mark.every_python("connections are urllib3's, whose two series differ")
@@ -86,6 +87,29 @@ def test_a_certificate_that_is_not_trusted_is_refused(
         assert not any(attempt.outcome_unknown for attempt in future.attempts)
         assert len(server.heard) == 1
         assert went(client) == (2 if way == DIRECT else 0)
+
+
+@pytest.mark.parametrize("fault", ["no answer", "reset", "half a head", "half a body", "garbage"])
+def test_a_bad_answer_over_tls_means_the_same_on_both_ways(
+    fault: str, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for way in WAYS:
+        take(way, monkeypatch)
+        with (
+            RawServer(tls=authority.context("127.0.0.1")) as server,
+            publishing(linger=0, max_workers=2, retry=tries(2)) as made,
+        ):
+            client = opened(made, "sns", url(server), verify=authority.path)
+            server.handler = FAULTS[fault]
+            future = sent(client, "concerned")
+            server.handler = usual
+            assert went(client) == (2 if way == DIRECT else 0)
+            unknown = [attempt.outcome_unknown for attempt in future.attempts]
+            found.append((codes(future), unknown, type(future.exception(0)).__mro__[1:]))
+            assert codes(sent(client, "afterwards")) == [None]
+    assert found[0][:2] == found[1][:2]
+    assert [each.__name__ for each in found[0][2]] == [each.__name__ for each in found[1][2]]
 
 
 def test_a_certificate_of_the_client(

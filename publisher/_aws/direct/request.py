@@ -93,6 +93,12 @@ class Template:
         ):
             raise NotKnownError("its signature is another than the one made here")
 
+    @property
+    def kind(self) -> tuple[Any, ...]:
+        """Equal for templates of the same requests."""
+        fixed = [item for item in self._headers.items() if item[0].lower() not in _CHANGING]
+        return self.url, self._signer.kind, self.has_token, tuple(self._headers), tuple(fixed)
+
     def made(self, keys: Keys, stamp: str, body: bytes) -> Request:
         """Another request.
 

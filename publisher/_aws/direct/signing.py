@@ -58,6 +58,11 @@ class Signer:
         #: Replaced whole, and read once: no thread sees half of one.
         self._day: _Day | None = None
 
+    @property
+    def kind(self) -> tuple[str, ...]:
+        """Equal for signers of the same requests."""
+        return self._path, self._region, self._service, *sorted(self._headers)
+
     def authorization(self, keys: Keys, stamp: str, body: bytes) -> str:
         """The header of that name.
 

@@ -68,6 +68,7 @@ class Direct:
         Transport(self._way.session, "")  # what it needs is there
         self._lock = threading.RLock()  # guards all that stands below
         self._templates: dict[Any, Template] = {}
+        self._kinds: dict[tuple[Any, ...], Template] = {}
         self._transports: dict[str, Transport] = {}
         self._unlike: dict[Any, tuple[int, Refusal]] = {}
         self._count: Counter[str] = Counter()
@@ -127,7 +128,7 @@ class Direct:
         try:
             keys = self._keys()
             if isinstance(keys, Refusal):
-                return
+                raise NotKnownError(keys.reason)
             template = Template(request.prepare(), keys)
         except NotKnownError as error:
             self._is_unlike(address, f"botocore's request is not known here: {error}")
@@ -139,7 +140,9 @@ class Direct:
             with self._lock:
                 if len(self._templates) >= _MAX_KNOWN:
                     self._templates.clear()
-                self._templates[address] = template
+                    self._kinds.clear()
+                # Most destinations of a client have the same.
+                self._templates[address] = self._kinds.setdefault(template.kind, template)
                 if template.url not in self._transports:
                     self._transports[template.url] = Transport(self._way.session, template.url)
 
