@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import publisher._engine.flow as flow_module
 from publisher._engine.flow import FlowControl, Ticket
+from tests.interrupts import Point, strike
 
 pytestmark = pytest.mark.every_python(
     "threads race here, and where the GIL changes hands is each Python's own"
@@ -264,6 +265,31 @@ def test_an_interrupted_wait_leaves_its_ticket_as_it_is(granted: bool) -> None:
     assert ticket.granted is granted  # whoever has the ticket looks after it
     assert flow.messages == 1
     assert flow.waiting == 0
+
+
+@pytest.mark.parametrize("forced", [False, True], ids=["in turn", "by force"])
+def test_whom_an_exception_hits_at_any_point_of_waiting_gets_no_permit_later(
+    make: type[FlowControl], forced: bool
+) -> None:
+    met: set[Point] = set()
+    struck = True
+    while struck:
+        flow, ticket = make(2, 10), Ticket(2, 2)
+        flow.take(1)
+
+        def wait(flow: FlowControl = flow, ticket: Ticket = ticket) -> None:
+            if forced:
+                flow.take_by_force(ticket, lambda: False)
+            else:
+                flow.wait(ticket, lambda: 0)
+
+        struck = strike(wait, met)
+        assert not ticket.granted
+        release(flow, 1, 1)
+        assert not ticket.granted, f"at {len(met)} points"
+        assert (flow.messages, flow.bytes, flow.waiting) == (0, 0, 0)
+        assert flow.take(2, 2)
+    assert len(met) > 8
 
 
 @given(

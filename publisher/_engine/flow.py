@@ -25,7 +25,8 @@ class Ticket:
     """One caller that wants room for ``count`` messages of ``size`` bytes together.
 
     ``granted`` is set in one go with the permits. A caller that an exception hits (Ctrl-C) finds
-    here whether it has them, where the result of a call would be lost.
+    here whether it has them, where the result of a call would be lost. ``gone`` says that this
+    caller waits no longer: from then on nobody gives it any.
 
     Args:
         size: bytes.
@@ -34,13 +35,14 @@ class Ticket:
             room for several would wait as long as others come.
     """
 
-    __slots__ = ("count", "gate", "granted", "size", "yields")
+    __slots__ = ("count", "gate", "gone", "granted", "size", "yields")
 
     def __init__(self, size: int, count: int = 1, *, yields: bool = False) -> None:
         self.size = size
         self.count = count
         self.yields = yields
         self.granted = False
+        self.gone = False
         self.gate: threading.Lock | None = None  # where it waits
 
 
@@ -124,7 +126,9 @@ class FlowControl:
             # be on the unlocked way meanwhile.
             if (
                 not self._closed
-                and not any(not one.yields or one.count <= count for one in self._queue)
+                and not any(
+                    (not one.yields or one.count <= count) and not one.gone for one in self._queue
+                )
                 and self.messages + count <= self.max_messages
                 and self.bytes + size <= self.max_bytes
             ):
@@ -157,6 +161,7 @@ class FlowControl:
                 if gate.acquire(timeout=min(seconds, threading.TIMEOUT_MAX)):
                     break
         finally:
+            ticket.gone = True  # first, and no call: Ctrl-C may hit the next one
             self._leave(ticket)
         return ticket.granted
 
@@ -174,6 +179,7 @@ class FlowControl:
             while not (ticket.granted or self._closed) and make_room():
                 pass
         finally:
+            ticket.gone = True  # first, and no call: Ctrl-C may hit the next one
             self._leave(ticket)
         return ticket.granted
 
@@ -208,7 +214,8 @@ class FlowControl:
         """Let in who waits, first come first served, as far as there is room."""
         for ticket in list(self._queue):
             count, size = ticket.count, ticket.size
-            if ticket.granted:  # by somebody whom Ctrl-C hit just then
+            # Ctrl-C hit somebody just then: who gave it the permits, or who waited for them.
+            if ticket.granted or ticket.gone:
                 _open(ticket)
                 self._queue.remove(ticket)
             elif self.messages + count <= self.max_messages and self.bytes + size <= self.max_bytes:
