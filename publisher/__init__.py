@@ -15,6 +15,7 @@ from ._engine.future import PublishFuture
 from ._engine.retry import retry_policy
 from ._publisher import Publisher
 from ._threads.signals import install_signal_handlers
+from ._version import __version__ as __version__
 from .errors import (
     BufferFull,
     DeliveryError,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from ._client import Client
     from .types import PublisherOptions
 
-__version__ = "0.1.0"
 
 __all__ = [
     "LATENCY_BOUNDS",

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tenacity import Retrying
     from typing_extensions import Self
 
-    from ._publisher import Publisher
+    from ._process import Publishing
 
 
 class Client:
@@ -49,12 +49,12 @@ class Client:
     """
 
     # Set for operations and passed-through attributes as they are first used.
-    _publisher: Publisher
+    _publisher: Publishing
     _routes: dict[Any, Route]
 
     def __init__(
         self,
-        publisher: Publisher,
+        publisher: Publishing,
         service: Service,
         connect: Callable[[], Connection],
         changes: Mapping[str, Any],

@@ -17,7 +17,7 @@ from ._process import deliver_all
 if TYPE_CHECKING:
     from ._aws.connection import Connection
     from ._client import Client
-    from ._publisher import Publisher
+    from ._process import Publishing
 
 #: Clients that are kept, by whose session they are made with: each holds connections, and a session
 #: of the caller's holds the models of its services too.
@@ -116,7 +116,7 @@ class Clients:
 
 
 def make_client(
-    publisher: Publisher,
+    publisher: Publishing,
     kept: Clients,
     service_name: str,
     session: Any,

@@ -47,6 +47,7 @@ STARTERS = {
 class Import(NamedTuple):
     name: str  # the module, in full
     inner: bool  # inside a function
+    typed: bool = False  # for type checkers alone: it never runs
 
 
 @cache
@@ -64,30 +65,37 @@ def is_package(name: str) -> bool:
     return (ROOT.parent / name.replace(".", "/")).is_dir()
 
 
-def walk(
-    node: ast.AST, inner: bool = False, *, typed: bool = False
-) -> Iterator[tuple[ast.AST, bool]]:
-    """Every node, and whether it is inside a function; where ``typed``, for a type checker."""
+class Where(NamedTuple):
+    inner: bool = False  # inside a function
+    typed: bool = False  # under ``TYPE_CHECKING``
+
+
+RUNS = Where()
+
+
+def walk(node: ast.AST, where: Where = RUNS) -> Iterator[tuple[ast.AST, Where]]:
+    """Every node, and where it stands."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
-            # Of "if not TYPE_CHECKING" it is the body that runs.
-            seen = typed is not isinstance(child.test, ast.UnaryOp)
-            for other in child.body if seen else child.orelse:
-                yield other, inner
-                yield from walk(other, inner, typed=typed)
+            negated = isinstance(child.test, ast.UnaryOp)
+            for others, typed in ((child.body, not negated), (child.orelse, negated)):
+                below = where._replace(typed=where.typed or typed)
+                for other in others:
+                    yield other, below
+                    yield from walk(other, below)
             continue
-        yield child, inner
-        inside = inner or isinstance(child, (ast.FunctionDef, ast.Lambda))
-        yield from walk(child, inside, typed=typed)
+        yield child, where
+        inner = isinstance(child, (ast.FunctionDef, ast.Lambda))
+        yield from walk(child, where._replace(inner=where.inner or inner))
 
 
 @cache
 def imports(name: str, *, typed: bool = False) -> list[Import]:
     package = name if is_package(name) else name.rpartition(".")[0]
     found = []
-    for node, inner in walk(modules()[name], typed=typed):
+    for node, where in walk(modules()[name]):
         if isinstance(node, ast.Import):
-            found += [Import(alias.name, inner) for alias in node.names]
+            found += [Import(alias.name, *where) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
@@ -97,16 +105,16 @@ def imports(name: str, *, typed: bool = False) -> list[Import]:
                 )
             for alias in node.names:
                 full = f"{base}.{alias.name}"
-                found.append(Import(full if full in modules() else base, inner))
+                found.append(Import(full if full in modules() else base, *where))
     return found
 
 
 def importers(*names: str) -> set[str]:
-    """The modules that import one of the packages ``names``."""
+    """The modules that import one of the packages ``names``, and not for type checkers alone."""
     return {
         module
         for module in modules()
-        if any(found.name.split(".")[0] in names for found in imports(module))
+        if any(found.name.split(".")[0] in names for found in imports(module) if not found.typed)
     }
 
 
@@ -118,11 +126,12 @@ def outside(found: set[str], *places: str) -> set[str]:
     }
 
 
-def ours(name: str, *, inner: bool = True, typed: bool = False) -> set[str]:
+def ours(name: str, *, later: bool = True) -> set[str]:
+    """Of our modules those that it imports; without ``later``: as it is imported itself."""
     return {
         found.name
-        for found in imports(name, typed=typed)
-        if found.name.split(".")[0] == "publisher" and (inner or not found.inner)
+        for found in imports(name)
+        if found.name.split(".")[0] == "publisher" and (later or not (found.inner or found.typed))
     }
 
 
@@ -159,7 +168,9 @@ def test_botocore_is_imported_only_where_aws_is_spoken_to() -> None:
 def test_tenacity_is_imported_only_by_the_policy_and_only_when_it_is_needed() -> None:
     assert importers("tenacity") == {"publisher._engine.retry"}
     assert all(
-        found.inner for found in imports("publisher._engine.retry") if found.name == "tenacity"
+        found.inner or found.typed
+        for found in imports("publisher._engine.retry")
+        if found.name == "tenacity"
     )
 
 
@@ -173,7 +184,7 @@ BELOW_A_LANE = {
     "_engine.lane",
     "_engine.state",
     "_engine.message",
-    "_engine.request",
+    "_engine.split",
     "_engine.resend",
     "_account.ledger",
 }
@@ -192,16 +203,27 @@ BELOW_A_LANE = {
             {"errors", "_callables", "_fork", "_account.events", "_engine.state"},
         ),
         ("_account.events", {"_pickling"}),
-        ("_engine.message", {"errors", "_fork", "_engine.future", "_engine.state"}),
+        (
+            "_engine.message",
+            {
+                "_account.events",
+                "_account.ledger",
+                "_engine.contract",
+                "_engine.future",
+                "_engine.state",
+                "_options",
+            },
+        ),
         ("_account.ledger", {"_account.causes", "_account.recent", "_account.tables", "_pickling"}),
-        ("_engine.request", {"_engine.message"}),
+        ("_engine.split", {"_engine.message"}),
+        ("_engine.request", {"_engine.lane", "_engine.message", "_engine.split"}),
         (
             "_engine.lane",
             {
                 "_engine.contract",
                 "_engine.state",
                 "_engine.message",
-                "_engine.request",
+                "_engine.split",
                 "_account.ledger",
             },
         ),
@@ -212,7 +234,7 @@ BELOW_A_LANE = {
                 "_engine.lane",
                 "_engine.state",
                 "_engine.message",
-                "_engine.request",
+                "_engine.split",
             },
         ),
         ("_engine.ordered", BELOW_A_LANE),
@@ -236,6 +258,7 @@ BELOW_A_LANE = {
                 "_engine.message",
                 "_engine.request",
                 "_engine.shares",
+                "_engine.split",
                 "_engine.timers",
                 "_engine.tracker",
             },
@@ -250,6 +273,7 @@ BELOW_A_LANE = {
         (
             "_threads.workers",
             {
+                "_engine.core",
                 "_engine.request",
                 "_fork",
                 "_threads.crew",
@@ -370,7 +394,9 @@ ROOMS = {
         "_account",
     },
     "services": {"errors", "_text", "_account", "_engine"},
+    "_version": set(),
     "_aws": {
+        "_version",
         "_frames",
         "_log_lines",
         "errors",
@@ -386,42 +412,46 @@ ROOMS = {
 #: What still points the other way, each with its reason.
 EXCEPTIONS = {
     ("_engine.core", "_options"): "an engine is made from the options",
-    ("_aws.config", ""): "the version, for the user agent",
 }
-
-
 #: What points into a room above for type checkers alone, and why.
 TYPES_ALONE = {
     ("_account.describing", "_engine"): "events are made of the engine's messages and requests",
     ("_account.telling", "_engine"): "as above",
-    (
-        "_account.losses",
-        "_engine",
-    ): "a lost message is logged with its target's permission and home",
+    ("_account.losses", "_engine"): "a lost message is logged with its target's home",
     ("_engine.message", "_options"): "a route has the delivery options of a client's view",
 }
 
 
-def entered_the_other_way(*, typed: bool) -> set[tuple[str, str]]:
-    found = set()
+def test_no_imports_run_in_a_circle() -> None:
+    """Those inside functions counted, and those that only type checkers see."""
+    left = {name: ours(name) & set(modules()) - {name} for name in modules()}
+    while free := [name for name, needed in left.items() if not needed & left.keys()]:
+        for name in free:
+            del left[name]
+    # What stands on a circle is left over too: only what is stood on is in one.
+    while ends := [name for name in left if not any(name in needed for needed in left.values())]:
+        for name in ends:
+            del left[name]
+    assert not left
+
+
+def test_rooms_are_entered_one_way() -> None:
+    running, typed = set(), set()
     for name in modules():
         room = name.removeprefix("publisher").strip(".").split(".")[0]
         if room not in ROOMS:
             continue
-        for other in ours(name, typed=typed):
-            target = other.removeprefix("publisher").strip(".")
-            if target.split(".")[0] not in {room, *ROOMS[room]}:
-                found.add((name.removeprefix("publisher."), target))
-    return found
-
-
-def test_rooms_are_entered_one_way() -> None:
-    assert entered_the_other_way(typed=False) == set(EXCEPTIONS)
-
-
-def test_types_of_a_room_above_are_named_with_a_reason() -> None:
-    found = entered_the_other_way(typed=True) - set(EXCEPTIONS)
-    assert {(name, target.split(".")[0]) for name, target in found} == set(TYPES_ALONE)
+        for found in imports(name):
+            target = found.name.removeprefix("publisher").strip(".")
+            other = target.split(".")[0]
+            if found.name.split(".")[0] != "publisher" or other in {room, *ROOMS[room]}:
+                continue
+            if found.typed:
+                typed.add((name.removeprefix("publisher."), other))
+            else:
+                running.add((name.removeprefix("publisher."), target))
+    assert running == set(EXCEPTIONS)
+    assert typed == set(TYPES_ALONE)
 
 
 def test_only_the_settings_of_frameworks_import_the_test_kit() -> None:
@@ -439,7 +469,7 @@ def test_layers_point_downward() -> None:
     def visit(name: str, path: tuple[str, ...]) -> None:
         assert name not in path, f"a circle of imports: {' -> '.join([*path, name])}"
         if name not in done:
-            for other in ours(name, inner=False) & set(modules()):
+            for other in ours(name, later=False) & set(modules()):
                 visit(other, (*path, name))
             done.add(name)
 
@@ -453,11 +483,11 @@ def test_the_core_needs_nothing_that_is_above_it() -> None:
     for name in outside(
         set(modules()) - users, "publisher.contrib", "publisher.testing", *PROGRAMS
     ):
-        wanted = outside(ours(name, inner=False), "publisher.services")
+        wanted = outside(ours(name, later=False), "publisher.services")
         assert not {
             other for other in wanted if other.split(".")[1:2] and other.split(".")[1] in above
         }
-        assert "publisher" not in ours(name, inner=False)
+        assert "publisher" not in ours(name, later=False)
 
 
 def test_the_core_does_not_know_a_service_by_name() -> None:
@@ -511,7 +541,9 @@ def test_type_checkers_are_told_of_every_service() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Subscript) and getattr(node.value, "id", "") == "Literal"
     ]
-    assert tuple(services.names()) in told  # ServiceName
+    assert set(told) == set(services.names())
+    known = ast.unparse(modules()["publisher.types._common"])
+    assert f"Literal[{', '.join(map(repr, services.names()))}]" in known  # ServiceName
     overloads = {
         each: ast.unparse(node.returns)
         for node in ast.walk(tree)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from publisher._engine.contract import Limits
 from publisher._engine.lane import NEVER
 from publisher._engine.message import Message, Route
-from publisher._engine.request import Remainder, Split, cut
+from publisher._engine.split import Remainder, Split, cut
 from publisher._engine.state import is_live
 
 from .hand import Bench, Entry, Wire

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from publisher import DeliveryTimeout
 from publisher._engine.contract import EntryError, Limits
 from publisher._engine.message import Message, Route
-from publisher._engine.request import Remainder, Request, Split, cut
+from publisher._engine.request import Request
+from publisher._engine.split import Remainder, Split, cut
 from publisher._engine.state import is_live
 
 from .hand import Bench, Wire

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from publisher._engine.contract import Limits
 from publisher._engine.lane import NEVER
 from publisher._engine.message import Message
-from publisher._engine.request import Remainder, Split, cut
 from publisher._engine.resend import Pieces, Retries, oldest_live
+from publisher._engine.split import Remainder, Split, cut
 from publisher._engine.state import LOCK, is_live
 
 from .hand import Bench

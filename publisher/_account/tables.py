@@ -5,10 +5,10 @@ from __future__ import annotations
 import html as _html
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Any, TypeAlias
 
-if TYPE_CHECKING:
-    from .ledger import Ledger
+#: ``publisher.Ledger``, which prints itself with this.
+Ledger: TypeAlias = Any
 
 _COUNTS = (
     "accepted",

@@ -79,7 +79,7 @@ def _user_agent(app_id: str) -> str:
     """
     import boto3
 
-    from .. import __version__
+    from .._version import __version__
 
     python = ".".join(map(str, sys.version_info[:3]))
     parts = [

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import functools
+from collections.abc import Callable
 from typing import Any
 
-from . import SCRIPT, InputError, make_parser, put
+from ._console import SCRIPT, InputError, put
 
 _SHELLS = ("bash", "zsh")
 
 
-def add_to(commands: Any) -> None:
-    """Add the command's arguments."""
+def add_to(commands: Any, make_parser: Callable[[], argparse.ArgumentParser]) -> None:
+    """Add the command's arguments; ``make_parser`` makes the parser of all commands."""
     parser = commands.add_parser(
         "completion",
         help=f"print what a shell needs to complete {SCRIPT}",
@@ -19,10 +21,10 @@ def add_to(commands: Any) -> None:
         f' eval "$({SCRIPT} completion bash)"',
     )
     parser.add_argument("shell", choices=_SHELLS)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=functools.partial(run, make_parser))
 
 
-def run(options: argparse.Namespace) -> int:
+def run(make_parser: Callable[[], argparse.ArgumentParser], options: argparse.Namespace) -> int:
     """Print it. Raises InputError without shtab."""
     try:
         import shtab

@@ -10,7 +10,7 @@ from typing import Any
 from .._engine.contract import Service
 from ..errors import InvalidMessage
 from ..services import by_option
-from . import InputError
+from ._console import InputError
 
 
 class Destination:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import doctor
 from ..services import by_option, flag
-from . import InputError, check_endpoint, put
+from ._console import InputError, check_endpoint, put
 
 EXIT_CODES = {doctor.OK: 0, doctor.NOTE: 0, doctor.WARNING: 1, doctor.ERROR: 3}
 

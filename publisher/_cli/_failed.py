@@ -7,7 +7,7 @@ import stat
 from typing import IO, Any
 
 from ..hooks import Hook
-from . import InputError
+from ._console import InputError
 from ._destination import Destination
 
 # Flags that this system does not have are not needed on it.

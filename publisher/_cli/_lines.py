@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from .._text import counted
-from . import InputError
+from ._console import InputError
 from ._reading import content
 
 STDIN = "-"

@@ -14,7 +14,7 @@ from .._account.ledger import Ledger
 from .._account.losses import Limiter
 from .._engine.contract import Service
 from .._text import counted
-from . import say
+from ._console import say
 
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn

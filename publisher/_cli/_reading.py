@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable
 from typing import IO, TYPE_CHECKING, cast
 
-from . import InputError
+from ._console import InputError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -15,7 +15,7 @@ from .._publisher import Publisher
 from .._text import counted
 from ..errors import InvalidMessage
 from ..services import by_option, flag
-from . import InputError, check_endpoint, say
+from ._console import InputError, check_endpoint, say
 from ._destination import Destination, named_in, reason
 from ._failed import Failed
 from ._lines import Lines, Place

@@ -16,8 +16,8 @@ from .._aws.refusals import check
 from .._aws.secrets import told
 from .._aws.targets import api_name
 from .._engine.contract import Service
-from ..doctor import ERROR, OK, WARNING, Finding
 from ..services import by_option, names
+from .finding import ERROR, OK, WARNING, Finding
 from .live import ENDPOINT_RULE, endpoint, parts_of
 
 _TIMEOUT = 5  # seconds

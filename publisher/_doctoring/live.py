@@ -12,9 +12,9 @@ from .._account.ledger import LOG_LINE, Ledger
 from .._aws.direct.way import DIRECT
 from .._process import publishers
 from .._text import counted
-from ..doctor import ERROR, NOTE, OK, WARNING, Finding
 from ..errors import InvalidMessage
 from ..services import flag, load, names
+from .finding import ERROR, NOTE, OK, WARNING, Finding
 
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 _OLD = 30.0  # seconds

@@ -10,7 +10,7 @@ from typing import Any
 
 from .._account.ledger import REASONS, Ledger
 from .._text import masked, masked_address
-from ..doctor import WARNING, Finding
+from .finding import WARNING, Finding
 from .live import accounts
 
 _TIMEOUT = 10  # seconds

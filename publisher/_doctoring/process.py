@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from ..doctor import ERROR, NOTE, OK, WARNING, Finding
+from .finding import ERROR, NOTE, OK, WARNING, Finding
 
 _LIBRARIES = ("boto3-publisher", "boto3", "botocore", "tenacity", "urllib3")
 _MIN_FILES = 256

@@ -13,36 +13,17 @@ from __future__ import annotations
 
 import abc
 import math
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 from .._account.ledger import Counters
 from .contract import Limits
-from .message import Message, Route
-from .request import Remainder, Split
+from .message import Message, Owner, Route
+from .split import Remainder, Split
 
 NEVER = math.inf
 _MAX_ROUTES = 100
-
-
-class Owner(Protocol):
-    """What messages ask of the core that accepted them."""
-
-    pid: int  # the process it belongs to
-
-    def withdraw(self, message: Message) -> bool:
-        """Cancel a message that no request has carried yet; True if that was done."""
-
-    def hurry_one(self, message: Message) -> None:
-        """Somebody waits for a message that no request has carried yet."""
-
-    def stood_since(self, began: float) -> float:
-        """For how many seconds after ``began`` the process stood still."""
-
-    def acquire(self, gate: threading.Lock, timeout: float | None) -> bool:
-        """Wait for ``gate`` to be released, which the end of a message does."""
 
 
 class Lane(abc.ABC):

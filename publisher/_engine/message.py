@@ -11,15 +11,46 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .future import PublishFuture
 from .state import FINISHED, PENDING
 
 if TYPE_CHECKING:
     from .._account.events import Attempt, Failure, Response
+    from .._account.ledger import Counters
     from .._options import Delivery
-    from .lane import Lane
+    from .contract import Limits
+
+
+class Owner(Protocol):
+    """What messages ask of the core that accepted them."""
+
+    pid: int  # the process it belongs to
+
+    def withdraw(self, message: Message) -> bool:
+        """Cancel a message that no request has carried yet; True if that was done."""
+
+    def hurry_one(self, message: Message) -> None:
+        """Somebody waits for a message that no request has carried yet."""
+
+    def stood_since(self, began: float) -> float:
+        """For how many seconds after ``began`` the process stood still."""
+
+    def acquire(self, gate: threading.Lock, timeout: float | None) -> bool:
+        """Wait for ``gate`` to be released, which the end of a message does."""
+
+
+class Holder(Protocol):
+    """What a message asks of the lane that it goes through."""
+
+    core: Owner
+    target: Any
+    measure: Callable[[Any], int]
+    counters: Counters
+    limits: Limits
+    keeps_order: bool
+    keeps_entries: bool
 
 
 class Route:
@@ -34,7 +65,7 @@ class Route:
 
     __slots__ = ("backlog", "chunks", "delivery", "inbox", "lane", "wake_at")
 
-    def __init__(self, lane: Lane, delivery: Delivery) -> None:
+    def __init__(self, lane: Holder, delivery: Delivery) -> None:
         self.lane = lane
         self.delivery = delivery
         self.inbox: deque[Message] = deque()

@@ -17,10 +17,10 @@ from typing import Any
 
 from .._account.ledger import Counters
 from .contract import Limits
-from .lane import NEVER, Lane, Owner
-from .message import Message
-from .request import Remainder, Split
+from .lane import NEVER, Lane
+from .message import Message, Owner
 from .resend import Pieces, oldest_live
+from .split import Remainder, Split
 from .state import LOCK, PENDING, RUNNING, is_live
 
 _order = itertools.count()

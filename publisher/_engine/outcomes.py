@@ -15,7 +15,8 @@ from .._account.events import Attempt, Failure
 from .contract import Target
 from .ends import build_error, build_exhausted, build_timeout
 from .message import Message
-from .request import Remainder, Request
+from .request import Request
+from .split import Remainder
 from .state import is_live
 
 logger = logging.getLogger("publisher")

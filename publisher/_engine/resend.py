@@ -15,7 +15,7 @@ from typing import Any
 from .contract import Limits
 from .lane import NEVER
 from .message import Message
-from .request import Remainder, Split
+from .split import Remainder, Split
 from .state import RUNNING, is_live
 
 _order = itertools.count()

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 
 from .lane import NEVER, Lane
 from .message import Message
-from .request import Remainder, Request
+from .request import Request
 from .shares import Shares
+from .split import Remainder
 from .timers import Timers
 from .tracker import Tracker
 
@@ -136,7 +137,7 @@ class Scheduler:
 
         Returns whether the dispatcher is to look now.
         """
-        lane, shares = message.route.lane, self.shares
+        lane, shares = self._tracker.lane_of(message.route), self.shares
         with self._lock:
             if message.accepted <= lane.flush_until:  # somebody said so before
                 return False

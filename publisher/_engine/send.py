@@ -14,8 +14,9 @@ from .contract import EntryError, Judgement, Target, Verdict
 from .message import Chunk, Message
 from .outcomes import Histories, Report, decide, note_split
 from .packing import Packed, pack
-from .request import Request, cut
+from .request import Request
 from .retry import wanted_pause
+from .split import cut
 from .state import LOCK, RUNNING, is_live
 
 #: What takes so many seconds and brings no answer has hung, whatever it says of itself in the end

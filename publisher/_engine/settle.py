@@ -14,8 +14,7 @@ from .barrier import Barrier
 from .commit import Ended
 from .ends import DELIVERED, DROPPED, FAILED, WITHDRAWN, build_full, closed, closed_in_flight
 from .flow import FlowControl
-from .lane import Lane
-from .message import Chunk, Message
+from .message import Chunk, Holder, Message
 from .reentrance import ENTRIES, entered
 from .state import CANCELLED, FINISHED, LOCK, PENDING, RUNNING
 from .tracker import Tracker
@@ -210,7 +209,7 @@ class Settler:
         self, messages: Sequence[Message], build: Callable[[Message], tuple[Any, str, str | None]]
     ) -> int:
         """End messages of any lanes; ``build`` gives each one's value, end and reason."""
-        grouped: dict[tuple[Lane, str, str | None], tuple[list[Message], list[Any]]] = {}
+        grouped: dict[tuple[Holder, str, str | None], tuple[list[Message], list[Any]]] = {}
         for message in messages:
             value, end, reason = build(message)
             group = grouped.setdefault((message.route.lane, end, reason), ([], []))

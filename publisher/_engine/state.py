@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from .._fork import on_fork
-
-if TYPE_CHECKING:
-    from .future import PublishFuture
 
 # The phases carry the standard library's own names, because ``wait`` and ``as_completed`` compare
 # against them.
@@ -49,7 +46,8 @@ MOVES: dict[tuple[str | None, str], frozenset[str]] = {
     (RUNNING, FINISHED): frozenset({"Ended.commit", "Chunk.apart_locked"}),
 }
 
-Callback: TypeAlias = "tuple[Callable[[PublishFuture], object], PublishFuture]"
+#: A done callback, and the future that it is called with.
+Callback: TypeAlias = tuple[Callable[[Any], object], Any]
 
 
 class _Lock:
@@ -99,7 +97,15 @@ class Watch:
         self.lock = threading.RLock()
         self.condition: threading.Condition | None = None
         self.waiters: list[Any] = []
-        self.callbacks: list[Callable[[PublishFuture], object]] = []
+        self.callbacks: list[Callable[[Any], object]] = []
+
+
+class Stateful(Protocol):
+    """A future, as far as its state is concerned."""
+
+    _phase: str
+    _value: Any
+    _watch: Watch | None
 
 
 class Waiter:
@@ -125,7 +131,7 @@ def acquire(gate: threading.Lock, timeout: float | None) -> bool:
 
 
 def finish_locked(
-    future: PublishFuture, phase: str, value: Any, *, failed: bool = False
+    future: Stateful, phase: str, value: Any, *, failed: bool = False
 ) -> list[Callback]:
     """End one future; the caller holds ``LOCK`` and has checked that it is live.
 
@@ -143,7 +149,7 @@ def finish_locked(
         return _tell(future, watch, failed)
 
 
-def _tell(future: PublishFuture, watch: Watch, failed: bool) -> list[Callback]:
+def _tell(future: Stateful, watch: Watch, failed: bool) -> list[Callback]:
     phase = future._phase
     for waiter in watch.waiters:
         if phase == CANCELLED:
@@ -157,11 +163,11 @@ def _tell(future: PublishFuture, watch: Watch, failed: bool) -> list[Callback]:
     return callbacks
 
 
-def is_live(future: PublishFuture) -> bool:
+def is_live(future: Stateful) -> bool:
     """True while the future has not ended."""
     return future._phase in LIVE
 
 
-def is_waited_for(future: PublishFuture) -> bool:
+def is_waited_for(future: Stateful) -> bool:
     """True where the standard library's ``wait`` or ``as_completed`` looks at it."""
     return future._watch is not None and future._watch.condition is not None

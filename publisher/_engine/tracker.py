@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Collection, Iterator
 from operator import itemgetter
+from typing import cast
 
 from .._account.ledger import Counters
 from .lane import NEVER, Lane
@@ -201,7 +202,7 @@ class Tracker:
     @staticmethod
     def lane_of(route: Route) -> Lane:
         """The lane of a touched route, which may have been forgotten."""
-        lane = route.lane
+        lane = cast("Lane", route.lane)  # of which a message need not know so much
         if route not in lane.routes:  # where there are many, idle ones are
             lane.routes.append(route)
         return lane

@@ -14,10 +14,10 @@ from typing import Any
 
 from .._account.ledger import Counters
 from .contract import Limits
-from .lane import NEVER, Lane, Owner
-from .message import Chunk, Message, Route
-from .request import Remainder, Split
+from .lane import NEVER, Lane
+from .message import Chunk, Message, Owner, Route
 from .resend import Pieces, Retries, oldest_live
+from .split import Remainder, Split
 from .state import LOCK, PENDING, RUNNING, is_live
 
 

@@ -19,7 +19,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from .. import _clock
 from .._account.losses import lost, lost_text
@@ -29,13 +29,18 @@ from .hosts import end_undisturbed, in_subinterpreter
 
 if TYPE_CHECKING:
     from .._engine.core import Core
-    from .runtime import Threads
 
 logger = logging.getLogger("publisher")
 
 WORKERS = "publisher-worker"
 #: Beyond ``close_timeout``, callbacks and hooks of abandoned messages may take so many seconds.
 _LAST_CALLBACKS = 0.3
+
+
+class Threads(Protocol):
+    """The threads of one core, as far as the end of the process is concerned."""
+
+    core: Core
 
 
 class _Process:

@@ -16,7 +16,7 @@ from .._engine.contract import Service
 from ..errors import InvalidMessage
 
 if TYPE_CHECKING:
-    from ._jobs import Job
+    from ._job import Job
 
 #: The body's column, where no option names it: the first of these that there is.
 BODY = ("data", "message", "value")

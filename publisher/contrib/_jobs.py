@@ -7,9 +7,7 @@ its own, as boto3 does everywhere.
 from __future__ import annotations
 
 import math
-import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from .. import services
@@ -20,6 +18,7 @@ from .._publisher import Publisher
 from .._text import masked
 from ..errors import InvalidMessage
 from ._columns import OptionError, names, option_of, parameters
+from ._job import Job, kind_of
 
 #: Arguments of ``client()`` that a job may have. Credentials are left out on purpose.
 CLIENT = ("region_name", "endpoint_url", "use_ssl", "verify", "api_version")
@@ -38,50 +37,6 @@ SECRETS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 #: Nobody waits for a message of a job, and a throttled stream may take its time: longer than the
 #: default of 120 s.
 DELIVERY_TIMEOUT = 300.0
-
-
-@dataclass(frozen=True)
-class Job:
-    """Where the rows of a job go, and how.
-
-    Attributes:
-        service: of the destination.
-        destination: boto3's parameters that name it.
-        given: boto3's parameter -> the column that an option names for it; "" is the body.
-        body: the body's column.
-        columns: boto3's parameter -> the column that it is taken from.
-        client: arguments of ``client()``.
-        publisher: options of the publisher of each task.
-        max_rate: rows a second of the whole job.
-        tasks: how many of them write at once.
-        dead_letters: the folder that lost rows are written to.
-        run: a name of this run.
-    """
-
-    service: str
-    destination: Mapping[str, str]
-    given: Mapping[str, str]
-    client: Mapping[str, Any]
-    publisher: Mapping[str, Any]
-    max_rate: float | None = None
-    tasks: int | None = None
-    dead_letters: str | None = None
-    body: str = ""
-    columns: Mapping[str, str] = field(default_factory=dict)
-    run: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
-
-    def share(self, tasks: float) -> float | None:
-        """Rows a second of each task; ``tasks`` of them are taken to write at once.
-
-        An option says it better. None: there is no bound.
-        """
-        return None if self.max_rate is None else self.max_rate / (self.tasks or max(1.0, tasks))
-
-    @property
-    def name(self) -> str:
-        """The service and its destination, for people."""
-        service = services.load(self.service)
-        return f"{self.service} {_said(service)} {service.label(service.address(self.destination))}"
 
 
 def job_of(options: Mapping[str, Any]) -> Job:
@@ -133,7 +88,7 @@ def _destination(left: dict[str, Any], service: Service) -> dict[str, str]:
     option = service.option
     for other in services.by_option():
         if other != option and other in left:
-            raise OptionError(other, f"service {service.name} sends to a {_said(service)}")
+            raise OptionError(other, f"service {service.name} sends to a {kind_of(service)}")
     name = _text(left, option)
     if name is None:
         raise OptionError(option, f"it is needed: {service.option_help}")
@@ -198,7 +153,7 @@ def _unknown(name: str, service: Service, destination: Mapping[str, str]) -> Opt
         if name.removesuffix("_column") in (
             short for parameter in each.words[each.single][1] for short in names(parameter)
         ):
-            return OptionError(name, f"a {_said(service)} of {service.name} takes no such column")
+            return OptionError(name, f"a {kind_of(service)} of {service.name} takes no such column")
     columns = [option_of(each) for each in parameters(service, destination)]
     known = [*OWN, service.option, "data", *columns, *CLIENT, *PUBLISHER]
     return OptionError(name, f"it is unknown; there are {', '.join(known)}")
@@ -232,11 +187,6 @@ def _positive(left: dict[str, Any], name: str, *, whole: bool = False) -> float 
     if not 0 < value < math.inf:
         raise OptionError(name, f"it must be a {'whole ' * whole}number above 0, not {value}")
     return float(value)
-
-
-def _said(service: Service) -> str:
-    """What its destinations are, for people."""
-    return service.option.replace("_", " ")
 
 
 def _report(error: InvalidMessage) -> str:

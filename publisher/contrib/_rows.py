@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .. import services
 from ..errors import InvalidMessage
 from ._columns import is_text
-from ._jobs import Job
+from ._job import Job
 
 if TYPE_CHECKING:
     from pyarrow import Array, RecordBatch

@@ -19,7 +19,7 @@ from .._account.causes import is_throttled
 from .._account.ledger import Ledger
 from .._engine.future import PublishFuture
 from .._publisher import Publisher
-from ._jobs import Job
+from ._job import Job
 from ._pace import Pace
 from ._rows import Rows
 

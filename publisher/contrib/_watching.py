@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import publisher
 
 from .._account.ledger import Ledger, Stats
-from .._process import publishers
+from .._process import Publishing, publishers
 from .._publisher import Publisher
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def watched(hook: Any) -> list[Core]:
     return [core for core in cores if core is not None]
 
 
-def _has(each: Publisher, hook: Any) -> bool:
+def _has(each: Publishing, hook: Any) -> bool:
     # Django's app wraps hooks; it keeps what it has wrapped as `hook`.
     return any(one is hook or getattr(one, "hook", None) is hook for one in each._options.hooks)
 

@@ -17,7 +17,8 @@ from ray.data import Datasink
 from ray.data.block import BlockAccessor
 
 from ._columns import OptionError, with_columns
-from ._jobs import Job, job_of
+from ._job import Job
+from ._jobs import job_of
 from ._tasks import RowsLost, Task, Written, settle
 
 if TYPE_CHECKING:

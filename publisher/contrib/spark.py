@@ -29,7 +29,8 @@ from pyspark.sql.datasource import (
 )
 
 from ._columns import OptionError, with_columns
-from ._jobs import Job, job_of
+from ._job import Job
+from ._jobs import job_of
 from ._tasks import RowsLost, Task, Written, give_up, settle
 
 if TYPE_CHECKING:

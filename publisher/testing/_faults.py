@@ -13,8 +13,8 @@ from typing import Any
 
 from .._engine.contract import EntryError
 from ..services import names
+from ._answers import publishing
 from ._inline import Clock
-from ._network import publishing
 from ._rules import (
     Messages,
     Plan,

@@ -11,22 +11,18 @@ import itertools
 import os
 import sys
 import threading
-import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import botocore.config
 import botocore.session
 from botocore import xform_name
-from botocore.awsrequest import AWSResponse
-from botocore.compat import HTTPHeaders
 from botocore.exceptions import NoRegionError
 
 from .. import services
 from .._aws import mocks
 from .._aws.connection import Connection
-from .._aws.targets import api_name
-from .._engine.contract import Service
+from ._answers import answered, publishing
 
 if TYPE_CHECKING:
     from ._core import InlineCore
@@ -225,25 +221,3 @@ def _stored(model: Any, params: dict[str, Any]) -> dict[str, Any]:
     for _ in params[service.entries_parameter][1:]:
         next(_sequence)
     return service.stored_batch(params, first)
-
-
-def publishing(model: Any) -> tuple[Service, bool] | None:
-    """The service of an operation that publishes, and whether it is the batch twin; else None."""
-    name = model.service_model.service_name
-    if name not in services.names():
-        return None
-    service = services.load(name)
-    known = {api_name(service.single): False, api_name(service.batch): True}
-    return (service, known[model.name]) if model.name in known else None
-
-
-def answered(request: dict[str, Any], status: int, answer: dict[str, Any]) -> Any:
-    """A parsed answer, in the form in which botocore takes one from its ``before-call`` event."""
-    metadata = {
-        "RequestId": str(uuid.uuid4()),
-        "HTTPStatusCode": status,
-        "HTTPHeaders": {},
-        "RetryAttempts": 0,
-    }
-    http = AWSResponse(request.get("url", ""), status, HTTPHeaders(), None)
-    return http, {**answer, "ResponseMetadata": metadata}

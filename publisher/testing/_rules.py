@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 
 from .._engine.contract import EntryError, Service
-from ._network import answered
+from ._answers import answered
 
 
 @dataclass

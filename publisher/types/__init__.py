@@ -12,8 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._clients import ServiceName
-    from ._common import Answer, ResponseMetadata
+    from ._common import Answer, ResponseMetadata, ServiceName
     from ._events import (
         EventBridgeClient,
         PutEventsRequestEntry,

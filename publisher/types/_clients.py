@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Literal, Protocol, TypeAlias, overload
+    from typing import Literal, Protocol, overload
 
     from typing_extensions import ParamSpec, Unpack
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from ._sqs import SQSClient
 
     P = ParamSpec("P")
-
-    #: The services that ``publisher.client`` knows.
-    ServiceName: TypeAlias = Literal["sns", "sqs", "kinesis", "firehose", "events"]
 
     class ClientMaker(Protocol[P]):
         """``publisher.client`` and its like; ``P`` has what they take beside these two."""

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypeAlias, TypedDict, TypeVar
+    from typing import Literal, TypeAlias, TypedDict, TypeVar
 
     from typing_extensions import NotRequired, ParamSpec
 
     from .._engine.future import PublishFuture
+
+    #: The services that ``publisher.client`` knows.
+    ServiceName: TypeAlias = Literal["sns", "sqs", "kinesis", "firehose", "events"]
 
     R = TypeVar("R")
     P = ParamSpec("P")

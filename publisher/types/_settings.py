@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tenacity import Retrying
 
     from .._account.events import Event
-    from ._clients import ServiceName
+    from ._common import ServiceName
 
     OnFull: TypeAlias = Literal["block", "drop", "drop_oldest", "raise"]
     Linger: TypeAlias = float | Mapping[ServiceName, float]
