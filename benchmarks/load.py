@@ -10,6 +10,10 @@ REGION = "us-east-1"
 TOPIC = f"arn:aws:sns:{REGION}:123456789012:bench"
 STREAM = "bench"
 QUEUE = f"https://sqs.{REGION}.amazonaws.com/123456789012/bench"
+#: Services whose requests carry ten, and five hundred.
+TENS, HUNDREDS = ("sns", "sqs", "events"), ("kinesis", "firehose")
+SERVICES = (*TENS, *HUNDREDS)
+EVENT = {"Source": "bench", "DetailType": "order paid"}
 SIZE = 1024
 WORKERS = 10
 LATENCY = 0.02
@@ -53,8 +57,10 @@ def kinesis_data(number: int) -> bytes:
 def messages(service: str, count: int, start: int = 0) -> list[Any]:
     """Return the work of a measurement: texts, for Kinesis `(partition key, data)`."""
     span = range(start, start + count)
-    if service in ("sns", "sqs"):
+    if service in ("sns", "sqs", "events"):
         return [sns_message(number) for number in span]
+    if service == "firehose":
+        return [kinesis_data(number) for number in span]
     return [(f"user-{number}", kinesis_data(number)) for number in span]
 
 
@@ -66,6 +72,12 @@ def send_one_by_one(client: Any, service: str, work: list[Any]) -> None:
     elif service == "sqs":
         for message in work:
             client.send_message(QueueUrl=QUEUE, MessageBody=message)
+    elif service == "firehose":
+        for message in work:
+            client.put_record(DeliveryStreamName=STREAM, Record={"Data": message})
+    elif service == "events":
+        for message in work:
+            client.put_events(Entries=[{**EVENT, "Detail": message}])
     else:
         for key, data in work:
             client.put_record(StreamName=STREAM, Data=data, PartitionKey=key)
@@ -86,6 +98,10 @@ def call_single(client: Any, service: str, message: Any) -> Any:
         return client.publish(TopicArn=TOPIC, Message=message)
     if service == "sqs":
         return client.send_message(QueueUrl=QUEUE, MessageBody=message)
+    if service == "firehose":
+        return client.put_record(DeliveryStreamName=STREAM, Record={"Data": message})
+    if service == "events":
+        return client.put_events(Entries=entries("events", [message]))
     key, data = message
     return client.put_record(StreamName=STREAM, Data=data, PartitionKey=key)
 
@@ -96,6 +112,10 @@ def entries(service: str, chunk: list[Any]) -> list[dict[str, Any]]:
         return [{"Id": str(number), "Message": each} for number, each in enumerate(chunk)]
     if service == "sqs":
         return [{"Id": str(number), "MessageBody": each} for number, each in enumerate(chunk)]
+    if service == "firehose":
+        return [{"Data": each} for each in chunk]
+    if service == "events":
+        return [{**EVENT, "Detail": each} for each in chunk]
     return [{"Data": data, "PartitionKey": key} for key, data in chunk]
 
 
@@ -109,6 +129,13 @@ def call_batch(client: Any, service: str, chunk: list[Any]) -> None:
     elif service == "sqs":
         answer = client.send_message_batch(QueueUrl=QUEUE, Entries=entries("sqs", chunk))
         failed = len(answer.get("Failed", ()))
+    elif service == "firehose":
+        answer = client.put_record_batch(
+            DeliveryStreamName=STREAM, Records=entries("firehose", chunk)
+        )
+        failed = answer["FailedPutCount"]
+    elif service == "events":
+        failed = client.put_events(Entries=entries("events", chunk))["FailedEntryCount"]
     else:
         answer = client.put_records(StreamName=STREAM, Records=entries("kinesis", chunk))
         failed = answer["FailedRecordCount"]
@@ -117,8 +144,8 @@ def call_batch(client: Any, service: str, chunk: list[Any]) -> None:
 
 
 def chunks(service: str, work: list[Any]) -> list[list[Any]]:
-    """Cut `work` into full batches: 10 for SNS and SQS, 500 for Kinesis."""
-    size = 500 if service == "kinesis" else 10
+    """Cut `work` into full batches: 10, or 500 for Kinesis and Firehose."""
+    size = 500 if service in HUNDREDS else 10
     return [work[at : at + size] for at in range(0, len(work), size)]
 
 

@@ -22,7 +22,7 @@ XMLNS = "http://sns.amazonaws.com/doc/2010-03-31/"
 ACTION = re.compile(rb"(?:^|&)Action=([A-Za-z]+)")
 ENTRY_ID = re.compile(rb"PublishBatchRequestEntries\.member\.\d+\.Id=([^&]*)")
 TOPIC = re.compile(rb"(?:^|&)T(?:opic|arget)Arn=([^&]*)")
-NAMED = re.compile(rb'"(?:Stream(?:Name|ARN)|QueueUrl)": ?"([^"]*)"')
+NAMED = re.compile(rb'"(?:(?:Delivery)?Stream(?:Name|ARN)|QueueUrl|EventBusName)": ?"([^"]*)"')
 THROTTLED = "ProvisionedThroughputExceededException"
 MESSAGES = {THROTTLED: "Rate exceeded for shard.", "InternalFailure": "Internal service failure."}
 COUNTS = ["requests", "records", "bytes", "entry_bytes", "failed_records", "failed_bytes"]
@@ -40,6 +40,8 @@ class Answers:
         self._actions: dict[bytes, Callable[[bytes, Settings, str], tuple[int, bytes]]] = {
             b"Publish": self._publish,
             b"PublishBatch": self._publish_batch,
+            b"PutRecordBatch": self._put_record_batch,
+            b"PutEvents": self._put_events,
             b"SendMessage": self._send_message,
             b"SendMessageBatch": self._send_message_batch,
             b"PutRecord": self._put_record,
@@ -201,9 +203,14 @@ class Answers:
 
     def _put_record(self, body: bytes, settings: Settings, stream: str) -> tuple[int, bytes]:
         self._count(1, stream)
-        if settings.plain:
+        if settings.plain and b'"PartitionKey"' in body:
             return 200, self._stored(0).encode()
         record = json.loads(body)
+        if "Record" in record:  # Firehose's
+            code = self._fails(decoded_size(record["Record"]["Data"]), settings, "")
+            if code:
+                return 500, json.dumps({"__type": code, "message": MESSAGES[code]}).encode()
+            return 200, json.dumps({"RecordId": self.request_id()}).encode()
         key = record["PartitionKey"]
         code = self._fails(decoded_size(record["Data"]) + len(key.encode()), settings, key)
         if code:
@@ -231,6 +238,36 @@ class Answers:
                 else self._stored(settings.shard(key))
             )
         return 200, f'{{"FailedRecordCount":{failed},"Records":[{",".join(answers)}]}}'.encode()
+
+    # ------------------------------------------------- Firehose, EventBridge
+
+    def _put_record_batch(self, body: bytes, settings: Settings, stream: str) -> tuple[int, bytes]:
+        if settings.plain:
+            count = body.count(b'"Data"')  # of which base64 has none
+            sizes = [0] * count
+        else:
+            sizes = [decoded_size(one["Data"]) for one in json.loads(body)["Records"]]
+        return self._listed(
+            sizes, settings, stream, ("FailedPutCount", "RequestResponses", "RecordId")
+        )
+
+    def _put_events(self, body: bytes, settings: Settings, bus: str) -> tuple[int, bytes]:
+        sizes = [len(one["Detail"].encode()) for one in json.loads(body)["Entries"]]
+        return self._listed(sizes, settings, bus, ("FailedEntryCount", "Entries", "EventId"))
+
+    def _listed(
+        self, sizes: list[int], settings: Settings, name: str, names: tuple[str, str, str]
+    ) -> tuple[int, bytes]:
+        """An answer by position; `names`: of the count of failures, the list and the receipt."""
+        self._count(len(sizes), name)
+        count, outcomes, receipt = names
+        made = []
+        for size in sizes:
+            code = self._fails(size, settings, "")
+            failed = {"ErrorCode": code, "ErrorMessage": MESSAGES.get(code, "")}
+            made.append(failed if code else {receipt: self.request_id()})
+        lost = sum("ErrorCode" in one for one in made)
+        return 200, json.dumps({count: lost, outcomes: made}).encode()
 
     def _list_shards(self, body: bytes, settings: Settings, stream: str) -> tuple[int, bytes]:
         return 200, json.dumps({"Shards": shards(settings.shards)}).encode()

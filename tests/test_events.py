@@ -375,6 +375,8 @@ def test_the_test_kit_stands_in_for_it() -> None:
         ({"Entries": [event(), event(Else=1)]}, r"Entries\[1\] has unknown parameters: Else"),
         ({"Entries": [event(Source=1)]}, r"Entries\[0\]: Source must be str, not int"),
         ({"Entries": [event(Time="soon")]}, r"Entries\[0\]: Time must be a datetime"),
+        ({"Entries": [event(Time="2026-11-29T20:15:00X")]}, "Time must be a datetime"),
+        ({"Entries": [event(Time=2**80)]}, "Time must be a datetime"),
         ({"Entries": [event(Resources="x")]}, r"Entries\[0\]: Resources must be a list"),
         ({"Entries": [event(EventBusName="a b")]}, "EventBusName .* must be a bus's ARN"),
         ({"Entries": [event(Detail="\ud800")]}, "lone surrogate"),

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from benchmarks.load import WORKERS, boto3_client, call_batch, chunks
+from benchmarks.load import HUNDREDS, TENS, WORKERS, boto3_client, call_batch, chunks
 from benchmarks.peers import Peer, Send
 
 
@@ -38,11 +38,16 @@ def open_pool(service: str, endpoint: str) -> Iterator[Send]:
 
 
 PEERS = [
-    Peer("batch loop", open_loop, {"sns": 1_000, "sqs": 1_000, "kinesis": 30_000}, kind="boto3"),
+    Peer(
+        "batch loop",
+        open_loop,
+        {**dict.fromkeys(TENS, 1_000), **dict.fromkeys(HUNDREDS, 30_000)},
+        kind="boto3",
+    ),
     Peer(
         "batches in a shared pool",
         open_pool,
-        {"sns": 6_000, "sqs": 6_000, "kinesis": 40_000},
+        {**dict.fromkeys(TENS, 6_000), **dict.fromkeys(HUNDREDS, 40_000)},
         kind="boto3",
     ),
 ]

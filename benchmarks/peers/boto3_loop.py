@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from benchmarks.load import boto3_client, call_single
+from benchmarks.load import SERVICES, boto3_client, call_single
 from benchmarks.peers import Peer, Send
 
 
@@ -23,4 +23,4 @@ def open_loop(service: str, endpoint: str) -> Iterator[Send]:
     client.close()
 
 
-PEERS = [Peer("boto3 loop", open_loop, {"sns": 80, "sqs": 80, "kinesis": 80}, kind="boto3")]
+PEERS = [Peer("boto3 loop", open_loop, dict.fromkeys(SERVICES, 80), kind="boto3")]

@@ -62,6 +62,14 @@ def open_batch(service: str, endpoint: str) -> Iterator[Send]:
             elif service == "sqs":
                 future = client.send_message_batch(QueueUrl=QUEUE, Entries=entries("sqs", work))
                 failed = len(future.result(timeout=120).get("Failed", ()))
+            elif service == "firehose":
+                future = client.put_record_batch(
+                    DeliveryStreamName=STREAM, Records=entries("firehose", work)
+                )
+                failed = future.result(timeout=120)["FailedPutCount"]
+            elif service == "events":
+                future = client.put_events(Entries=entries("events", work))
+                failed = future.result(timeout=120)["FailedEntryCount"]
             else:
                 future = client.put_records(StreamName=STREAM, Records=entries("kinesis", work))
                 failed = future.result(timeout=120)["FailedRecordCount"]
@@ -85,24 +93,26 @@ def open_bare(service: str, endpoint: str) -> Iterator[Send]:
     client = Connection(service, REGION, kwargs, None, None, {}, WORKERS).get()
     known = load(service)
     name = known.batch
-    address = {"sns": TOPIC, "sqs": QUEUE, "kinesis": STREAM}[service]
+    address = {"sns": TOPIC, "sqs": QUEUE, "events": "default"}.get(service, STREAM)
 
     def call(batch: list[Any]) -> None:
         response = getattr(client, name)(**encode(known, address, batch))
-        if response.get("FailedRecordCount") or response.get("Failed"):
+        if any(response.get(name) for name in response if name.startswith("Failed")):
             raise RuntimeError("an entry failed")
 
     with ThreadPoolExecutor(WORKERS) as pool:
 
         def send(work: list[Any]) -> None:
             made = [(data, key) for key, data in work] if service == "kinesis" else work
+            if service == "events":
+                _, made, *_ = known.accept_batch({"Entries": entries("events", work)})
             list(pool.map(call, chunks(service, made)))
 
         yield send
     client.close()
 
 
-WORK = {"sns": 10_000, "sqs": 10_000, "kinesis": 80_000}
+WORK = {"sns": 10_000, "sqs": 10_000, "kinesis": 80_000, "firehose": 80_000, "events": 10_000}
 NEEDS = ("boto3", "publisher")
 PEERS = [
     Peer("publisher", open_single, WORK, NEEDS, kind="ours"),

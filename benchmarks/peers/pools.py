@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from benchmarks.load import WORKERS, boto3_client, call_single
+from benchmarks.load import SERVICES, WORKERS, boto3_client, call_single
 from benchmarks.peers import Peer, Send
 
 
@@ -41,6 +41,6 @@ def open_shared(service: str, endpoint: str) -> Iterator[Send]:
 
 
 PEERS = [
-    Peer("pool per call", open_per_call, {"sns": 80, "sqs": 80, "kinesis": 80}, kind="boto3"),
-    Peer("shared pool", open_shared, {"sns": 800, "sqs": 800, "kinesis": 800}, kind="boto3"),
+    Peer("pool per call", open_per_call, dict.fromkeys(SERVICES, 80), kind="boto3"),
+    Peer("shared pool", open_shared, dict.fromkeys(SERVICES, 800), kind="boto3"),
 ]

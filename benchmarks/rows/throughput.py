@@ -99,6 +99,44 @@ def goal_sqs_throughput(bench: Bench) -> Goal:
     return goal
 
 
+def goal_firehose_throughput(bench: Bench) -> Goal:
+    """Firehose throughput against one shared pool of `put_record`."""
+    rows = table(bench, "firehose")
+    goal = Goal("Firehose throughput against one shared pool of `put_record`")
+    goal.at_least("times the shared pool", rows, "publisher", "shared pool", "rate", 100)
+    bound(goal, rows, "rate")
+    return goal
+
+
+def goal_firehose_cpu(bench: Bench) -> Goal:
+    """Process CPU per message, Firehose, against the shared pool."""
+    rows = table(bench, "firehose")
+    goal = Goal("process CPU per message, Firehose, against the shared pool")
+    goal.at_most("of the shared pool's", rows, "publisher", "shared pool", "cpu_us", 0.01)
+    bound(goal, rows, "cpu_us")
+    return goal
+
+
+def goal_events_throughput(bench: Bench) -> Goal:
+    """EventBridge throughput against one shared pool of `put_events` with an entry each."""
+    rows = table(bench, "events")
+    goal = Goal("EventBridge throughput against one shared pool of `put_events`")
+    goal.at_least("times the shared pool", rows, "publisher", "shared pool", "rate", 10)
+    full = WORKERS * 10 / LATENCY
+    goal.value("of max_workers x 10 / latency", rows, "publisher", "rate", 0.75, scale=full)
+    bound(goal, rows, "rate")
+    return goal
+
+
+def goal_events_cpu(bench: Bench) -> Goal:
+    """Process CPU per event, EventBridge, against the shared pool."""
+    rows = table(bench, "events")
+    goal = Goal("process CPU per event, EventBridge, against the shared pool")
+    goal.at_most("of the shared pool's", rows, "publisher", "shared pool", "cpu_us", 1 / 11)
+    bound(goal, rows, "cpu_us")
+    return goal
+
+
 def goal_sqs_cpu(bench: Bench) -> Goal:
     """Process CPU per message, SQS, against the shared pool."""
     rows = table(bench, "sqs")

@@ -52,6 +52,8 @@ CAUSES = {
 _COUNTED = ("Source", "DetailType", "Detail")
 _TIME = 14  # bytes, as EventBridge counts a time
 _SERIALIZER: Any = JSONSerializer()
+#: What botocore raises for no time; the last is of an unknown zone, where warnings are errors.
+_NO_TIME = (TypeError, ValueError, AttributeError, OverflowError, RuntimeError, RuntimeWarning)
 _RESOURCE, _TRACE_HEADER = 2048, 500  # characters
 
 
@@ -95,7 +97,7 @@ def checked_event(service: Tabled, params: Mapping[str, Any]) -> tuple[Event, in
 def _checked_time(value: Any) -> Any:
     try:
         parse_to_aware_datetime(value)
-    except (TypeError, ValueError, AttributeError, OverflowError):
+    except _NO_TIME:
         raise wrong_type("Time", value, "a datetime, or a timestamp as text or number") from None
     return check_str("Time", value) if isinstance(value, str) else value
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
@@ -11,11 +10,9 @@ from .._engine.contract import Accepted, Limits
 from ..errors import InvalidMessage
 from ._by_position import ByPosition
 from ._checks import all_bytes, as_bytes, missing, shown_address
-from ._deliveries import CAUSES, FAST
+from ._deliveries import CAUSES, FAST, FINAL, NAME, NAME_RULE, usual_call, usual_records
 from ._tabled import check_known, verdicts
 from .words.firehose import WORDS
-
-_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 
 
 class Firehose(ByPosition):
@@ -34,19 +31,14 @@ class Firehose(ByPosition):
     look = "describe_delivery_stream"
     throttled, refusal = "ServiceUnavailableException", "ValidationException"
     probe_codes = frozenset({"InvalidArgumentException", "ValidationException"})
-    verdicts: ClassVar = verdicts(
-        # The source is that of a stream which reads another: nobody may put records in.
-        final=(
-            "ResourceNotFoundException",
-            "InvalidKMSResourceException",
-            "InvalidSourceException",
-        ),
-        split=("InvalidArgumentException",),
-    )
+    verdicts: ClassVar = verdicts(final=FINAL, split=("InvalidArgumentException",))
     causes: ClassVar = CAUSES
     fast = FAST
 
     def accept(self, params: Mapping[str, Any]) -> Accepted | None:
+        usual = usual_call(params, self.max_message)
+        if usual is not None:
+            return usual
         if not params.keys() <= {"DeliveryStreamName", "Record"}:
             return None
         if "Record" not in params:
@@ -63,14 +55,15 @@ class Firehose(ByPosition):
             raise self.too_large(f"Data has {len(data):,} bytes")
         return data, len(data)
 
+    def usual(self, entries: Sequence[Any]) -> tuple[Sequence[Any], Sequence[int]] | None:
+        return usual_records(entries, self.max_message)
+
     def check_address(self, address: Any) -> None:
+        rule = f"DeliveryStreamName ({shown_address(address)}) must have {NAME_RULE}"
         if not address:  # boto3 does not send it
-            raise InvalidMessage(f"DeliveryStreamName is empty; 1 to 64 allowed ({self.source})")
-        if not _NAME.fullmatch(address):
-            raise self.refused(
-                f"DeliveryStreamName ({shown_address(address)}) must have 1 to 64 letters, digits,"
-                f" underscores, hyphens and periods ({self.source})"
-            )
+            raise InvalidMessage(f"{rule} ({self.source})")
+        if not NAME.fullmatch(address):
+            raise self.refused(f"{rule} ({self.source})")
 
     def measure(self, entry: Any) -> int:
         return len(entry)
