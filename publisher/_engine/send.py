@@ -25,7 +25,10 @@ _HUNG = 1.0
 
 
 def perform(request: Request, clock: Callable[[], float], wall: Callable[[], float]) -> Report:
-    """Send one request and decide; never raises but for what ends the process.
+    """Send one request and decide.
+
+    Whatever the call raises is an outcome. What is raised here is a fault of ours (a packer that
+    leaves an entry out): whoever calls this ends the messages.
 
     Args:
         request: taken from its lane, each message claimed.
