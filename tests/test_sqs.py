@@ -321,6 +321,7 @@ REFUSED = {
         "single periods",
     ),
     "a name that ends in one": (call(**attribute("a.")), "InvalidParameterValue", "single periods"),
+    "a name with a blank": (call(**attribute("a b")), "InvalidParameterValue", "letters, digits"),
     "a type of its own": (call(**attribute(DataType="Text")), "InvalidParameterValue", "DataType"),
     "a value of nothing": (
         call(**attribute(StringValue="")),
@@ -420,6 +421,13 @@ def test_every_character_that_xml_has_is_taken(endpoint: Endpoint) -> None:
     with client("sqs", endpoint.url) as sqs:
         sqs.send_message(QueueUrl=QUEUE, MessageBody=body).result(SOON)
     assert texts(endpoint.stored()) == [body]
+
+
+@pytest.mark.parametrize("name", ["a", "a" * 256, "a.b-c_1", "\u00f6ther", "aws", "xaws.b"])
+def test_names_of_attributes(endpoint: Endpoint, name: str) -> None:
+    with client("sqs", endpoint.url) as sqs:
+        sqs.send_message(**call(**attribute(name))).result(SOON)
+    assert set(endpoint.stored()[0].attributes) == {name}
 
 
 @pytest.mark.parametrize("code", [*range(32), 127])

@@ -35,7 +35,8 @@ _WRONG = "InvalidParameterValue"
 _UNKNOWN_TO_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 #: The ASCII that it has: what is left without them is found in a fraction of a search's time.
 TAKEN = b"\t\n\r" + bytes(range(32, 128))
-_ATTRIBUTE_NAME = re.compile(r"(?!(?i:aws|amazon)\.)(?!\.)(?!.*\.\.)[A-Za-z0-9_.-]{1,256}(?<!\.)")
+#: Letters of whatever alphabet: the documentation has A to Z, and others are SQS's to judge.
+_ATTRIBUTE_NAME = re.compile(r"(?!(?i:aws|amazon)\.)(?!\.)(?!.*\.\.)[\w.-]{1,256}(?<!\.)")
 _ATTRIBUTE_TYPE = re.compile(r"(?=.{1,256}\Z)(?:String|Number|Binary)(?:\..+)?", re.DOTALL)
 
 #: By the names of the query protocol, which botocore gives of either, and by the model's.
