@@ -379,6 +379,7 @@ ROOMS = {
     "_text": set(),
     "_callables": set(),
     "_frames": set(),
+    "_version": set(),
     "_pickling": set(),
     "_log_lines": set(),
     "hooks": {"_log_lines", "_text", "_callables", "_frames", "_clock", "_account"},
@@ -394,7 +395,6 @@ ROOMS = {
         "_account",
     },
     "services": {"errors", "_text", "_account", "_engine"},
-    "_version": set(),
     "_aws": {
         "_version",
         "_frames",
@@ -559,6 +559,11 @@ def test_the_types_are_plain_at_run_time() -> None:
     assert {types.SNSClient, types.KinesisClient} == {publisher.Client}
     assert types.Answer is publisher.PublishFuture
     assert not hasattr(types, "SnsClient")
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    project = (ROOT.parent / "pyproject.toml").read_text()
+    assert f'\nversion = "{publisher.__version__}"\n' in project
 
 
 def test_what_is_public_is_listed_and_there() -> None:
