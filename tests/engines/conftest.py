@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.servers import Endpoint
+from tests.servers import Answer, Endpoint
 
 # Before the engines start: what their processes inherit.
 os.environ["PYSPARK_PYTHON"] = sys.executable
@@ -119,15 +122,26 @@ def _processes() -> Iterator[tuple[int, str]]:
             yield pid, line
 
 
-class Once:
-    """A script of a server that does something at its `number`-th request with entries."""
+@contextlib.contextmanager
+def killing(server: Endpoint, mark: str) -> Iterator[None]:
+    """Kill one process, by its mark, once both halves of the rows have in part been stored.
 
-    def __init__(self, number: int, act: Callable[[], None]) -> None:
-        self._left = number
-        self._act = act
+    Until then no request is answered, so that neither half's task can end.
+    """
+    held = threading.Event()
 
-    def __call__(self, request: Any) -> None:
-        if request.entries:
-            self._left -= 1
-            if self._left == 0:
-                self._act()
+    def kill() -> None:
+        try:
+            server.wait_for(
+                lambda: len({number < ROWS // 2 for number in copies(server)}) == 2, 120
+            )
+            kill_one(mark)
+        finally:
+            server.script(None)
+            held.set()
+
+    server.script(Answer(hold=held))
+    with ThreadPoolExecutor(1) as pool:
+        killed = pool.submit(kill)
+        yield
+    killed.result()
