@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 import pytest
 from botocore.exceptions import ClientError
+from moto import mock_aws
 
 import publisher
 from publisher.testing import capture
 from tests.servers import Answer, Endpoint, Error, Moto, Request
-from tests.support import SOON, client, client_of, publishing, tries
+from tests.support import SESSION, SOON, client, client_of, publishing, tries
 
 ENDPOINT = "abcde.veo"
 
@@ -363,6 +364,19 @@ def test_the_test_kit_stands_in_for_it() -> None:
         published.assert_sent("events", Entries=[event(2)], count=1)
         events.put_events(Entries=[event(i, EventBusName=bus) for i, bus in enumerate("ab")])
         assert len(published) == 5
+
+
+def test_a_call_goes_into_motos_mock() -> None:
+    with mock_aws(), publishing() as made:
+        sqs, theirs = SESSION.client("sqs"), SESSION.client("events")
+        queue = sqs.create_queue(QueueName="behind")["QueueUrl"]
+        theirs.put_rule(Name="all", EventPattern='{"source": ["shop"]}')
+        arn = "arn:aws:sqs:us-east-1:123456789012:behind"
+        theirs.put_targets(Rule="all", Targets=[{"Id": "q", "Arn": arn}])
+        events = made.client("events", region_name="us-east-1")
+        assert put(events, *range(12)).result(SOON)["FailedEntryCount"] == 0
+        found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
+        assert found["ApproximateNumberOfMessages"] == "12"
 
 
 @pytest.mark.parametrize(
