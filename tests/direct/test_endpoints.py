@@ -11,7 +11,9 @@ from botocore.config import Config
 from publisher._aws.connection import Connection
 from publisher._aws.fast import encode
 from publisher.services import load, names
-from tests.support import SESSION
+from tests.direct.ways import went
+from tests.servers import Endpoint
+from tests.support import SESSION, SOON, TOPIC, client_of, publishing
 
 pytestmark = pytest.mark.every_python(
     "endpoints and signatures are botocore's, whatever its version"
@@ -86,6 +88,30 @@ def test_each_endpoint_is_learnt(service: str, place: str) -> None:
         assert service != "sns" or ".sns" in f".{template.url.split('/')[2]}"
     else:
         assert (service, url) == ("sqs", "")
+
+
+@pytest.mark.parametrize("service", names())
+def test_each_service_goes_the_direct_way(service: str, endpoint: Endpoint) -> None:
+    known = load(service)
+    params = {
+        name: f"{endpoint.url}/000000000000/orders" if name == "QueueUrl" else value
+        for name, value in BODIES[service].items()
+    }
+    with publishing(linger=0) as made:
+        client = client_of(made, service, endpoint.url)
+        if "Source" in params:
+            params = {known.entries_parameter: [params]}
+        if "TopicArn" in params:
+            params["TopicArn"] = TOPIC
+        answers = [getattr(client, known.single)(**params).result(SOON) for _ in range(3)]
+        binding = client._binding
+        assert binding is not None
+        direct = binding.connection.direct
+        # An older botocore speaks another protocol to SQS.
+        assert (direct is None and service == "sqs") or went(client) == 2
+    assert answers[0].keys() == answers[1].keys() == answers[2].keys()
+    first, *others = (answer["ResponseMetadata"] for answer in answers)
+    assert all(other.keys() == first.keys() for other in others)
 
 
 def test_an_address_that_the_stream_decides() -> None:
