@@ -422,6 +422,21 @@ TYPES_ALONE = {
 }
 
 
+def test_every_file_of_the_inner_rooms_is_read_in_one_sitting() -> None:
+    rooms = ("_engine", "services", "_aws", "_threads")
+    lines = {
+        path.relative_to(ROOT): len(path.read_text().splitlines())
+        for room in rooms
+        for path in (ROOT / room).rglob("*.py")
+    }
+    assert {str(path): count for path, count in lines.items() if count > 300} == {}
+    of_services = {
+        name: lines[Path("services", f"{services.REGISTRY[name].module.strip('.')}.py")]
+        for name in services.names()
+    }
+    assert {name: count for name, count in of_services.items() if count >= 100} == {}
+
+
 def test_no_imports_run_in_a_circle() -> None:
     """Those inside functions counted, and those that only type checkers see."""
     left = {name: ours(name) & set(modules()) - {name} for name in modules()}

@@ -173,9 +173,7 @@ class Connection:
     def get_for_work(self) -> Any:
         """The boto3 client, on a worker, which nothing may hold for long; made now if need be.
 
-        Raises:
-            StillFetching: another thread took more than a few seconds.
-            Exception: whatever boto3 raises.
+        Raises what boto3 raises, or StillFetching where another thread took too long.
         """
         return self.get(_ANOTHER_TAKES)
 

@@ -64,6 +64,11 @@ class LazyThread:
         self.denied = False  # whether it cannot be started: then whoever needs it does its work
         self._starter = 0  # the system's id of the thread that started it
 
+    def deny(self) -> None:
+        """Start it no more: whoever needs it does its work."""
+        self.to_start[:] = [None]
+        self.denied = True
+
     def start(self) -> None:
         """Start it, unless another caller is about to."""
         if self._crew.retired:
@@ -71,9 +76,8 @@ class LazyThread:
         thread = threading.Thread(target=self._begin, name=self._name, daemon=True)
         denied = False
         try:
-            if not pop(
-                self.to_start
-            ):  # another caller starts it, perhaps one that this signal handler has interrupted
+            # Another caller may start it, perhaps one that this signal handler has interrupted.
+            if not pop(self.to_start):
                 return
             self._crew.before_start()
             self._starter = threading.get_native_id()

@@ -74,9 +74,8 @@ class Threads:
     def wake_if_started(self) -> None:
         """Have the dispatcher look now, if it was ever started."""
         dispatcher = self._dispatcher
-        if (
-            dispatcher.to_start and self.core.flow.messages
-        ):  # Ctrl-C interrupted the thread that was to start it
+        # Where there are messages and it is not, Ctrl-C hit the thread that was to start it.
+        if dispatcher.to_start and self.core.flow.messages:
             dispatcher.start()
         if dispatcher.denied or not (dispatcher.to_start and dispatcher.to_run):
             self._wake()
@@ -280,10 +279,8 @@ class Threads:
     def retire(self, timeout: float) -> None:
         """End the threads, wait for each, and start none any more: the callers do their work.
 
-        A request that was given up holds its worker for as long as its own time-outs.
-
-        Args:
-            timeout: seconds to wait for all of them together.
+        Waits at most ``timeout`` seconds for all of them together: a request that was given up
+        holds its worker for as long as its own time-outs.
         """
         deadline = _clock.now() + timeout
         self.crew.retired = True
@@ -295,8 +292,7 @@ class Threads:
                 " Python may abort the process over that",
                 timeout,
             )
-        self._dispatcher.to_start[:] = [None]
-        self._dispatcher.denied = True
+        self._dispatcher.deny()
         self._workers.leave_signals()
 
     def __repr__(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import InvalidMessage
 from ._by_position import ByPosition
 from ._checks import check_str, shown_address
+from ._keys import shard_of_four
 
 _SHARD = re.compile(r"shardId-\d{1,20}")
 #: Of each parameter that names a stream: pattern, and what it says.
@@ -28,6 +29,13 @@ _RULES = {
         "must be 20 letters or digits, a hyphen and 3 more",
     ),
 }
+
+
+#: What lies behind a throttled stream, and what to do.
+TOO_MUCH = (
+    "the stream takes no more: 1,000 records, 1 MiB/s a shard",
+    "spread the partition keys, or add shards",
+)
 
 
 class ToStream(ByPosition):
@@ -73,3 +81,10 @@ class ToStream(ByPosition):
     def shard_in(self, text: str) -> str:
         found = _SHARD.search(text)
         return found.group() if found else ""
+
+    def receipt_of(self, response: Mapping[str, Any]) -> str:
+        return f"{response['ShardId']}, SequenceNumber {response['SequenceNumber']}"
+
+    def stored(self, params: Mapping[str, Any], number: int) -> dict[str, Any]:
+        shard = shard_of_four(params.get("PartitionKey", ""))
+        return {"SequenceNumber": f"49{number:054}", "ShardId": shard}

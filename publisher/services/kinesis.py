@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 from .._engine.contract import Accepted, Limits
 from ._checks import all_bytes, as_bytes
-from ._keys import MAX_KEY, SOURCE, TOO_HIGH, checked_hash_key, checked_key, shard_of_four
+from ._keys import MAX_KEY, SOURCE, TOO_HIGH, checked_hash_key, checked_key
 from ._records import FAST, measured, record, usual_pairs, usual_records
-from ._streams import ToStream
+from ._streams import TOO_MUCH, ToStream
 from ._tabled import verdicts
 from .words.kinesis import WORDS
 
@@ -41,12 +41,7 @@ class Kinesis(ToStream):
         final=("ResourceNotFoundException", "DryRunOperationException"),
         split=("InvalidArgumentException",),
     )
-    causes: ClassVar = {
-        throttled: (
-            "the stream takes no more: 1,000 records, 1 MiB/s a shard",
-            "spread the partition keys, or add shards",
-        )
-    }
+    causes: ClassVar = {throttled: TOO_MUCH}
 
     def accept(self, params: Mapping[str, Any]) -> Accepted | None:
         if len(params) == 3 and "Data" in params and "PartitionKey" in params:
@@ -96,13 +91,6 @@ class Kinesis(ToStream):
 
     def body(self, params: Mapping[str, Any]) -> bytes:
         return bytes(params["Data"])
-
-    def receipt_of(self, response: Mapping[str, Any]) -> str:
-        return f"{response['ShardId']}, SequenceNumber {response['SequenceNumber']}"
-
-    def stored(self, params: Mapping[str, Any], number: int) -> dict[str, Any]:
-        shard = shard_of_four(params.get("PartitionKey", ""))
-        return {"SequenceNumber": f"49{number:054}", "ShardId": shard}
 
     def probe(self, known: Collection[str]) -> dict[str, Any]:
         record = {"Data": b"never stored", "PartitionKey": "doctor", "ExplicitHashKey": TOO_HIGH}
