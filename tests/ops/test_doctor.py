@@ -284,5 +284,6 @@ def test_losses_in_this_process_are_findings(endpoint: Endpoint) -> None:
 
 def test_a_broken_profile_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nobody")
+    monkeypatch.delenv("AWS_DATA_PATH")  # with one of its own boto3 finds out later
     findings = doctor.examine(stream=STREAM)
     assert found(findings, "settings", "nobody") == doctor.ERROR
