@@ -112,8 +112,7 @@ class Connection:
     @property
     def fast(self) -> bool:
         """Whether the next batch may be encoded by hand; see _aws/fast.py."""
-        listeners = self._ways.listeners
-        return listeners is not None and listeners.nobody()
+        return bool(self._ways.listeners and self._ways.listeners.nobody())
 
     @property
     def direct(self) -> Direct | None:
@@ -123,10 +122,8 @@ class Connection:
     @property
     def ways(self) -> dict[str, int]:
         """Batches by their way: ``direct``, or why they went botocore's; empty before the first."""
-        direct, why_not = self._ways.direct, self._ways.why_not
-        return (
-            direct.count if direct is not None else dict.fromkeys([why_not] if why_not else [], 0)
-        )
+        direct, why_not = self._ways[1:]
+        return direct.count if direct is not None else dict.fromkeys(filter(None, [why_not]), 0)
 
     @property
     def made(self) -> Any:
@@ -242,8 +239,7 @@ class Connection:
 
     def _asked(self) -> list[Callable[[str], None]]:
         """The guards, for a request of which botocore's events do not tell them."""
-        asked: list[Callable[[str], None]] = [guards.ask] if self._guarded else []
-        return asked if self._in_mock is None else [*asked, self._in_mock.ask]
+        return [*([guards.ask] * self._guarded), *([self._in_mock.ask] if self._in_mock else [])]
 
     def _client_of(self, config: Any, wait: float) -> Any:
         _check_port(self._kwargs.get("endpoint_url"))
