@@ -8,6 +8,7 @@ import pickle
 import pytest
 
 import publisher
+import publisher.testing
 
 pytestmark = pytest.mark.every_python("what one Python has pickled another one loads")
 
@@ -53,6 +54,11 @@ def test_what_an_older_version_pickled_loads() -> None:
     assert isinstance(closed, publisher.PublisherClosed)
     assert isinstance(invalid, publisher.InvalidMessage)
     assert str(invalid).endswith("too large")
+
+
+def test_the_error_of_an_ended_mock_is_where_it_was() -> None:
+    made = pickle.loads(b"cpublisher.testing._moto\nMockEnded\n(tR.")
+    assert type(made) is publisher.testing.MockEnded
 
 
 def test_what_is_pickled_now_loads() -> None:
