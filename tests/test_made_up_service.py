@@ -48,7 +48,7 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def parcel(text: str) -> dict[str, Any]:
-    return {"Depot": "harbour", "Parcel": {"Data": text.encode()}}
+    return {"Depot": "harbour", "Data": text.encode()}
 
 
 def test_it_is_short() -> None:
@@ -84,7 +84,7 @@ def test_the_test_kit_answers_for_it() -> None:
         batch = parcels.put_parcels(Depot="harbour", Parcels=[{"Data": b"b"}, {"Data": b"c"}])
         assert batch.result(SOON)["FailedCount"] == 0
         assert not published.faults.pending
-        published.assert_sent(NAME, Parcel={"Data": b"a"})
+        published.assert_sent(NAME, Data=b"a")
 
 
 def test_a_lost_message_is_explained(caplog: pytest.LogCaptureFixture) -> None:
@@ -190,7 +190,7 @@ def test_metrics_and_traces_name_it() -> None:
     }
     assert attributes == {"aws.parcels"}
     assert {span.name for span in spans.get_finished_spans()} == {"create harbour", "send harbour"}
-    published.assert_sent(NAME, count=1, Parcel={"Data": b"a"})  # nothing is injected
+    published.assert_sent(NAME, count=1, Data=b"a")  # nothing is injected
 
 
 def test_the_page_about_services_has_it() -> None:

@@ -20,6 +20,7 @@ from publisher._aws.codes import COMMON_VERDICTS, verdict
 from publisher._engine.contract import EntryError, Service, Verdict
 from publisher.services._stored import NAMES as LISTED_NAMES
 from tests import service_table
+from tests.made_up import Parcels
 from tests.servers import Answer, Endpoint, Entry
 from tests.support import QUEUE, SESSION, SOON, STREAM, TOPIC, client
 
@@ -160,12 +161,32 @@ SAMPLES = {
         "ThrottlingException",
         inside="Entries",
     ),
+    "parcels": Sample(
+        {"Depot": "harbour"},
+        [{"Data": b"plain"}, {"Data": b""}, {"Data": "\u00e9"}],
+        None,
+        [5, 0, 2],
+        "KeyGone",
+        "OddParcel",
+        "ServiceUnavailableException",
+    ),
 }
 
 
-@pytest.fixture(params=services.names())
-def service(request: pytest.FixtureRequest) -> Service:
-    return services.load(request.param)
+#: Those of the package, and one that is made up outside of it.
+EVERY = (*services.names(), Parcels.name)
+
+
+def load(name: str) -> Service:
+    return Parcels() if name == Parcels.name else services.load(name)
+
+
+@pytest.fixture(params=EVERY)
+def service(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Service:
+    if request.param == Parcels.name:
+        row = services.Row("tests.made_up", "Parcels", linger=0.02)
+        monkeypatch.setitem(services.REGISTRY, Parcels.name, row)
+    return load(request.param)
 
 
 @pytest.fixture
@@ -192,8 +213,8 @@ def accepted(service: Service, sample: Sample) -> tuple[Any, list[Any]]:
 
 
 def test_the_services_are_those_that_are_named() -> None:
-    assert services.names() == tuple(SAMPLES)
-    assert set(services.default_linger()) == set(SAMPLES)
+    assert set(SAMPLES) == set(EVERY)
+    assert set(services.default_linger()) == set(services.names())
     for name in services.names():
         assert name in boto3.Session().get_available_services()
         assert services.load(name).name == name
@@ -396,14 +417,15 @@ CALLS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         {"Record": st.fixed_dictionaries({"Data": st.binary(max_size=600) | TEXTS})}
     ),
     "events": st.fixed_dictionaries({"Entries": EVENTS.map(lambda event: [event])}),
+    "parcels": st.fixed_dictionaries({"Data": st.binary(max_size=600) | TEXTS}),
 }
 
 
-@pytest.mark.parametrize("name", services.names())
+@pytest.mark.parametrize("name", EVERY)
 @settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_an_entry_comes_back_from_bytes_as_it_was(name: str, data: st.DataObject) -> None:
-    service = services.load(name)
+    service = load(name)
     made = service.accept(SAMPLES[name].call(service, data.draw(CALLS[name])))
     assert made is not None
     kept = service.dump(made[1])
@@ -447,14 +469,14 @@ def test_an_address_comes_back_from_its_parameters(service: Service, sample: Sam
             service.address(each)
 
 
-@pytest.mark.parametrize("name", services.names())
+@pytest.mark.parametrize("name", EVERY)
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_damaged_bytes_are_no_entry_or_one_that_could_be_sent(
     name: str, data: st.DataObject
 ) -> None:
     """Whatever they hold: ValueError, or an entry that has passed the checks of a call."""
-    service = services.load(name)
+    service = load(name)
     made = service.accept(SAMPLES[name].call(service, data.draw(CALLS[name])))
     assert made is not None
     kept = bytearray(service.dump(made[1]))
@@ -554,7 +576,7 @@ def test_an_answer_of_the_wrong_length_says_nothing_or_marks_the_missing(
     response = answers(service, endpoint, 5)
     if SAMPLES[service.name].id is None:
         for count in (4, 6):
-            with pytest.raises(ValueError, match=f"5 (records|entries) for {count}"):
+            with pytest.raises(ValueError, match=rf"5 (records|entries|parcels) for {count}"):
                 service.read(response, count)
     else:
         outcomes = service.read(response, 6)
@@ -598,13 +620,13 @@ LISTS = ["Records", "RequestResponses", "Entries", "Successful", "Failed", "Fail
 RESPONSES = st.dictionaries(st.sampled_from(LISTS), MEMBERS | ODDITIES)
 
 
-@pytest.mark.parametrize("name", services.names())
+@pytest.mark.parametrize("name", EVERY)
 @settings(max_examples=150, deadline=None)
 @given(response=RESPONSES, count=st.integers(1, 4))
 def test_whatever_a_service_answers_each_entry_gets_one_outcome(
     name: str, response: dict[str, Any], count: int
 ) -> None:
-    service = services.load(name)
+    service = load(name)
     try:
         outcomes = service.read(response, count)
     except (ValueError, TypeError, AttributeError):  # "the answer does not say"

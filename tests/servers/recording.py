@@ -8,6 +8,7 @@ up, `FaultProxy` asks a server upstream.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import socket
 import struct
@@ -28,7 +29,14 @@ from tests.servers.wire import Answer, Entry, Failure, Reply, Request, Result, S
 
 Script = Callable[[Request], "Answer | None"]
 
-_session = boto3.Session()  # making clients from one session is not thread-safe: hence the lock
+
+@functools.cache
+def _session() -> boto3.Session:
+    """Made when it is first asked for: it reads where models are, and tests say that first."""
+    return boto3.Session()
+
+
+#: Making clients from one session is not thread-safe.
 _session_lock = threading.Lock()
 
 
@@ -41,7 +49,7 @@ def make_client(service: str, url: str, **kwargs: Any) -> Any:
         "aws_secret_access_key": "testing",
     }
     with _session_lock:
-        return _session.client(service, **{**defaults, **kwargs})  # type: ignore[call-overload]
+        return _session().client(service, **{**defaults, **kwargs})  # type: ignore[call-overload]
 
 
 class RecordingServer:

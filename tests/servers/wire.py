@@ -305,7 +305,7 @@ def entries_of(service: str, operation: str, params: Mapping[str, Any]) -> tuple
     if operation == "PutRecord":
         return (_record(service, stream_of(params), params.get("Record", params)),)
     if operation == "PutParcel":
-        return (_record(service, stream_of(params), params["Parcel"]),)
+        return (_record(service, stream_of(params), params),)
     return ()
 
 
