@@ -160,7 +160,9 @@ def losses(batch: BatchFuture) -> dict[int, str]:
             place += entry.count
             continue
         value = entry._value
-        if not (type(value) is tuple and type(value[1]) is dict):
+        if entry._phase == CANCELLED:
+            found[place] = "Cancelled"
+        elif not (type(value) is tuple and type(value[1]) is dict):
             failure = failure_of(value)
             found[place] = type(entry._outcome(0)).__name__ if failure is None else failure.code
         place += 1

@@ -545,7 +545,7 @@ def answer_of(name: str) -> str:
 @pytest.mark.parametrize("run", RUNS, ids=repr)
 @pytest.mark.parametrize("name", SERVICES)
 def test_reading_costs_time_linear_in_the_answers_size(name: str, run: str) -> None:
-    """0.3 s for 1 MB is far from both: linear takes milliseconds, quadratic hours."""
+    """2 s for 1 MB is far from both: linear takes milliseconds, quadratic hours."""
     path, text = SERVICES[name].fast, answer_of(name)
     assert path is not None
     read = path.read
@@ -554,7 +554,7 @@ def test_reading_costs_time_linear_in_the_answers_size(name: str, run: str) -> N
         body = answer.encode()
         began = time.thread_time()
         read(body)
-        assert time.thread_time() - began < 0.3
+        assert time.thread_time() - began < 2
 
 
 @pytest.mark.parametrize("name", ["sns", "kinesis"])

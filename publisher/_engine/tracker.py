@@ -181,8 +181,10 @@ class Tracker:
 
     def soonest_end_locked(self) -> float:
         """When the first of what is carried ends, come what may; NEVER if nothing is."""
-        taken = min((message.deadline for message in self._taken), default=NEVER) + self.grace
-        return min(taken, min((request.expires for request in self.in_flight), default=NEVER))
+        soonest = min([request.expires for request in self.in_flight], default=NEVER)
+        for message in self._taken:  # mostly none
+            soonest = min(soonest, message.deadline + self.grace)
+        return soonest
 
     def _registered_locked(self, lanes: Collection[Lane] | None) -> Iterator[Message]:
         for lane in self.lanes_locked() if lanes is None else lanes:
