@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from publisher import DeliveryTimeout, Event, PublisherClosed
 from publisher._engine.contract import EntryError, Limits
 from publisher._engine.message import BatchFuture, Chunk
+from publisher._lanes import losses
 
 from .hand import Bench, Entry, Wire, delivered
 
@@ -328,3 +329,11 @@ def test_cancelling_reaches_entries_that_were_parted_meanwhile() -> None:
     assert batch.done()
     bench.hand.settle()
     bench.assert_at_rest()
+
+
+def test_losses_say_which_entries_were_cancelled() -> None:
+    bench = Bench()
+    batch = bench.publish_many(bench.route(wire()), ["a", "b", "c"])
+    assert batch.entries[1].cancel()
+    bench.hand.settle()
+    assert losses(batch) == {1: "Cancelled"}
