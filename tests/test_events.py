@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
@@ -16,7 +17,7 @@ from moto import mock_aws
 import publisher
 from publisher.testing import capture
 from tests.servers import Answer, Endpoint, Error, Moto, Request
-from tests.support import SESSION, SOON, client, client_of, publishing, tries
+from tests.support import SOON, client, client_of, publishing, tries
 
 ENDPOINT = "abcde.veo"
 
@@ -368,7 +369,8 @@ def test_the_test_kit_stands_in_for_it() -> None:
 
 def test_a_call_goes_into_motos_mock() -> None:
     with mock_aws(), publishing() as made:
-        sqs, theirs = SESSION.client("sqs"), SESSION.client("events")
+        session = boto3.Session()  # made in the mock: it has moto's handler
+        sqs, theirs = session.client("sqs"), session.client("events")
         queue = sqs.create_queue(QueueName="behind")["QueueUrl"]
         theirs.put_rule(Name="all", EventPattern='{"source": ["shop"]}')
         arn = "arn:aws:sqs:us-east-1:123456789012:behind"

@@ -153,7 +153,7 @@ class Play:
     def check_way(self, way: str) -> None:
         """What was sent after the first request went this way."""
         first = 1  # or another, after credentials that were refused: of another client
-        assert (went(self.ours) > 0) == (way == DIRECT)
+        assert (went(self.ours) > 0) == (way == DIRECT), count(self.ours)
         assert sum(count(self.ours).values()) - went(self.ours) <= first
 
 

@@ -14,7 +14,7 @@ from botocore.config import Config
 import publisher
 from tests.direct.certificates import Authority
 from tests.direct.test_connections import FAULTS
-from tests.direct.ways import DIRECT, WAYS, opened, sent, session_of, take, went
+from tests.direct.ways import DIRECT, WAYS, count, opened, sent, session_of, take, went
 from tests.servers.raw import RawServer, Tunnel, usual
 from tests.support import SESSION, codes, publishing, tries
 
@@ -44,7 +44,7 @@ def check(way: str, client: publisher.Client, server: RawServer, connections: in
     """Three messages were delivered on one connection, all but the first this way."""
     for text in ("the second", "the third"):
         assert codes(sent(client, text)) == [None]
-    assert went(client) == (2 if way == DIRECT else 0)
+    assert went(client) == (2 if way == DIRECT else 0), count(client)
     assert (len(server.heard), server.connections) == (3, connections)
 
 
@@ -86,7 +86,7 @@ def test_a_certificate_that_is_not_trusted_is_refused(
         assert codes(future) == ["SSLError", "SSLError"]
         assert not any(attempt.outcome_unknown for attempt in future.attempts)
         assert len(server.heard) == 1
-        assert went(client) == (2 if way == DIRECT else 0)
+        assert went(client) == (2 if way == DIRECT else 0), count(client)
 
 
 @pytest.mark.parametrize("fault", ["no answer", "reset", "half a head", "half a body", "garbage"])
@@ -104,7 +104,7 @@ def test_a_bad_answer_over_tls_means_the_same_on_both_ways(
             server.handler = FAULTS[fault]
             future = sent(client, "concerned")
             server.handler = usual
-            assert went(client) == (2 if way == DIRECT else 0)
+            assert went(client) == (2 if way == DIRECT else 0), count(client)
             unknown = [attempt.outcome_unknown for attempt in future.attempts]
             found.append((codes(future), unknown, type(future.exception(0)).__mro__[1:]))
             assert codes(sent(client, "afterwards")) == [None]
@@ -178,7 +178,7 @@ def test_a_proxy_that_is_gone(way: str, made: publisher.Publisher) -> None:
         "p%40ss"
         not in f"{future.exception(0)!r} {[each.error_message for each in future.attempts]}"
     )
-    assert went(client) == (2 if way == DIRECT else 0)
+    assert went(client) == (2 if way == DIRECT else 0), count(client)
 
 
 @pytest.mark.parametrize("direct", [True, False], ids=["NO_PROXY", "HTTP_PROXY"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import boto3
+import botocore
 import pytest
 
 import publisher
@@ -16,7 +17,16 @@ WAYS = (BOTOCORE, DIRECT)
 
 def take(way: str, patch: pytest.MonkeyPatch) -> None:
     """Have the clients that are made from now on go this way."""
+    without_initializers(patch)
     patch.setenv("BOTO3_PUBLISHER_FAST", "1" if way == DIRECT else "0")
+
+
+def without_initializers(patch: pytest.MonkeyPatch) -> None:
+    """Have nobody listen in the sessions of a test for having been imported by another test.
+
+    Powertools for AWS Lambda registers a handler in every session that is made after its import.
+    """
+    patch.setattr(botocore, "_INITIALIZERS", [])
 
 
 def session_of(inner: Any) -> Any:
