@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -268,14 +269,17 @@ def test_one_poison_entry_does_not_sink_its_neighbours(endpoint: Endpoint) -> No
 
 
 @pytest.fixture
-def stuck(endpoint: Endpoint) -> Iterator[Endpoint]:
-    """Nothing is answered until it is let go."""
-    import threading
-
+def let_go(endpoint: Endpoint) -> Iterator[Callable[[], None]]:
+    """Nothing is answered until this is called."""
     gate = threading.Event()
     endpoint.script(Answer(hold=gate))
-    yield endpoint
-    gate.set()
+
+    def go() -> None:
+        endpoint.script(None)
+        gate.set()
+
+    yield go
+    go()
 
 
 def full(events: Any, endpoint: Endpoint, count: int) -> list[Any]:
@@ -284,35 +288,38 @@ def full(events: Any, endpoint: Endpoint, count: int) -> list[Any]:
     return calls
 
 
-def test_a_small_call_is_dropped_whole(stuck: Endpoint) -> None:
-    with client("events", stuck.url, on_full="drop", max_messages=10, linger=0) as events:
-        full(events, stuck, 8)
+def test_a_small_call_is_dropped_whole(endpoint: Endpoint, let_go: Callable[[], None]) -> None:
+    with client("events", endpoint.url, on_full="drop", max_messages=10, linger=0) as events:
+        full(events, endpoint, 8)
         call = put(events, 1, 2, 3)
         assert isinstance(call.exception(SOON), publisher.BufferFull)
         fits = put(events, 4, 5)
         assert not fits.done()
         ledger = events._publisher.stats().total
         assert (ledger.dropped, ledger.outstanding) == (3, 10)
-        stuck.script(None)
-        stuck.close()
+        let_go()
 
 
-def test_a_small_call_raises_whole(stuck: Endpoint) -> None:
-    with client("events", stuck.url, on_full="raise", max_messages=10, linger=0) as events:
-        full(events, stuck, 8)
+def test_a_small_call_raises_whole(endpoint: Endpoint, let_go: Callable[[], None]) -> None:
+    with client("events", endpoint.url, on_full="raise", max_messages=10, linger=0) as events:
+        full(events, endpoint, 8)
         with pytest.raises(publisher.BufferFull):
             events.put_events(Entries=[event(i, EventBusName=bus) for i, bus in enumerate("aba")])
         assert events._publisher.stats().total.accepted == 8
-        stuck.close()
+        let_go()
 
 
-def test_a_small_call_makes_room_for_all_of_it(stuck: Endpoint) -> None:
-    with client("events", stuck.url, on_full="drop_oldest", max_messages=10, linger=60) as events:
+def test_a_small_call_makes_room_for_all_of_it(
+    endpoint: Endpoint, let_go: Callable[[], None]
+) -> None:
+    with client(
+        "events", endpoint.url, on_full="drop_oldest", max_messages=10, linger=60
+    ) as events:
         old = [put(events, number) for number in range(8)]
         new = put(events, 20, 21, 22)
         assert [call.done() for call in old] == [True] + [False] * 7
         assert not new.done()
-        stuck.close()
+        let_go()
 
 
 def test_a_small_call_waits_for_all_of_its_room(endpoint: Endpoint) -> None:
@@ -324,15 +331,17 @@ def test_a_small_call_waits_for_all_of_its_room(endpoint: Endpoint) -> None:
     assert len(endpoint.stored()) == 600
 
 
-def test_a_dead_endpoint_holds_a_small_call_for_max_block(stuck: Endpoint) -> None:
+def test_a_dead_endpoint_holds_a_small_call_for_max_block(
+    endpoint: Endpoint, let_go: Callable[[], None]
+) -> None:
     with client(
-        "events", stuck.url, max_messages=10, max_block=0.2, delivery_timeout=SOON, linger=0
+        "events", endpoint.url, max_messages=10, max_block=0.2, delivery_timeout=SOON, linger=0
     ) as events:
-        full(events, stuck, 9)
+        full(events, endpoint, 9)
         call = events.put_events(Entries=[event(i, EventBusName=bus) for i, bus in enumerate("ab")])
         assert isinstance(call.exception(SOON), publisher.BufferFull)
         assert events._publisher.stats().total.dropped_by_reason["buffer_full"] == 2
-        stuck.close()
+        let_go()
 
 
 def test_a_call_larger_than_the_buffer_goes_entry_by_entry(endpoint: Endpoint) -> None:
