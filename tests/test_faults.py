@@ -8,7 +8,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,11 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(request.param)
 
 
+def forget_delivery(server: Any, name: str) -> None:
+    with suppress(ClientError):  # it may have been the fault that it was gone
+        server.client("firehose").delete_delivery_stream(DeliveryStreamName=name)
+
+
 @pytest.fixture
 def stage(
     request: pytest.FixtureRequest,
@@ -79,6 +84,7 @@ def stage(
                 destination = server.client("sqs").create_queue(QueueName=destination)["QueueUrl"]
             elif service == "firehose":
                 delivery(server, destination)
+                stack.callback(forget_delivery, server, destination)  # moto has room for 50
             elif service == "events":
                 server.client("events").create_event_bus(Name=destination)
             else:
