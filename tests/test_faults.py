@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import tenacity
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 import publisher
 from tests.direct.ways import BOTOCORE, DIRECT, count, take, went
