@@ -133,7 +133,7 @@ class CommitTests(Case, TransactionTestCase):
         called = threading.Event()
         waits.add_done_callback(lambda _: called.set())
         with LOCK.rlock:
-            _AtCommit(waits, self.sns.publish, {}).__del__()
+            _AtCommit(waits, self.sns, self.sns.publish, {}).__del__()
             self.assertFalse(waits.cancel())
             self.assertFalse(waits.done())
         concurrent.futures.wait([waits], SOON)
