@@ -209,8 +209,8 @@ def test_nothing_secret_is_shown(
     """No credential, signature or body: in no log line, exception, repr or pickle."""
     take(DIRECT, monkeypatch)
     caplog.set_level(logging.DEBUG)
-    logging.getLogger("botocore").setLevel(logging.INFO)  # whose own debugging shows them
-    logging.getLogger("urllib3").setLevel(logging.INFO)
+    caplog.set_level(logging.INFO, "botocore")  # whose own debugging shows them
+    caplog.set_level(logging.INFO, "urllib3")
     source = Source()
     with publishing(linger=0, retry=tries(2)) as made:
         client = opened(made, service, url(server), session=source.session)
