@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ._aws.connection import Connection
 from ._aws.parameters import check_params
 from ._aws.targets import Call, call_size
+from ._counting import counted
 from ._engine.contract import Service
 from ._engine.core import Core
 from ._engine.future import PublishFuture
@@ -21,7 +22,6 @@ from ._fork import HERE
 from ._lanes import MAX_ROUTES, Binding, batch_response, losses
 from ._log_lines import is_line
 from ._options import Delivery, check_timeout
-from ._text import counted
 from .errors import InvalidMessage
 from .services._checks import check_str, utf8_size
 from .services._help import described

@@ -13,9 +13,9 @@ from . import _process
 from ._account.ledger import Ledger, Stats
 from ._arguments import key_of
 from ._clients import Clients, make_client
+from ._counting import counted
 from ._fork import take_note
 from ._options import Options, check_options, check_timeout, same
-from ._text import counted
 from ._threads import hosts as _hosts  # noqa: F401 - it notes who had patched the threads by now
 from .errors import PublisherClosed
 from .types._clients import makes_clients

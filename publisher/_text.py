@@ -23,14 +23,6 @@ def escaped(text: object) -> str:
     return _UNSEEN.sub(lambda found: found.group().encode("unicode_escape").decode(), str(text))
 
 
-def counted(count: int, noun: str, verb: str = "") -> str:
-    """``1 message``, ``1,200 messages``; with the verb ``were`` also ``1 message was``."""
-    one = count == 1
-    many = f"{noun[:-1]}ies" if noun.endswith("ry") else f"{noun}s"
-    text = f"{count:,} {noun if one else many}"
-    return f"{text} {'was' if one else verb}" if verb else text
-
-
 def masked_address(address: object) -> str:
     """An address without its user info and query, well formed or not."""
     return _without_query(_without_user(str(address)))

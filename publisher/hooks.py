@@ -24,9 +24,9 @@ from . import _clock
 from ._account.events import Event
 from ._account.losses import INTERVAL, Limiter
 from ._callables import runs_nothing
+from ._counting import counted
 from ._frames import outside
 from ._log_lines import quiet
-from ._text import counted
 
 #: From so much likeness on (1 is equality) a method may be a misspelt one.
 _ALIKE = 0.8

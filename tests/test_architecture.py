@@ -377,13 +377,14 @@ ROOMS = {
     "_fork": set(),
     "_clock": set(),
     "_text": set(),
+    "_counting": set(),
     "_callables": set(),
     "_frames": set(),
     "_version": set(),
     "_pickling": set(),
     "_log_lines": set(),
-    "hooks": {"_log_lines", "_text", "_callables", "_frames", "_clock", "_account"},
-    "_account": {"_pickling", "_log_lines", "_text", "hooks"},
+    "hooks": {"_log_lines", "_counting", "_text", "_callables", "_frames", "_clock", "_account"},
+    "_account": {"_pickling", "_log_lines", "_counting", "_text", "hooks"},
     "_engine": {
         "_log_lines",
         "errors",
@@ -407,7 +408,7 @@ ROOMS = {
         "_engine",
         "services",
     },
-    "_threads": {"_log_lines", "_text", "errors", "_fork", "_clock", "_account", "_engine"},
+    "_threads": {"_log_lines", "_counting", "errors", "_fork", "_clock", "_account", "_engine"},
 }
 #: What still points the other way, each with its reason.
 EXCEPTIONS = {

@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from publisher._aws.secrets import told, without_secrets
-from publisher._text import counted, escaped, masked, masked_address, printable
+from publisher._counting import counted
+from publisher._text import escaped, masked, masked_address, printable
 from tests.support import client_of, publish, publishing, tries
 
 pytestmark = pytest.mark.every_python(

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .._text import counted
+from .._counting import counted
 from .causes import Scene, cause
 from .events import Failure, label_of
 from .ledger import LOG_LINE

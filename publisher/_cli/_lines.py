@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from .._text import counted
+from .._counting import counted
 from ._console import InputError
 from ._reading import content
 

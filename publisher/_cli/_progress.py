@@ -12,8 +12,8 @@ from .. import _clock
 from .._account.causes import Scene, cause
 from .._account.ledger import Ledger
 from .._account.losses import Limiter
+from .._counting import counted
 from .._engine.contract import Service
-from .._text import counted
 from ._console import say
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from .._account.ledger import Ledger
 from .._account.losses import lost_text
 from .._aws.secrets import told
 from .._client import Client
+from .._counting import counted
 from .._publisher import Publisher
-from .._text import counted
 from ..errors import InvalidMessage
 from ..services import by_option, flag
 from ._console import InputError, check_endpoint, say

@@ -10,8 +10,8 @@ from urllib.parse import SplitResult, urlsplit
 from .._account.causes import Scene, cause, remedy
 from .._account.ledger import LOG_LINE, Ledger
 from .._aws.direct.way import DIRECT
+from .._counting import counted
 from .._process import publishers
-from .._text import counted
 from ..errors import InvalidMessage
 from ..services import flag, load, names
 from .finding import ERROR, NOTE, OK, WARNING, Finding

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from .. import _clock
 from .._account.losses import lost, lost_text
+from .._counting import counted
 from .._fork import on_fork
-from .._text import counted
 from .hosts import end_undisturbed, in_subinterpreter
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from typing import Any
 
 from .._aws.secrets import told
 from .._client import Client
+from .._counting import counted
 from .._engine.future import PublishFuture
 from .._options import Options, check_options
-from .._text import counted, escaped, masked_address
+from .._text import escaped, masked_address
 from ..services import by_option, flag
 
 #: Such answers only say that this role may not read about the destination.

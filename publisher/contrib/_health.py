@@ -8,8 +8,8 @@ from typing import Any
 
 from .._account.ledger import Ledger
 from .._account.recent import LONGEST
+from .._counting import counted
 from .._publisher import Publisher
-from .._text import counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
 from .._callables import runs_nothing
-from .._text import counted
+from .._counting import counted
 from . import _everywhere
 
 logger = logging.getLogger("publisher")

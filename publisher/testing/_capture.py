@@ -12,9 +12,9 @@ import publisher as _package
 
 from .. import _process
 from .._aws.mocks import mocks_ended
+from .._counting import counted
 from .._engine.core import Core
 from .._options import Options
-from .._text import counted
 from ._core import InlineCore
 from ._faults import Faults
 from ._inline import Clock
