@@ -14,13 +14,14 @@ from .._log_lines import OPENERS, quiet
 from ..errors import PublisherClosed
 from .barrier import Barrier
 from .ends import DELIVERED, FAILED, expired, overdue
-from .outcomes import Histories, Report
+from .outcomes import Report
 from .patience import Patience
 from .reentrance import ENTRIES
 from .request import Request
 from .scheduler import Scheduler, Turn
 from .send import perform
 from .settle import Settler
+from .split import Remainder
 from .tracker import Tracker
 
 logger = logging.getLogger("publisher")
@@ -86,13 +87,14 @@ class Sender:
 
         Returns the worker's next request.
         """
-        report = Report(request, Histories())
+        remainder = Remainder()
         try:
             with quiet():
                 if self._teller.brackets:
                     report = self._teller.bracket(request, partial(self._perform, request))
                 else:
                     report = self._perform(request)
+            remainder = report.remainder
             if report.answered:
                 self._patience.note_answer()
             self._count(request, report)
@@ -112,13 +114,13 @@ class Sender:
             # A fault of ours must not leave a future hanging: end what the request carried and go
             # on.
             logger.critical("a request could not be handled; its messages fail", exc_info=True)
-            report.remainder.retries.clear()
-            report.remainder.pieces.clear()
+            remainder.retries.clear()
+            remainder.pieces.clear()
             broken = PublisherClosed(
                 "the publisher could not handle the answer", outcome_unknown=True
             )
             self._settler.settle(request.messages, [broken] * len(request.messages), FAILED)
-        turn = self._scheduler.complete(request, report.remainder, self._clock())
+        turn = self._scheduler.complete(request, remainder, self._clock())
         self._end_late(turn)
         self._barrier.answer()
         if turn.wake:
