@@ -90,13 +90,7 @@ def goal_sns_throughput(bench: Bench) -> Goal:
 
 def goal_sqs_throughput(bench: Bench) -> Goal:
     """SQS throughput against one shared pool of `send_message`."""
-    rows = table(bench, "sqs")
-    goal = Goal("SQS throughput against one shared pool of `send_message`")
-    goal.at_least("times the shared pool", rows, "publisher", "shared pool", "rate", 10)
-    full = WORKERS * 10 / LATENCY
-    goal.value("of max_workers x 10 / latency", rows, "publisher", "rate", 0.75, scale=full)
-    bound(goal, rows, "rate")
-    return goal
+    return _in_tens(bench, "sqs", "SQS throughput against one shared pool of `send_message`")
 
 
 def goal_firehose_throughput(bench: Bench) -> Goal:
@@ -119,8 +113,13 @@ def goal_firehose_cpu(bench: Bench) -> Goal:
 
 def goal_events_throughput(bench: Bench) -> Goal:
     """EventBridge throughput against one shared pool of `put_events` with an entry each."""
-    rows = table(bench, "events")
-    goal = Goal("EventBridge throughput against one shared pool of `put_events`")
+    title = "EventBridge throughput against one shared pool of `put_events`"
+    return _in_tens(bench, "events", title)
+
+
+def _in_tens(bench: Bench, service: str, title: str) -> Goal:
+    """The goal of a service whose requests carry ten messages."""
+    rows, goal = table(bench, service), Goal(title)
     goal.at_least("times the shared pool", rows, "publisher", "shared pool", "rate", 10)
     full = WORKERS * 10 / LATENCY
     goal.value("of max_workers x 10 / latency", rows, "publisher", "rate", 0.75, scale=full)
