@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ._account.events import Attempt, Event
-from ._account.ledger import LATENCY_BOUNDS, Ledger, Stats
+from ._account.ledger import LATENCY_BOUNDS, Ledger, SpoolStats, Stats
 from ._engine.future import PublishFuture
 from ._engine.retry import retry_policy
 from ._publisher import Publisher
+from ._spooling import Spool
 from ._threads.signals import install_signal_handlers
 from ._version import __version__ as __version__
 from .errors import (
@@ -25,6 +26,9 @@ from .errors import (
     PublisherClosed,
     PublisherError,
     RetriesExhausted,
+    SpoolFull,
+    SpoolUnavailable,
+    StillSpooled,
 )
 from .hooks import Hook, LoggingHook
 from .types._clients import makes_clients as _makes_clients
@@ -54,7 +58,12 @@ __all__ = [
     "PublisherClosed",
     "PublisherError",
     "RetriesExhausted",
+    "Spool",
+    "SpoolFull",
+    "SpoolStats",
+    "SpoolUnavailable",
     "Stats",
+    "StillSpooled",
     "client",
     "close",
     "configure",
@@ -94,7 +103,7 @@ def configure(**options: Unpack[PublisherOptions]) -> None:
     Args:
         **options: ``max_workers``, ``linger``, ``max_messages``, ``max_bytes``, ``on_full``,
             ``max_block``, ``delivery_timeout``, ``retry``, ``connect_timeout``, ``read_timeout``,
-            ``close_timeout``, ``hooks``; the README has their meaning.
+            ``close_timeout``, ``hooks``, ``spool``; the README has their meaning.
 
     Raises:
         RuntimeError: a message was accepted already, and these are other options. Equal ones

@@ -31,7 +31,7 @@ _salt = os.urandom(16)
 
 
 def check_arguments(service_name: str, session: Any, client: Any, kwargs: dict[str, Any]) -> None:
-    """Raise for arguments that no client can be made of; warn of a client that is used as it is.
+    """Raise for arguments that no client can be made of.
 
     Raises:
         ValueError: an unknown service, or ``client=`` with other arguments or of another service.
@@ -61,6 +61,10 @@ def _check_client(service_name: str, session: Any, client: Any, kwargs: dict[str
         raise TypeError(f"client= must be a boto3 client, not {type(client).__name__}")
     if model.service_name != service_name:
         raise ValueError(f"client= is a client of {model.service_name!r}, not of {service_name!r}")
+
+
+def warn_of_own_client() -> None:
+    """Warn that a client that was given is used as it is."""
     warnings.warn(
         "client= is used as it is: its own retries and time-outs apply on top of this publisher's",
         stacklevel=outside(),

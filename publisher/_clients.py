@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import services
-from ._arguments import check_arguments, default_session, key_of
+from ._arguments import check_arguments, default_session, key_of, warn_of_own_client
 from ._fork import importing
 from ._log_lines import is_line, quiet
 from ._process import deliver_all
@@ -142,6 +142,8 @@ def make_client(
 
         at_the_end(deliver_all)
         check_arguments(service_name, session, client, kwargs)
+        if client is not None:
+            warn_of_own_client()
         service = services.load(service_name)
         if client is None and line:
             region = kwargs.get("region_name") or os.environ.get("AWS_DEFAULT_REGION")

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, fields, replace
 from types import FunctionType, MethodType
 from typing import Any
 
+from ._checks import at_least_one, one_of, positive_seconds, seconds
 from ._engine.retry import Policy, check_policy
+from ._spooling import Spool, check_spool
 from .hooks import check_hook
 from .services import default_linger
 
@@ -50,6 +52,7 @@ class Options:
     read_timeout: float = 10.0
     close_timeout: float = 5.0
     hooks: tuple[Any, ...] = ()
+    spool: Spool | None = None
 
     @property
     def grace(self) -> float:
@@ -97,43 +100,9 @@ def check_timeout(timeout: Any) -> None:
         raise ValueError(f"{rule}, not nan")
 
 
-def _number(name: str, value: Any, rule: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} must be {rule}, not {type(value).__name__}")
-    try:
-        number = float(value)
-    except OverflowError:  # an int beyond every float
-        number = math.inf
-    if math.isnan(number) or math.isinf(number):
-        raise ValueError(f"{name} must be {rule}, not {number!r}")
-    return number
-
-
-def _at_least_one(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be an integer of at least 1, not {type(value).__name__}")
-    if value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1, not {value!r}")
-    return value
-
-
-def _seconds(name: str, value: Any) -> float:
-    number = _number(name, value, "a number of seconds, 0 or more")
-    if number < 0:
-        raise ValueError(f"{name} must be a number of seconds, 0 or more, not {value!r}")
-    return number
-
-
-def _positive_seconds(name: str, value: Any) -> float:
-    number = _number(name, value, "a number of seconds above 0")
-    if number <= 0:
-        raise ValueError(f"{name} must be a number of seconds above 0, not {value!r}")
-    return number
-
-
 def _linger(name: str, value: Any) -> float | Mapping[str, float]:
     if not isinstance(value, Mapping):
-        return _seconds(name, value)
+        return seconds(name, value)
     default = default_linger()
     for service in value:
         if service not in default:
@@ -143,18 +112,16 @@ def _linger(name: str, value: Any) -> float | Mapping[str, float]:
             )
     return {
         **default,
-        **{key: _seconds(f"{name}[{key!r}]", wait) for key, wait in value.items()},
+        **{key: seconds(f"{name}[{key!r}]", wait) for key, wait in value.items()},
     }
 
 
 def _on_full(name: str, value: Any) -> str:
-    if value not in ON_FULL:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, ON_FULL))}, not {value!r}")
-    return str(value)
+    return one_of(name, value, ON_FULL)
 
 
 def _max_block(name: str, value: Any) -> float | None:
-    return None if value is None else _seconds(name, value)
+    return None if value is None else seconds(name, value)
 
 
 def _retry(_name: str, value: Any) -> Any:
@@ -175,18 +142,19 @@ def _hooks(name: str, value: Any) -> tuple[Any, ...]:
 
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "max_workers": _at_least_one,
+    "max_workers": at_least_one,
     "linger": _linger,
-    "max_messages": _at_least_one,
-    "max_bytes": _at_least_one,
+    "max_messages": at_least_one,
+    "max_bytes": at_least_one,
     "on_full": _on_full,
     "max_block": _max_block,
-    "delivery_timeout": _positive_seconds,
+    "delivery_timeout": positive_seconds,
     "retry": _retry,
-    "connect_timeout": _positive_seconds,
-    "read_timeout": _positive_seconds,
-    "close_timeout": _seconds,
+    "connect_timeout": positive_seconds,
+    "read_timeout": positive_seconds,
+    "close_timeout": seconds,
     "hooks": _hooks,
+    "spool": check_spool,
 }
 
 

@@ -6,10 +6,13 @@
     ├── InvalidMessage
     │   └── RefusedMessage
     ├── BufferFull
+    │   └── SpoolFull
+    ├── SpoolUnavailable
     ├── DeliveryError
     │   ├── DeliveryTimeout
     │   ├── PublisherClosed
-    │   └── RetriesExhausted
+    │   ├── RetriesExhausted
+    │   └── StillSpooled
     └── ForkedProcess
 
 What the caller got wrong is raised at the call. What happens after a message was accepted is on its
@@ -19,6 +22,7 @@ Every exception pickles.
 
 from __future__ import annotations
 
+import errno
 import functools
 from typing import Any
 
@@ -89,6 +93,50 @@ class BufferFull(PublisherError):
     """The bound on accepted but unresolved messages was reached; the message was never sent."""
 
 
+class SpoolFull(BufferFull):
+    """The files of the spool hold ``max_bytes``; the message is not on disk and was never sent."""
+
+
+class SpoolUnavailable(PublisherError):
+    """The spool's directory cannot be read or written: an error of its disk or file system.
+
+    Raised at the call, or on the future. The text has the name of the error (``ENOSPC``) and what
+    to do about it, never the message itself. The ``OSError`` is the ``__cause__``.
+    """
+
+    def __init__(self, message: str = "", *, cause: BaseException | None = None) -> None:
+        super().__init__(message)
+        self.__cause__ = cause
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return functools.partial(type(self), cause=self.__cause__), self.args
+
+
+#: What helps against what a disk or a file system says.
+_REMEDIES = {
+    "ENOSPC": "free some space there, or lower the spool's max_bytes",
+    "EDQUOT": "raise the quota of this user there, or lower the spool's max_bytes",
+    "EROFS": "mount its file system writable",
+    "EACCES": "let the user of this process write there",
+    "EPERM": "let the user of this process write there",
+    "EIO": "look into the kernel's log, for the disk reports errors",
+    "ENOENT": "do not remove it while a process uses it",
+    "EMFILE": "raise the limit on open files of this process",
+    "ENFILE": "raise the limit on open files of this machine",
+}
+
+
+def spool_unavailable(directory: str, error: OSError) -> SpoolUnavailable:
+    """The exception of a message that ``directory`` could not take, or not give back."""
+    name = errno.errorcode.get(error.errno or 0, type(error).__name__)
+    remedy = _REMEDIES.get(name, "look into the log of this machine")
+    return SpoolUnavailable(
+        f"the spool's directory {directory!r} cannot be used: {name}"
+        f"{f', {error.strerror}' if error.strerror else ''}; {remedy}",
+        cause=error,
+    )
+
+
 class DeliveryError(PublisherError):
     """Base of the exceptions for messages that this package gave up, not the service.
 
@@ -143,6 +191,14 @@ class RetriesExhausted(DeliveryError):
 
     What is raised is an instance of both this class and the last error's, so that
     ``except sns.exceptions.ThrottledException`` and ``except RetriesExhausted`` both catch it.
+    """
+
+
+class StillSpooled(DeliveryError):
+    """Not lost: its message stays on disk in the spool and is offered again.
+
+    The future waits no longer, for ``delivery_timeout`` is over or the publisher was closed. The
+    message is sent later by this process, by the next one on that directory, or by a relay.
     """
 
 

@@ -31,7 +31,15 @@ from ._log_lines import quiet
 #: From so much likeness on (1 is equality) a method may be a misspelt one.
 _ALIKE = 0.8
 
-HOOK_METHODS = ("on_accepted", "on_sent", "on_delivered", "on_retry", "on_failed", "on_dropped")
+HOOK_METHODS = (
+    "on_accepted",
+    "on_sent",
+    "on_delivered",
+    "on_retry",
+    "on_failed",
+    "on_dropped",
+    "on_spooled",
+)
 
 
 class Hook:
@@ -71,17 +79,27 @@ class Hook:
     def on_dropped(self, event: Event) -> None:
         """The message was never sent: ``event.reason`` says why."""
 
+    def on_spooled(self, event: Event) -> None:
+        """The message is on disk, and its future waits for it no longer; it is not lost.
+
+        ``event.exception`` is a :class:`publisher.StillSpooled`, or None where the message was left
+        to the relay.
+        """
+
 
 class LoggingHook(Hook):
     """Logs retries, failures and drops to one logger; never a message's content.
+
+    What stays on disk at the end of ``delivery_timeout`` is logged as ``spooled``; what is left to
+    the relay is not.
 
     One line per (event, destination, error code) and interval; the next line says how many were
     left out.
 
     Args:
         logger: a ``logging.Logger``; default: ``publisher.events``.
-        level: of the lines for failed and dropped messages; retries are logged one step (10) below
-            it.
+        level: of the lines for failed and dropped messages; retries and what stays on disk are
+            logged one step (10) below it.
         interval: seconds between two lines of the same kind; 0 writes them all.
     """
 
@@ -107,10 +125,15 @@ class LoggingHook(Hook):
         """Log at the level."""
         self._log(self._level, "dropped", event)
 
+    def on_spooled(self, event: Event) -> None:
+        """Log one step below the level, unless the relay has it."""
+        if event.exception is not None:
+            self._log(self._level - 10, "spooled", event)
+
     def _log(self, level: int, name: str, event: Event) -> None:
         if not self._logger.isEnabledFor(level):
             return
-        code = event.error_code or event.reason
+        code = event.error_code or event.reason or type(event.exception).__name__
         suppressed = self._limiter.suppressed((name, event.destination, code), 1)
         if suppressed is None:
             return

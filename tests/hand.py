@@ -349,6 +349,6 @@ class Bench:
         flow, total = self.core.flow, self.core.stats().total
         assert (flow.messages, flow.bytes, flow.waiting) == (0, 0, 0)
         assert (total.outstanding, total.outstanding_bytes, total.oldest_age) == (0, 0, 0.0)
-        ends = total.delivered + total.failed + total.dropped + total.cancelled
+        ends = total.delivered + total.failed + total.dropped + total.cancelled + total.spooled
         assert total.accepted == ends == sum(total.latency)
         assert total.dropped == sum(total.dropped_by_reason.values())

@@ -66,7 +66,8 @@ def client(service: str, url: str, **options: Any) -> Iterator[publisher.Client]
 
 
 def balance(ledger: publisher.Ledger) -> int:
-    return ledger.delivered + ledger.failed + ledger.dropped + ledger.cancelled + ledger.outstanding
+    ended = ledger.delivered + ledger.failed + ledger.dropped + ledger.cancelled + ledger.spooled
+    return ended + ledger.outstanding
 
 
 def assert_balanced(stats: publisher.Stats) -> None:

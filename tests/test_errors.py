@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pickle
 import re
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
 import publisher
-from publisher.errors import retries_exhausted
+from publisher.errors import retries_exhausted, spool_unavailable
 from tests.support import publishing
 
 pytestmark = pytest.mark.every_python(
@@ -28,6 +30,11 @@ THROTTLED = ClientError(
 ALL = [
     publisher.InvalidMessage("Message must be str, not int"),
     publisher.BufferFull("10 messages are waiting"),
+    publisher.SpoolFull("1 GiB is waiting"),
+    spool_unavailable("/spool", OSError(errno.ENOSPC, "No space left on device")),
+    publisher.StillSpooled(
+        "kept on disk", outcome_unknown=True, last_code="Throttling", cause=THROTTLED
+    ),
     publisher.DeliveryTimeout(
         "late", outcome_unknown=True, last_code="Throttling", cause=THROTTLED
     ),
@@ -60,8 +67,15 @@ def test_what_catches_what() -> None:
     assert issubclass(publisher.InvalidMessage, ValueError)
     assert issubclass(publisher.PublisherClosed, RuntimeError)
     assert issubclass(publisher.ForkedProcess, RuntimeError)
-    for late in (publisher.DeliveryTimeout, publisher.PublisherClosed, publisher.RetriesExhausted):
+    for late in (
+        publisher.DeliveryTimeout,
+        publisher.PublisherClosed,
+        publisher.RetriesExhausted,
+        publisher.StillSpooled,
+    ):
         assert issubclass(late, publisher.DeliveryError)
+    assert issubclass(publisher.SpoolFull, publisher.BufferFull)
+    assert not issubclass(publisher.SpoolUnavailable, (publisher.DeliveryError, OSError))
     assert not issubclass(publisher.DeliveryTimeout, TimeoutError)
 
 
@@ -97,6 +111,30 @@ def test_a_time_out_of_the_network_is_kept_with_its_attributes() -> None:
     )
     assert isinstance(error, ReadTimeoutError)
     assert error.kwargs == {"endpoint_url": "https://x"}
+
+
+@pytest.mark.parametrize(
+    ("number", "said", "remedy"),
+    [
+        (errno.ENOSPC, "ENOSPC, No space left on device", "free some space"),
+        (errno.EROFS, "EROFS", "mount its file system writable"),
+        (errno.EACCES, "EACCES", "let the user of this process write there"),
+        (errno.ESTALE, "ESTALE", "look into the log of this machine"),
+    ],
+)
+def test_a_spool_that_fails_says_why_and_what_to_do(number: int, said: str, remedy: str) -> None:
+    error = OSError(number, os.strerror(number), "/spool/\x1b[31m")
+    text = str(spool_unavailable("/spool/\x1b[31m", error))
+    assert text.startswith(r"the spool's directory '/spool/\x1b[31m' cannot be used: ")
+    assert said in text
+    assert remedy in text
+
+
+def test_a_spool_that_fails_without_a_number_has_the_name_of_the_exception() -> None:
+    error = TimeoutError()
+    made = spool_unavailable("/spool", error)
+    assert "cannot be used: TimeoutError; look" in str(made)
+    assert made.__cause__ is error
 
 
 @pytest.mark.parametrize("address", ["arn:aws:sns:eu-west-1:orders", "arn:aws:sqs:eu-west-1:1:q"])

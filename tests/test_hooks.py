@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from publisher import Event, Hook, LoggingHook, Publisher
+from publisher import Event, Hook, LoggingHook, Publisher, StillSpooled
 from publisher._engine.contract import EntryError
 from publisher.hooks import HOOK_METHODS, check_hook, hook_methods
 
@@ -145,6 +145,23 @@ def test_what_is_not_delivered_is_told_once(how: str, told: str | None, reason: 
         assert event.exception is future.exception(0)
 
 
+def test_what_stays_on_disk_is_told_with_its_size_and_its_exception() -> None:
+    recorder = Recorder()
+    bench = bench_with(recorder)
+    message = bench.publish(bench.route(), "m", 7)
+    held = message.entry
+    late = StillSpooled("kept on disk", last_code="Throttling")
+    bench.core.settler.settle([message], [late], "dropped", "expired")
+    for call, telling in bench.core.teller.ended("on_spooled", [(message, held, 7)], [], None, 3.0):
+        call(telling)
+    [event] = recorder.told("on_spooled")
+    assert (event.params, event.size, event.operation) == ({"Message": "m"}, 7, "publish")
+    assert event.exception is late
+    assert event.duration == 3.0 - message.accepted
+    assert (event.reason, event.error_code, event.response) == (None, None, None)
+    assert bench.core.teller.wants("on_spooled")
+
+
 def test_a_hook_that_raises_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
     class Broken:
         def fail(self, event: Event) -> None:
@@ -216,3 +233,16 @@ class TestTheLoggingHook:
                 hook.on_dropped(event)
             LoggingHook(logging.getLogger("mine"), interval=0).on_dropped(event)
         assert [record.name for record in caplog.records] == ["mine"] * 2
+
+    def test_what_stays_on_disk_is_no_loss(self, caplog: pytest.LogCaptureFixture) -> None:
+        hook = LoggingHook(logging.getLogger("mine"))
+        relayed = Event(service="sns", operation="publish", destination="d", response={})
+        late = Event(
+            service="sns", operation="publish", destination="d", exception=StillSpooled("kept")
+        )
+        with caplog.at_level(logging.DEBUG, "mine"):
+            hook.on_spooled(relayed)
+            hook.on_spooled(late)
+        [line] = caplog.records
+        assert line.levelno == logging.INFO
+        assert line.getMessage().startswith("spooled d: StillSpooled after 0 tries")

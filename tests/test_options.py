@@ -37,6 +37,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         read_timeout=10,
         close_timeout=5,
         hooks=(),
+        spool=None,
     )
     assert options.grace == 13
 
@@ -85,6 +86,9 @@ def test_the_defaults_pass_their_own_checks() -> None:
         ("hooks", "on_failed", TypeError),
         ("hooks", b"x", TypeError),
         ("hooks", [type("Odd", (), {"on_failed": 3})()], TypeError),
+        ("spool", "/var/spool/shop", TypeError),
+        ("spool", {"directory": "/var/spool/shop"}, TypeError),
+        ("spool", True, TypeError),
     ],
 )
 def test_an_impossible_value_raises_and_names_the_option(

@@ -41,6 +41,7 @@ def test_what_an_older_version_pickled_loads() -> None:
         request_id="r-1",
     )
     assert ledger == publisher.Ledger(accepted=3, delivered=3)
+    assert (ledger.spooled, ledger.replayed, stats.spool) == (0, 0, None)
     assert stats.destinations["sns:eu-west-1:orders"].accepted == 3
     assert event.params == {"Message": "paid"}
     assert event.attempts == (attempt,)
@@ -64,3 +65,7 @@ def test_the_error_of_an_ended_mock_is_where_it_was() -> None:
 def test_what_is_pickled_now_loads() -> None:
     event = publisher.Event(service="sns", operation="publish", destination="d", error_code="c")
     assert pickle.loads(pickle.dumps(event)) == event
+    stats = publisher.Stats(
+        publisher.Ledger(accepted=1, spooled=1), {}, publisher.SpoolStats(waiting=1, skipped=2)
+    )
+    assert pickle.loads(pickle.dumps(stats)) == stats

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from publisher import LATENCY_BOUNDS, Ledger, Stats
+from publisher import LATENCY_BOUNDS, Ledger, SpoolStats, Stats
 from publisher._account.ledger import MAX_CODES, MAX_DESTINATIONS, REASONS, Account, Counters
+from publisher._account.losses import lost, lost_text
 
 counts = st.integers(0, 10_000)
 
@@ -24,24 +25,27 @@ def counters(**values: Any) -> Counters:
 
 
 def balances(ledger: Ledger) -> bool:
-    ends = ledger.delivered + ledger.failed + ledger.dropped + ledger.cancelled
+    ends = ledger.delivered + ledger.failed + ledger.dropped + ledger.cancelled + ledger.spooled
     return ledger.accepted == ends + ledger.outstanding
 
 
-@given(counts, counts, counts, counts, st.lists(counts, min_size=3, max_size=3))
+@given(counts, counts, counts, counts, counts, st.lists(counts, min_size=3, max_size=3))
 def test_what_is_not_resolved_is_outstanding(
-    delivered: int, failed: int, cancelled: int, left: int, dropped: list[int]
+    delivered: int, failed: int, cancelled: int, spooled: int, left: int, dropped: list[int]
 ) -> None:
-    accepted = delivered + failed + cancelled + left + sum(dropped)
+    accepted = delivered + failed + cancelled + spooled + left + sum(dropped)
     ledger = counters(
         accepted=accepted,
         delivered=delivered,
         failed=failed,
         cancelled=cancelled,
+        spooled=spooled,
         dropped=dict(zip(REASONS, dropped, strict=True)),
     ).ledger(1.5)
     assert balances(ledger)
     assert ledger.outstanding == left
+    assert ledger.spooled == spooled
+    assert lost(ledger) == failed + sum(dropped)
     assert ledger.dropped == sum(ledger.dropped_by_reason.values())
     assert ledger.oldest_age == 1.5
 
@@ -51,6 +55,8 @@ ledgers = st.builds(
     accepted=counts,
     delivered=counts,
     outstanding=counts,
+    spooled=counts,
+    replayed=counts,
     dropped_by_reason=st.fixed_dictionaries(dict.fromkeys(REASONS, counts)),
     oldest_age=st.floats(0, 100),
     latency=st.lists(counts, min_size=19, max_size=19).map(tuple),
@@ -64,6 +70,8 @@ def test_ledgers_add_up(one: Ledger, two: Ledger, three: Ledger) -> None:
     assert (one + two) + three == one + (two + three)
     total = one + two
     assert total.accepted == one.accepted + two.accepted
+    assert total.spooled == one.spooled + two.spooled
+    assert total.replayed == one.replayed + two.replayed
     assert total.oldest_age == max(one.oldest_age, two.oldest_age)
     for reason in REASONS:
         expected = one.dropped_by_reason[reason] + two.dropped_by_reason[reason]
@@ -175,6 +183,29 @@ def test_people_can_read_it() -> None:
     text = str(Stats(ledger, {"sns:here:topic": ledger}))
     assert "sns:here:topic" in text
     assert "total" in text
+
+
+def test_what_is_on_disk_is_shown_where_there_is_such() -> None:
+    plain = Ledger(accepted=2, delivered=2)
+    for shown in (str(plain), str(Stats(plain, {})), Stats(plain, {})._repr_html_()):
+        assert "spooled" not in shown
+        assert "replayed" not in shown
+        assert "spool:" not in shown
+    ledger = Ledger(accepted=1_204, delivered=1_200, spooled=3, outstanding=1, replayed=2_000)
+    assert " + spooled 3 + outstanding 1 (" in str(ledger)
+    assert ", 2,000 replayed)" in str(ledger)
+    spool = SpoolStats(waiting=3, bytes=2048, oldest_age=5.0, orphans=1, skipped=2)
+    stats = Stats(plain + ledger, {"sns::one": plain, "sns::two": ledger}, spool)
+    for shown in (str(stats), stats._repr_html_()):
+        assert "spooled" in shown
+        assert "2,000" in shown
+        assert "spool: 3 waiting, 2.0 KiB, oldest 5.0 s, orphans 1, skipped 2" in shown
+        assert "unwritten" not in shown
+    assert "spool: 0 waiting, 0 B" in str(Stats(plain, {}, SpoolStats()))
+
+
+def test_what_stays_on_disk_is_not_lost() -> None:
+    assert lost_text(Ledger(accepted=5, spooled=5)) == ""
 
 
 @pytest.mark.parametrize("html", ["<script>", "a&b"])

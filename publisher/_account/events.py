@@ -123,12 +123,13 @@ class Event:
             are short, plain and few. The service's code or the exception's class name; ``"other"``
             for one that is odd or one too many. In ``on_retry`` and ``on_failed``; in ``on_sent``
             where the request delivered nothing.
-        response: boto3's response, in ``on_delivered``.
+        response: boto3's response, in ``on_delivered``; what the future has, in ``on_spooled`` of a
+            message that was left to the relay.
         exception: what the future carries or, in ``on_retry``, what is being retried.
         messages: how many messages the event is about: other than 1 only in ``on_sent``, and 0
             there for an operation that is no message (``ListTopics``).
         duration: seconds, of the request in ``on_sent``, from acceptance in ``on_delivered``,
-            ``on_failed``, ``on_dropped``.
+            ``on_failed``, ``on_dropped``, ``on_spooled``.
         delay: seconds until the next try, in ``on_retry``.
         reason: ``"buffer_full"``, ``"expired"`` or ``"closed"``, in ``on_dropped``.
         errors: how many of the request's messages failed this time, by error code, named as

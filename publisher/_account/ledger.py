@@ -40,7 +40,8 @@ _MAPPINGS = ("dropped_by_reason", "failed_by_code", "errors_by_code", "errors_by
 class Ledger:
     """Counts of messages since the publisher was made.
 
-    ``accepted`` is always the sum of the five ends below it. Other operations (``ListTopics``) are
+    ``accepted`` is always the sum of ``delivered``, ``failed``, ``dropped``, ``cancelled``,
+    ``spooled`` and ``outstanding``. Other operations (``ListTopics``) are
     no messages and stand in no ledger.
 
     Attributes:
@@ -64,6 +65,10 @@ class Ledger:
         errors_by_code: tries that failed, retried or not, by error code; a request of ten messages
             that meets an error counts ten.
         errors_by_shard: those of them whose error names a shard of the stream, by shard.
+        spooled: on disk, and no more this process's to wait for: the future ended with
+            ``StillSpooled``, or the message was left to the relay. 0 without a spool.
+        replayed: part of ``accepted``: messages offered again that had been on disk. 0 without a
+            spool.
     """
 
     accepted: int = 0
@@ -83,6 +88,8 @@ class Ledger:
     failed_by_code: Mapping[str, int] = field(default_factory=dict)
     errors_by_code: Mapping[str, int] = field(default_factory=dict)
     errors_by_shard: Mapping[str, int] = field(default_factory=dict)
+    spooled: int = 0
+    replayed: int = 0
 
     def __add__(self, other: Ledger) -> Ledger:
         sums: dict[str, Any] = {
@@ -99,29 +106,60 @@ class Ledger:
         )
 
     def __str__(self) -> str:
+        spooled = f" + spooled {self.spooled:,}" if self.spooled else ""
+        replayed = f", {self.replayed:,} replayed" if self.replayed else ""
         return (
             f"accepted {self.accepted:,} = delivered {self.delivered:,} + failed {self.failed:,}"
-            f" + dropped {self.dropped:,} + cancelled {self.cancelled:,} + outstanding"
+            f" + dropped {self.dropped:,} + cancelled {self.cancelled:,}{spooled} + outstanding"
             f" {self.outstanding:,}"
-            f" ({self.requests:,} requests, {self.retries:,} retries)"
+            f" ({self.requests:,} requests, {self.retries:,} retries{replayed})"
         )
+
+
+@outlives_fields
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoolStats:
+    """What a spool's directory holds, as far as this process knows.
+
+    Attributes:
+        waiting: messages on disk that have not ended.
+        bytes: of the files, in which ended messages stay until their file is removed as a whole.
+        oldest_age: seconds since the oldest waiting message was accepted; 0.0 if there is none.
+        orphans: processes that have died and whose messages nobody has taken over yet.
+        skipped: records that were passed over because they are damaged.
+        unwritten: messages that were kept in memory alone because the disk failed.
+    """
+
+    waiting: int = 0
+    bytes: int = 0
+    oldest_age: float = 0.0
+    orphans: int = 0
+    skipped: int = 0
+    unwritten: int = 0
 
 
 @outlives_fields
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """One look at the account: ``total`` and, per ``"service:region:name"``, ``destinations``."""
+    """One look at the account.
+
+    Attributes:
+        total: of all destinations.
+        destinations: a ledger for each, by ``"service:region:name"``.
+        spool: what is on disk; None without a spool.
+    """
 
     total: Ledger
     destinations: Mapping[str, Ledger]
+    spool: SpoolStats | None = None
 
     def __str__(self) -> str:
         columns = shutil.get_terminal_size((80, 24)).columns  # 80 where there is no terminal
-        return _tables.text(self._rows(), LATENCY_BOUNDS, columns)
+        return _tables.text(self._rows(), LATENCY_BOUNDS, columns, self.spool)
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
-        return _tables.html(self._rows(), LATENCY_BOUNDS)
+        return _tables.html(self._rows(), LATENCY_BOUNDS, self.spool)
 
     def _rows(self) -> list[tuple[str, Ledger]]:
         return [*self.destinations.items(), ("total", self.total)]
@@ -160,10 +198,12 @@ class Counters:
         "latency_sum",
         "names",
         "of_messages",
+        "replayed",
         "requests",
         "resolved_bytes",
         "retries",
         "shards",
+        "spooled",
     )
 
     def __init__(
@@ -182,6 +222,8 @@ class Counters:
         self.delivered = 0
         self.failed = 0
         self.cancelled = 0
+        self.spooled = 0
+        self.replayed = 0
         self.dropped = dict.fromkeys(REASONS, 0)
         self.retries = 0
         self.requests = 0
@@ -242,6 +284,7 @@ class Counters:
         # The ends are read first and `accepted` last: a message that comes in between counts as
         # outstanding. The other way round there could be a negative number of those.
         delivered, failed, cancelled = self.delivered, self.failed, self.cancelled
+        spooled, replayed = self.spooled, self.replayed
         by_reason = dict(self.dropped)
         dropped = sum(by_reason.values())
         resolved_bytes = self.resolved_bytes
@@ -254,7 +297,7 @@ class Counters:
             failed=failed,
             dropped=dropped,
             cancelled=cancelled,
-            outstanding=accepted - delivered - failed - dropped - cancelled,
+            outstanding=accepted - delivered - failed - dropped - cancelled - spooled,
             dropped_by_reason=by_reason,
             retries=self.retries,
             requests=self.requests,
@@ -266,6 +309,8 @@ class Counters:
             failed_by_code=dict(self.failed_by_code),
             errors_by_code=dict(self.errors),
             errors_by_shard=dict(self.shards),
+            spooled=spooled,
+            replayed=replayed,
         )
 
 

@@ -7,8 +7,9 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-#: ``publisher.Ledger``, which prints itself with this.
+#: ``publisher.Ledger`` and ``publisher.SpoolStats``, which ``publisher.Stats`` prints with this.
 Ledger: TypeAlias = Any
+SpoolStats: TypeAlias = Any
 
 _COUNTS = (
     "accepted",
@@ -24,7 +25,9 @@ _TABLE = "border-collapse: collapse; font-variant-numeric: tabular-nums"
 _CELL = "padding: 0.25em 0.75em; white-space: nowrap"
 _TOTAL = "font-weight: bold; border-top: 1px solid currentColor"
 _LOST = "color: #d55e00"  # of a palette that the colour-blind can tell apart, on light and dark
-_COLUMNS = ("destination", *_COUNTS, "sent", "oldest", "p50", "p99")
+#: Of a spool; shown where there is one to count.
+_SPOOLED = ("spooled", "replayed")
+_MEASURES = ("sent", "oldest", "p50", "p99")
 
 
 def quantile(latency: Sequence[int], bounds: Sequence[float], share: float) -> float | None:
@@ -43,13 +46,20 @@ def quantile(latency: Sequence[int], bounds: Sequence[float], share: float) -> f
     return float("inf")
 
 
-def text(rows: Sequence[tuple[str, Ledger]], bounds: Sequence[float], columns: int) -> str:
-    """A table with a line for each destination and, below it, the errors that occurred.
+def text(
+    rows: Sequence[tuple[str, Ledger]],
+    bounds: Sequence[float],
+    columns: int,
+    spool: SpoolStats | None = None,
+) -> str:
+    """A table with a line for each destination; below it the errors that occurred, and the spool.
 
     Where that is wider than ``columns``, destinations become columns; where they are many, there
     are several such tables, one below the other.
     """
-    table = [_COLUMNS, *(_cells(name, ledger, bounds) for name, ledger in rows)]
+    counts = _counts(rows)
+    head = ("destination", *counts, *_MEASURES)
+    table = [head, *(_cells(name, ledger, counts, bounds) for name, ledger in rows)]
     lines = _laid_out(table)
     if len(lines[0]) > columns:
         lines = _transposed(table, columns)
@@ -58,6 +68,8 @@ def text(rows: Sequence[tuple[str, Ledger]], bounds: Sequence[float], columns: i
             lines += textwrap.wrap(
                 f"{name}: {troubles}", columns, subsequent_indent="  ", break_long_words=False
             )
+    if spool is not None:
+        lines += textwrap.wrap(f"spool: {_of_spool(spool)}", columns, subsequent_indent="  ")
     return "\n".join(lines)
 
 
@@ -89,21 +101,25 @@ def _transposed(table: Sequence[Sequence[str]], columns: int) -> list[str]:
     return lines
 
 
-def html(rows: Sequence[tuple[str, Ledger]], bounds: Sequence[float]) -> str:
+def html(
+    rows: Sequence[tuple[str, Ledger]], bounds: Sequence[float], spool: SpoolStats | None = None
+) -> str:
     """A table in HTML, for a notebook with a light or a dark background; losses stand out."""
+    counts = _counts(rows)
+    columns = ("destination", *counts, *_MEASURES)
     head = "".join(
         f'<th style="{_CELL}; text-align: {"left" if column == "destination" else "right"};'
         f' border-bottom: 1px solid currentColor">{column}</th>'
-        for column in _COLUMNS
+        for column in columns
     )
     body = []
     for name, ledger in rows:
-        first, *cells = _cells(name, ledger, bounds)
+        first, *cells = _cells(name, ledger, counts, bounds)
         marked = [
             f'<b style="{_LOST}">{cell}</b>'
             if column in ("failed", "dropped") and cell != "0"
             else cell
-            for column, cell in zip(_COLUMNS[1:], cells, strict=True)
+            for column, cell in zip(columns[1:], cells, strict=True)
         ]
         tds = "".join(f'<td style="{_CELL}; text-align: right">{cell}</td>' for cell in marked)
         named = f'<td style="{_CELL}; text-align: left">{_html.escape(first)}</td>'
@@ -113,6 +129,8 @@ def html(rows: Sequence[tuple[str, Ledger]], bounds: Sequence[float]) -> str:
         for name, ledger in rows
         if name != "total" and (troubles := _troubles(ledger))
     ]
+    if spool is not None:
+        notes.append(f"<p>spool: {_of_spool(spool)}</p>")
     head = f"<thead><tr>{head}</tr></thead>"
     table = f'<table style="{_TABLE}">{head}<tbody>{"".join(body)}</tbody></table>'
     return table + "".join(notes)
@@ -123,14 +141,31 @@ def _cut(name: str, room: int) -> str:
     return name if len(name) <= room else f"...{name[-max(room - 3, 1) :]}"
 
 
-def _cells(name: str, ledger: Ledger, bounds: Sequence[float]) -> tuple[str, ...]:
+def _counts(rows: Sequence[tuple[str, Ledger]]) -> tuple[str, ...]:
+    """The counts to show: those of a spool only where one of them is not 0."""
+    used = [name for name in _SPOOLED if any(getattr(ledger, name) for _, ledger in rows)]
+    return (*_COUNTS, *used)
+
+
+def _cells(
+    name: str, ledger: Ledger, counts: Sequence[str], bounds: Sequence[float]
+) -> tuple[str, ...]:
     return (
         name,
-        *(f"{getattr(ledger, count):,}" for count in _COUNTS),
+        *(f"{getattr(ledger, count):,}" for count in counts),
         _size(ledger.bytes_sent),
         _seconds(ledger.oldest_age or None),
         *(_seconds(quantile(ledger.latency, bounds, share)) for share in (0.5, 0.99)),
     )
+
+
+def _of_spool(spool: SpoolStats) -> str:
+    """What is on disk, in one line."""
+    parts = [f"{spool.waiting:,} waiting", _size(spool.bytes)]
+    if spool.waiting:
+        parts.append(f"oldest {_seconds(spool.oldest_age)}")
+    rare = {name: getattr(spool, name) for name in ("orphans", "skipped", "unwritten")}
+    return ", ".join([*parts, *(f"{name} {count:,}" for name, count in rare.items() if count)])
 
 
 def _size(size: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -14,6 +15,7 @@ from .._aws.secrets import told
 from .._fork import importing
 from .._options import Options, check_options
 from .._publisher import Publisher
+from .._spooling import Spool
 from ..services import names
 from ._health import Limits, limits
 
@@ -137,6 +139,8 @@ class Settings:
         try:
             if name == "HOOKS":
                 value = _loaded(value)
+            elif name == "SPOOL":
+                value = _spool(value)
             check_options(Options(), {OPTIONS[name]: value})
         except (TypeError, ValueError) as error:
             yield Problem(VALUE, f"{prefix}{name}: {error}.", "Correct or remove the setting.")
@@ -224,6 +228,21 @@ def _loaded(hooks: Any) -> Any:
         return hooks  # the option's own check says what is wrong with it
     found = [_imported(hook) if isinstance(hook, str) else hook for hook in hooks]
     return [hook() if isinstance(hook, type) else hook for hook in found]
+
+
+def _spool(value: Any) -> Any:
+    """The spool itself, where its directory or a dict of its arguments stands for it."""
+    if isinstance(value, (str, os.PathLike)):
+        return Spool(value)
+    if not isinstance(value, Mapping):
+        return value  # the option's own check says what is wrong with it
+    known = [each.name for each in fields(Spool)]
+    for name in value:
+        if name not in known:
+            raise TypeError(f"unknown argument {name!r}; those of Spool are {', '.join(known)}")
+    if "directory" not in value:
+        raise TypeError("the argument directory is missing")
+    return Spool(**value)
 
 
 def _imported(path: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Literal, Protocol, TypeAlias, TypedDict
 
@@ -12,8 +13,10 @@ if TYPE_CHECKING:
     from botocore.client import BaseClient
     from botocore.config import Config
     from tenacity import Retrying
+    from typing_extensions import Required
 
     from .._account.events import Event
+    from .._spooling import Spool
     from ._common import ServiceName
 
     OnFull: TypeAlias = Literal["block", "drop", "drop_oldest", "raise"]
@@ -37,10 +40,31 @@ if TYPE_CHECKING:
     class _OnDropped(Protocol):
         def on_dropped(self, event: Event, /) -> object: ...
 
+    class _OnSpooled(Protocol):
+        def on_spooled(self, event: Event, /) -> object: ...
+
     #: An object with one or more of the methods of ``publisher.Hook``.
-    AnyHook: TypeAlias = _OnAccepted | _OnSent | _OnDelivered | _OnRetry | _OnFailed | _OnDropped
+    AnyHook: TypeAlias = (
+        _OnAccepted | _OnSent | _OnDelivered | _OnRetry | _OnFailed | _OnDropped | _OnSpooled
+    )
     #: Settings take a class or its dotted path too.
     HookSetting: TypeAlias = AnyHook | type | str
+
+    class SpoolArguments(TypedDict, total=False):
+        """The arguments of ``publisher.Spool``, for a framework's settings."""
+
+        directory: Required[str | os.PathLike[str]]
+        send: Literal["here", "relay"]
+        sync: Literal["kernel", "disk"]
+        when: Literal["always", "overflow"]
+        max_bytes: int
+        max_age: float
+        key: bytes | Sequence[bytes] | None
+        on_unavailable: Literal["memory", "raise"]
+        clients: Mapping[str, ClientArguments] | None
+
+    #: Settings take the directory alone, or the arguments, too.
+    SpoolSetting: TypeAlias = Spool | SpoolArguments | str | os.PathLike[str] | None
 
     class PublisherOptions(TypedDict, total=False):
         """The options of ``publisher.configure`` and ``publisher.Publisher``."""
@@ -57,6 +81,7 @@ if TYPE_CHECKING:
         read_timeout: float
         close_timeout: float
         hooks: Iterable[AnyHook]
+        spool: Spool | None
 
     class _OfBoto3(TypedDict, total=False):
         """What ``boto3.client`` takes beside the service and the region."""
@@ -104,6 +129,7 @@ if TYPE_CHECKING:
         READ_TIMEOUT: float
         CLOSE_TIMEOUT: float
         HOOKS: Sequence[HookSetting]
+        SPOOL: SpoolSetting
         CLIENT: BotoArguments
         BACKEND: Literal["aws", "console", "local"]
         HEALTH: HealthLimits
@@ -123,6 +149,7 @@ if TYPE_CHECKING:
         PUBLISHER_READ_TIMEOUT: float
         PUBLISHER_CLOSE_TIMEOUT: float
         PUBLISHER_HOOKS: Sequence[HookSetting]
+        PUBLISHER_SPOOL: SpoolSetting
         PUBLISHER_CLIENT: BotoArguments
         PUBLISHER_BACKEND: Literal["aws", "console", "local"]
         PUBLISHER_HEALTH: HealthLimits

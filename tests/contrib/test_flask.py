@@ -14,6 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import NoRegionError
 
 import publisher
+from publisher.contrib._settings import Settings
 from tests.servers import Endpoint
 from tests.support import SESSION, SOON, STREAM, TOPIC
 
@@ -105,6 +106,24 @@ def test_settings_are_the_options(make: Callable[..., Any]) -> None:
     assert isinstance(options.hooks[0], publisher.LoggingHook)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "/spool/shop",
+        Path("/spool/shop"),
+        {"directory": "/spool/shop"},
+        publisher.Spool("/spool/shop"),
+    ],
+)
+def test_a_spool_may_be_a_directory_or_its_arguments(value: Any) -> None:
+    made = Settings({"SPOOL": value, "ON_FULL": "drop"}, "PUBLISHER_")
+    assert made.problems == []
+    assert made.options == {"spool": publisher.Spool("/spool/shop"), "on_full": "drop"}
+    of_all = Settings({"SPOOL": {"directory": "/spool", "sync": "disk"}}, "").options["spool"]
+    assert of_all == publisher.Spool("/spool", sync="disk")
+    assert Settings({"SPOOL": None}, "").options == {"spool": None}
+
+
 def test_settings_from_the_environment(
     make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +147,11 @@ def test_settings_from_the_environment(
         ({"PUBLISHER_HOOKS": ["nowhere.Hook"]}, "PUBLISHER_HOOKS: .*nowhere"),
         ({"PUBLISHER_CLIENT": {"region": "x"}}, "unknown argument 'region'"),
         ({"PUBLISHER_HEALTH": {"share": 0}}, "share must be more than 0 and at most 1, not 0"),
+        ({"PUBLISHER_SPOOL": 3}, "PUBLISHER_SPOOL: spool must be a publisher.Spool.* not int"),
+        ({"PUBLISHER_SPOOL": ""}, "PUBLISHER_SPOOL: directory must be"),
+        ({"PUBLISHER_SPOOL": {"sync": "disk"}}, "PUBLISHER_SPOOL: .*directory is missing"),
+        ({"PUBLISHER_SPOOL": {"directory": "/s", "size": 1}}, "argument 'size'.* max_bytes"),
+        ({"PUBLISHER_SPOOL": {"directory": "/s", "sync": "no"}}, "sync must be one of 'kernel'"),
         ({"PUBLISHER_LINGER": -1, "PUBLISHER_ON_FULL": "?"}, "LINGER.*ON_FULL"),
     ],
 )

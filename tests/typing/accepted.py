@@ -1,6 +1,7 @@
 """What type checkers must accept, and what they must know. Never run."""
 
 from concurrent.futures import Future, as_completed
+from pathlib import Path
 from typing import Any
 
 import publisher
@@ -109,11 +110,22 @@ class Pager:
 
 
 publisher.configure(hooks=(publisher.LoggingHook(), Pager()), linger={"kinesis": 0.5})
+publisher.configure(
+    spool=publisher.Spool(
+        Path("/var/spool/shop"),
+        send="relay",
+        key=[b"0" * 32],
+        clients={"sns:eu-west-1": {"endpoint_url": "http://127.0.0.1:4566"}},
+    )
+)
+on_disk: publisher.SpoolStats | None = publisher.stats().spool
 AWS_PUBLISHER: dict[str, DjangoSettings] = {
-    "default": {"MAX_WORKERS": 20, "CLIENT": {"region_name": "eu-west-1"}}
+    "default": {"MAX_WORKERS": 20, "CLIENT": {"region_name": "eu-west-1"}},
+    "spooled": {"SPOOL": {"directory": "/var/spool/shop", "sync": "disk"}},
 }
 FLASK: FlaskSettings = {
     "PUBLISHER_ON_FULL": "drop",
+    "PUBLISHER_SPOOL": "/var/spool/shop",
     "PUBLISHER_HOOKS": ["shop.hooks.Pager", Pager, Pager()],
 }
 

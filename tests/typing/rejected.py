@@ -43,6 +43,9 @@ publisher.Publisher(linger={"sqz": 1.0})  # error: no such service
 publisher.configure(hooks=[3])  # error: no hook
 publisher.configure(hooks=[publisher.LoggingHook])  # error: the class
 wrong: Future[PutRecordResponse] = sns.publish(TopicArn=TOPIC, Message="a")  # error: another one
+publisher.Spool("/var/spool/shop", send="there")  # error: here or relay
+publisher.configure(spool="/var/spool/shop")  # error: a Spool
+spool: DjangoSettings = {"SPOOL": {"sync": "disk"}}  # error: no directory
 settings: DjangoSettings = {"MAX_WORKER": 20}  # error: MAX_WORKERS
 hooks: DjangoSettings = {"HOOKS": [3]}  # error: no hook
 flask: FlaskSettings = {"PUBLISHER_LINGER": "10 ms"}  # error: no number

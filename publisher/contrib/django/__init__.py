@@ -13,7 +13,7 @@
 
 from ._commit import CommitFuture, publish_on_commit
 from ._publishers import client, publishers
-from .signals import delivered, dropped, failed
+from .signals import delivered, dropped, failed, spooled
 
 __all__ = [
     "CommitFuture",
@@ -23,4 +23,5 @@ __all__ = [
     "failed",
     "publish_on_commit",
     "publishers",
+    "spooled",
 ]

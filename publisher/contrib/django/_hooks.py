@@ -34,6 +34,10 @@ class SignalsHook:
         """Send ``dropped``."""
         self._send(signals.dropped, event)
 
+    def on_spooled(self, event: Event) -> None:
+        """Send ``spooled``."""
+        self._send(signals.spooled, event)
+
     def _send(self, signal: Signal, event: Event) -> None:
         if signal.receivers:
             _with_connections(

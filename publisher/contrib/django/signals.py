@@ -12,3 +12,4 @@ from django.dispatch import Signal
 delivered = Signal()
 failed = Signal()
 dropped = Signal()
+spooled = Signal()

@@ -47,6 +47,8 @@ class ChecksTests(SimpleTestCase):
     def test_a_value_that_is_not_allowed(self) -> None:
         rule = re.escape("MAX_WORKERS: max_workers must be an integer of at least 1, not 0.")
         self.assert_one({"default": {"MAX_WORKERS": 0}}, "E002", rule, "Correct")
+        rule = re.escape("SPOOL: directory must be a str or os.PathLike with the path of")
+        self.assert_one({"default": {"SPOOL": ""}}, "E002", rule, "Correct")
         self.assert_one({"a": {"ON_FULL": "wait"}}, "E002", r"\['a'\] ON_FULL: .*'drop'", "Correct")
 
     def test_settings_of_the_wrong_shape(self) -> None:

@@ -10,7 +10,8 @@ from django.test import TransactionTestCase
 
 import publisher
 import tests.contrib.site.suite  # noqa: F401
-from publisher.contrib.django import client, delivered, dropped, failed, publishers
+from publisher.contrib.django import client, delivered, dropped, failed, publishers, spooled
+from publisher.contrib.django._hooks import SignalsHook
 from tests.contrib.site import hooks
 from tests.contrib.site.models import Note
 from tests.servers import Endpoint
@@ -81,6 +82,13 @@ class SignalsTests(TransactionTestCase):
             listener.wait(1)
         self.assertEqual(listener.told[0]["event"].reason, "buffer_full")
         self.assertEqual(listener.told[0]["using"], "small")
+
+    def test_spooled(self) -> None:
+        listener = Listener(self, spooled)
+        event = publisher.Event(service="sns", operation="publish", destination="d")
+        SignalsHook("small").on_spooled(event)
+        listener.wait(1)
+        self.assertEqual((listener.told[0]["event"], listener.told[0]["using"]), (event, "small"))
 
     def test_a_receiver_that_raises_stops_no_other(self) -> None:
         class Raising(Listener):
