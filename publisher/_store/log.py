@@ -1,0 +1,290 @@
+"""The log that a process writes what it accepts to."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from . import record
+from .crypt import OVERHEAD, Codec
+from .directory import Directory
+from .reading import Kept
+from .segment import Segment
+from .segments import Segments
+
+
+class Full(Exception):
+    """There is no room for the message within the bound on the bytes."""
+
+
+class Log:
+    """Appends messages, marks those that are settled, and gives the space back.
+
+    Nothing touches the disk before the first :meth:`append`. That method may be called by any
+    thread, and by a signal handler in the middle of any of these methods; it takes no lock.
+    :meth:`tend` is for one thread.
+
+    Args:
+        directory: where the files are.
+        mode: ``"h"``: this process settles the messages. ``"r"``: a relay does, and unlinks.
+        sync: ``"kernel"``: a message is in the hands of the system when ``append`` returns;
+            ``"disk"``: on the disk.
+        max_bytes: bound on the bytes of all files of this log.
+        codec: encrypts.
+        segment_bytes: a segment of that size is followed by the next one.
+        write: what appends; it gives how much it has written, as ``os.write`` does.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        mode: str = "h",
+        sync: str = "kernel",
+        max_bytes: int = 1 << 30,
+        codec: Codec | None = None,
+        segment_bytes: int = 16 << 20,
+        write: Callable[[int, bytes], int] | None = None,
+    ) -> None:
+        self.directory = directory
+        self.max_bytes = max_bytes
+        self._disk = sync == "disk"
+        # Space comes back a segment at a time, so several of them have to fit.
+        segment_bytes = max(1, min(segment_bytes, max_bytes // 8))
+        self._segments = Segments(directory, mode, self._disk, codec, segment_bytes)
+        self._write = write or directory.write
+        self._added = record.MESSAGE_HEAD.size + (0 if codec is None else OVERHEAD)
+        self._oldest: tuple[int, float | None] = (-1, None)
+        # Held by whoever has the disk keep what was written.
+        self._syncing = threading.RLock()
+
+    def __repr__(self) -> str:
+        return f"<Log {self.owner}: {self.waiting} waiting, {self.bytes} bytes>"
+
+    # The way in.
+
+    def append(self, holder: Any, where: bytes, when: float, entry: bytes, wait: bool) -> None:
+        """Write a message.
+
+        ``holder.ticket`` is its sequence from the reservation on, so that whoever catches an
+        exception that a signal handler raised in here finds it, and settles it. After an OSError it
+        is None, and nothing is left to settle.
+
+        Args:
+            holder: has an attribute ``ticket``.
+            where: its destination, for whoever reads it back.
+            when: the time of its acceptance, in seconds since the epoch.
+            entry: the message.
+            wait: with ``sync="disk"``, return when the disk has it.
+
+        Raises:
+            Full: it does not fit within ``max_bytes``.
+            ValueError: it is longer than a record can be.
+            OSError: it could not be written.
+        """
+        segments = self._segments
+        length = len(entry) + self._added
+        if segments.total + length > self.max_bytes:
+            raise Full(f"{segments.total:,} bytes are in use, and the bound is {self.max_bytes:,}")
+        if length > record.MAX_PAYLOAD:
+            raise ValueError(f"an entry of {len(entry):,} bytes is too long for a record")
+        holder.ticket = None
+        try:
+            segment = self._reserve(holder)
+            data, noted = segment.pack(holder.ticket, where, when, entry)
+            size = len(data)
+            if self._write(segment.descriptor, data) != size:
+                raise OSError(errno.ENOSPC, "only a part of the record could be written")
+            segments.total += size
+            size += segment.size
+            segment.size = size
+            if noted is not None:
+                noted[0][where] = noted[1]
+            if wait and self._disk:
+                self._commit(segment, size, holder.ticket)
+        except OSError:
+            self._give_up(holder)
+            raise
+        except BaseException:
+            self._note(holder)
+            raise
+        segment.accounted += 1
+
+    def _reserve(self, holder: Any) -> Segment:
+        """Take the next number of the current segment."""
+        segments = self._segments
+        while True:
+            segment = segments.current
+            if segment is None:
+                segment = segments.begin()
+            # There is no call in these lines, so nothing comes between them.
+            sequence = segment.next
+            segment.next = sequence + 1
+            holder.ticket = sequence
+            if sequence < segment.limit:
+                return segment
+            # It was rolled a moment ago. Give the number back, in one go too.
+            segment.accounted += 1
+            segment.settled += 1
+            holder.ticket = None
+            if not segment.rolled:
+                raise Full("too many records for one segment: it was not tended")
+
+    def _give_up(self, holder: Any) -> None:
+        """A record was not written: its number counts as settled."""
+        ticket = holder.ticket
+        segment = None if ticket is None else self._segments.members.get(ticket >> record.SHIFT)
+        if segment is not None:
+            segment.accounted += 1
+            segment.settled += 1
+            holder.ticket = None
+
+    def _note(self, holder: Any) -> None:
+        """A call ended in the middle: whoever settles its ticket gives the descriptor back too.
+
+        Should an exception come even in here, the descriptor stays open until the segment ends.
+        """
+        ticket = holder.ticket
+        segment = None if ticket is None else self._segments.members.get(ticket >> record.SHIFT)
+        if segment is not None:
+            segment.interrupted.add(ticket)
+
+    def _commit(self, segment: Segment, mine: int, sequence: int) -> None:
+        """Return when the disk has the first ``mine`` bytes of a segment.
+
+        Whoever comes first does it for all who have written by then.
+        """
+        try:
+            with self._syncing:
+                if segment.broken:
+                    raise OSError(errno.EIO, "the disk did not keep what was written before")
+                if segment.synced < mine:
+                    size = segment.size
+                    try:
+                        self.directory.fdatasync(segment.descriptor)
+                    except OSError:
+                        # The system drops what it could not write and says so once only.
+                        segment.broken = True
+                        raise
+                    segment.synced = size
+        except OSError:
+            self._segments.mark(segment, (sequence,))
+            raise
+
+    # What becomes of a message.
+
+    def settle(self, tickets: Iterable[int]) -> None:
+        """Mark messages as settled, each once."""
+        self._segments.settle(tickets)
+
+    def stay(self, tickets: Iterable[int]) -> None:
+        """Leave messages on disk, to be offered again."""
+        with self._segments.reading:
+            for ticket in tickets:
+                segment = self._segments.members.get(ticket >> record.SHIFT)
+                if segment is not None:
+                    segment.stay(ticket)
+
+    def take_stayed(self, limit: int) -> list[Kept]:
+        """Up to ``limit`` messages that stayed, the oldest first. Each is then settled or put back.
+
+        Raises:
+            OSError: a segment could not be read.
+        """
+        taken: list[Kept] = []
+        with self._segments.reading:
+            for segment in list(self._segments.members.values()):
+                while len(taken) < limit and (order := segment.order()):
+                    some = order[: limit - len(taken)]
+                    taken += self._read(segment, some)
+                    del order[: len(some)]
+        return taken
+
+    def _read(self, segment: Segment, sequences: Iterable[int]) -> list[Kept]:
+        found: list[Kept] = []
+        lost: list[int] = []
+        try:
+            reading = segment.reading()
+            places = [(sequence, reading.find(sequence)) for sequence in sequences]
+            lost += [sequence for sequence, offset in places if offset < 0]
+            for kept in reading.messages(self, [place for place in places if place[1] >= 0]):
+                if isinstance(kept, Kept):
+                    found.append(kept)
+                else:
+                    lost.append(kept)
+        except FileNotFoundError:  # somebody has deleted it
+            known = {kept.sequence for kept in found}
+            lost = [sequence for sequence in sequences if sequence not in known]
+        self._segments.damaged += len(lost)
+        self.settle(lost)
+        return found
+
+    def put_back(self, kepts: Iterable[Kept]) -> None:
+        """Have messages that were taken stay after all."""
+        self.stay([kept.sequence for kept in kepts])
+
+    # What is there.
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of all files."""
+        return self._segments.total
+
+    @property
+    def waiting(self) -> int:
+        """How many messages are not settled."""
+        return sum(segment.waiting for segment in list(self._segments.members.values()))
+
+    @property
+    def stayed(self) -> int:
+        """How many messages wait to be offered again."""
+        return sum(segment.staying() for segment in list(self._segments.members.values()))
+
+    @property
+    def oldest(self) -> float | None:
+        """When the oldest of those was accepted; None if there is none, or it cannot be read."""
+        with self._segments.reading:
+            for segment in list(self._segments.members.values()):
+                if order := segment.order():
+                    if self._oldest[0] != order[0]:
+                        self._oldest = (order[0], self._accepted(segment, order[0]))
+                    return self._oldest[1]
+        return None
+
+    def _accepted(self, segment: Segment, sequence: int) -> float | None:
+        with contextlib.suppress(OSError):
+            offset = segment.reading().find(sequence)
+            return segment.reading().accepted(sequence, offset) if offset >= 0 else None
+        return None
+
+    @property
+    def owner(self) -> str | None:
+        """The name that its files begin with; None while there are none."""
+        return self._segments.owner
+
+    @property
+    def damaged(self) -> int:
+        """How many damaged places were found so far."""
+        return self._segments.damaged
+
+    @property
+    def unmarked(self) -> int:
+        """How many marks could not be written: those messages are sent again after a crash."""
+        return self._segments.unmarked
+
+    # Housekeeping and the end.
+
+    def tend(self, now: float) -> None:
+        """Look after the files; for one thread, now and then."""
+        self._segments.tend()
+
+    def close(self) -> None:
+        """Unlink all files if nothing is left to settle, or leave them; then release the lock."""
+        self._segments.close()
+
+    def forget(self) -> None:
+        """In the child of a fork: begin anew, and leave the parent's files alone."""
+        self._syncing = threading.RLock()
+        self._segments.forget()

@@ -1,0 +1,279 @@
+"""Reading one segment: its records, its marks, and its messages one by one."""
+
+from __future__ import annotations
+
+import math
+import os
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from . import record
+from .crypt import Codec
+from .directory import Directory
+
+#: A part of the file that cannot be read (a bad sector) is read as zeros, in steps of this size.
+_STEP = 4096
+#: So many damaged places of one segment are remembered, to be put aside.
+_PLACES = 100
+
+
+class Kept:
+    """A message that is on disk.
+
+    Args:
+        source: the log or the source that it came from, and that settles it.
+        sequence: its number there.
+        where: what the writer said about its destination.
+        when: the time of its acceptance, in seconds since the epoch.
+        entry: the message.
+        offset: where it stands in its segment.
+    """
+
+    __slots__ = ("entry", "offset", "sequence", "source", "when", "where")
+
+    def __init__(
+        self, source: Any, sequence: int, where: bytes, when: float, entry: bytes, offset: int
+    ) -> None:
+        self.source = source
+        self.sequence = sequence
+        self.where = where
+        self.when = when
+        self.entry = entry
+        self.offset = offset
+
+    def __repr__(self) -> str:  # no body and no address
+        return f"<Kept {self.sequence:#x}, {len(self.entry)} bytes>"
+
+
+class _File:
+    """A file of a segment, open while it is read."""
+
+    __slots__ = ("descriptor", "directory", "name", "scanner")
+
+    def __init__(self, directory: Directory, name: str, number: int, start: int) -> None:
+        self.directory = directory
+        self.name = name
+        self.descriptor = -1
+        self.scanner = record.Scanner(self._read, number, start)
+
+    def __enter__(self) -> record.Scanner:
+        self.descriptor = self.directory.read_from(self.name)
+        self.scanner.size = os.fstat(self.descriptor).st_size
+        return self.scanner
+
+    def __exit__(self, *error: object) -> None:
+        descriptor, self.descriptor = self.descriptor, -1
+        os.close(descriptor)
+        self.scanner.forget()
+
+    def _read(self, offset: int, length: int) -> bytes:
+        try:
+            return os.pread(self.descriptor, length, offset)
+        except OSError:
+            return b"".join(self._readable(offset, length))
+
+    def _readable(self, offset: int, length: int) -> Iterator[bytes]:
+        for at in range(offset, offset + length, _STEP):
+            step = min(_STEP, offset + length - at)
+            try:
+                yield os.pread(self.descriptor, step, at).ljust(step, b"\0")
+            except OSError:
+                yield b"\0" * step
+
+
+class Reading:
+    """What has been found in one segment so far.
+
+    ``sequences`` and ``offsets`` are of its messages, in the order of their sequences, two machine
+    words each. Files are opened for each look, and no descriptor is kept.
+    """
+
+    __slots__ = (
+        "_directory",
+        "_done",
+        "_done_position",
+        "_log",
+        "_places",
+        "_sealer",
+        "_where",
+        "damaged",
+        "ended",
+        "name",
+        "number",
+        "offsets",
+        "position",
+        "sequences",
+        "size",
+        "start",
+    )
+
+    def __init__(self, directory: Directory, owner: str, number: int, codec: Codec | None) -> None:
+        self.name = f"{owner}-{number}"
+        self.number = number
+        self.start = record.seed(self.name)
+        self._directory = directory
+        self._log = _File(directory, f"{self.name}.log", number, self.start)
+        self._done = _File(directory, f"{self.name}.done", number, self.start)
+        self._done_position = 0
+        self._sealer = None if codec is None else codec.sealer(self.name)
+        self._places: list[tuple[int, int]] = []
+        self._where: dict[int, bytes] = {}
+        self.damaged = 0
+        self.ended = False  # nothing is appended to it any more, its writer says
+        self.position = 0  # what lies before it has been looked at
+        self.size = 0  # of the file, when it was last looked at
+        self.sequences = array("Q")
+        self.offsets = array("Q")
+
+    def marks(self) -> set[int]:
+        """The sequences that were marked as settled since the last look.
+
+        Whatever is damaged among them costs marks: their messages are sent again.
+        """
+        found: set[int] = set()
+        try:
+            with self._done as scanner:
+                for kind, _, offset, total in scanner.records(
+                    self._done_position, _ignore, final=False
+                ):
+                    self._done_position = offset + total
+                    if kind == record.SETTLED:
+                        found.update(record.unpack_marks(scanner.get(offset, total)[2]))
+        except FileNotFoundError:
+            self._done_position = 0
+        except OSError:
+            pass  # a planted link, a foreign file
+        return found
+
+    def scan(self, *, final: bool) -> None:
+        """Look at what has been appended since the last look.
+
+        Raises:
+            OSError: the file is gone, or is not a private file of this user.
+        """
+        sequences, offsets = array("Q"), array("Q")
+        with self._log as scanner:
+            self.size = scanner.size
+            for kind, sequence, offset, total in scanner.records(
+                self.position, self._damage, final=final
+            ):
+                self.position = offset + total
+                what = kind & ~record.SEALED
+                if what == record.MESSAGE:
+                    sequences.append(sequence)
+                    offsets.append(offset)
+                elif what == record.DESTINATION:
+                    self._declare(*scanner.get(offset, total))
+                elif what == record.END:
+                    self.ended = True
+        if final:
+            self.position = self.size
+        if sequences:
+            self._add(sequences, offsets)
+
+    def _add(self, sequences: array[int], offsets: array[int]) -> None:
+        self.sequences += sequences
+        self.offsets += offsets
+        # Threads that appended at once wrote in another order than that of their reservations.
+        if any(map(int.__gt__, self.sequences, self.sequences[1:])):
+            pairs = sorted(zip(self.sequences, self.offsets, strict=True))
+            self.sequences = array("Q", [sequence for sequence, _ in pairs])
+            self.offsets = array("Q", [offset for _, offset in pairs])
+
+    def _damage(self, begin: int, end: int) -> None:
+        self.position = end
+        self._remember(begin, end)
+
+    def _remember(self, begin: int, end: int) -> None:
+        self.damaged += 1
+        if len(self._places) < _PLACES:
+            self._places.append((begin, end))
+
+    def _opened(self, kind: int, sequence: int, payload: bytes) -> bytes | None:
+        if not kind & record.SEALED:
+            return payload
+        if self._sealer is None:
+            return None
+        return self._sealer.open(payload, record.associated(kind, sequence))
+
+    def _declare(self, kind: int, sequence: int, payload: bytes) -> None:
+        plain = self._opened(kind, sequence, payload)
+        if plain is not None and len(plain) >= record.DESTINATION_HEAD.size:
+            (number,) = record.DESTINATION_HEAD.unpack_from(plain)
+            self._where.setdefault(number, plain[record.DESTINATION_HEAD.size :])
+
+    def find(self, sequence: int) -> int:
+        """Where that message stands; -1 if it has not been found."""
+        index = bisect_left(self.sequences, sequence)
+        if index < len(self.sequences) and self.sequences[index] == sequence:
+            return self.offsets[index]
+        return -1
+
+    def messages(self, source: Any, wanted: Iterable[tuple[int, int]]) -> Iterator[Kept | int]:
+        """Each of the messages, given by sequence and offset.
+
+        In the place of one that is damaged stands its sequence. One that no key opens is left
+        out: it stays for whoever has the key. Both are counted.
+        """
+        with self._log as scanner:
+            for sequence, offset in wanted:
+                total = scanner.check(offset)
+                kind, found, payload = scanner.get(offset, total) if total else (0, 0, b"")
+                plain = self._opened(kind, found, payload)
+                if plain is None:
+                    self.damaged += 1
+                    continue
+                kept = self._message(source, sequence, plain, offset) if found == sequence else None
+                if kept is None:
+                    self._remember(offset, offset + (total or record.HEADER.size))
+                yield sequence if kept is None else kept
+
+    def _message(self, source: Any, sequence: int, plain: bytes, offset: int) -> Kept | None:
+        if len(plain) < record.MESSAGE_HEAD.size:
+            return None
+        number, when = record.MESSAGE_HEAD.unpack_from(plain)
+        where = self._where.get(number)
+        if where is None or not math.isfinite(when):
+            return None
+        return Kept(source, sequence, where, when, plain[record.MESSAGE_HEAD.size :], offset)
+
+    def accepted(self, sequence: int, offset: int) -> float | None:
+        """When a message was accepted; None if that cannot be read."""
+        damaged, places = self.damaged, self._places.copy()
+        try:
+            for kept in self.messages(None, [(sequence, offset)]):
+                return kept.when if isinstance(kept, Kept) else None
+        except OSError:
+            pass
+        finally:  # whoever takes it counts it
+            self.damaged, self._places = damaged, places
+        return None
+
+    def copy(self, sequences: set[int]) -> Iterator[bytes]:
+        """The records of the segment with only these messages, ready to be written.
+
+        All declarations are kept: there are two for each destination.
+        """
+        with self._log as scanner:
+            for kind, sequence, offset, total in scanner.records(0, _ignore, final=True):
+                if kind & ~record.SEALED == record.MESSAGE and sequence not in sequences:
+                    continue
+                _, _, payload = scanner.get(offset, total)
+                yield record.pack(kind, sequence, payload, self.start)
+
+    def put_aside(self) -> None:
+        """Copy the damaged places away before the segment is unlinked."""
+        places, self._places = self._places, []
+        for begin, end in places:
+            self._directory.put_aside(f"{self.name}-{begin}", self._pieces(begin, end))
+
+    def _pieces(self, begin: int, end: int) -> Iterator[bytes]:
+        with self._log as scanner:
+            for at in range(begin, end, record.Scanner.CHUNK):
+                yield scanner._read(at, min(record.Scanner.CHUNK, end - at))
+
+
+def _ignore(begin: int, end: int) -> None:
+    pass

@@ -1,0 +1,206 @@
+"""The format of a record, and finding the whole records in a file that may be damaged.
+
+A record is, with all numbers little-endian::
+
+    magic 2 | CRC-32 4 | kind 1 | length of the payload 4 | sequence 8 | payload
+
+The CRC covers all that follows it. It starts from the CRC of the segment's name, so that a record
+of another segment, or one that somebody wrote into the body of a message, is none here. The magic
+cannot stand in UTF-8. ``sequence`` is the segment's number, shifted by 24 bits, and the record's
+index in it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from zlib import crc32
+
+MAGIC = b"\xf7\xd1"
+DESTINATION = 1  # payload: a number (u32), then the text it stands for in this segment
+MESSAGE = 2  # payload: a destination's number (u32), the time of acceptance (f8), the entry
+SETTLED = 3  # payload: sequences (u64 each)
+END = 4  # no payload: nothing is appended to this segment any more
+SEALED = 0x80  # added to a kind whose payload is encrypted
+KINDS = frozenset({DESTINATION, MESSAGE, SETTLED, END, DESTINATION | SEALED, MESSAGE | SEALED})
+
+#: How far a segment's number is shifted in a sequence.
+SHIFT = 24
+#: No payload is longer: no service takes a message of that size.
+MAX_PAYLOAD = 16 << 20
+#: What stands before a payload.
+HEADER = struct.Struct("<2sIBIQ")
+PREFIX = struct.Struct("<2sI")  # its first part: magic and CRC
+REST = struct.Struct("<BIQ")  # its second part, which the CRC covers
+#: The second part and what stands before a message's entry.
+MESSAGE_REST = struct.Struct("<BIQId")
+MESSAGE_HEAD = struct.Struct("<Id")
+DESTINATION_HEAD = struct.Struct("<I")
+#: So many marks at most are in one record.
+_MARKS = 8192
+#: While looking for the next whole record, shorter ones are checked however many there are.
+_SHORT = 4096
+
+
+def seed(name: str) -> int:
+    """What the CRCs of the segment of that name start from."""
+    return crc32(name.encode())
+
+
+def pack(kind: int, sequence: int, payload: bytes, start: int) -> bytes:
+    """A record; ``start`` is the segment's seed."""
+    rest = REST.pack(kind, len(payload), sequence)
+    return b"".join((PREFIX.pack(MAGIC, crc32(payload, crc32(rest, start))), rest, payload))
+
+
+def associated(kind: int, sequence: int) -> bytes:
+    """What an encrypted payload is bound to."""
+    return REST.pack(kind, 0, sequence)
+
+
+def pack_marks(number: int, sequences: Sequence[int], start: int) -> bytes:
+    """Records that say which sequences of segment ``number`` are settled."""
+    return b"".join(
+        pack(
+            SETTLED,
+            number << SHIFT,
+            struct.pack(f"<{len(some)}Q", *some),
+            start,
+        )
+        for some in (sequences[at : at + _MARKS] for at in range(0, len(sequences), _MARKS))
+    )
+
+
+def unpack_marks(payload: bytes) -> tuple[int, ...]:
+    """The sequences in the payload of a record of marks."""
+    count = len(payload) // 8
+    return struct.unpack_from(f"<{count}Q", payload)
+
+
+class Scanner:
+    """Finds the whole records of one file, from front to back, in a window of bounded size.
+
+    Args:
+        read: gives that many bytes from an offset; fewer only at the end of the file.
+        number: the segment's. Records with another one are none.
+        start: the segment's seed.
+    """
+
+    __slots__ = ("_base", "_budget", "_read", "_start", "_view", "_window", "number", "size")
+
+    CHUNK = 1 << 20
+
+    def __init__(self, read: Callable[[int, int], bytes], number: int, start: int) -> None:
+        self._read = read
+        self.number = number
+        self._start = start
+        self.size = 0  # how much of the file there is to look at
+        self._budget = 0  # bytes that may be checksummed in vain
+        self.forget()
+
+    def forget(self) -> None:
+        """Give the window's memory back."""
+        self._window = b""
+        self._view = memoryview(b"")
+        self._base = 0
+
+    def _index(self, offset: int, length: int) -> int:
+        """Where in the window these bytes begin; they are read if they are not in it."""
+        index = offset - self._base
+        if index < 0 or index + length > len(self._window):
+            self._window = self._read(offset, min(max(length, self.CHUNK), self.size - offset))
+            self._view = memoryview(self._window)
+            self._base = offset
+            index = 0
+        return index
+
+    def check(self, offset: int) -> int:
+        """The length of the whole record that begins at ``offset``; 0 if none does."""
+        index = self._index(offset, HEADER.size)
+        if index + HEADER.size > len(self._window):
+            return 0
+        magic, crc, kind, length, sequence = HEADER.unpack_from(self._window, index)
+        total: int = HEADER.size + length
+        if (
+            magic != MAGIC
+            or length > MAX_PAYLOAD
+            or offset + total > self.size
+            or sequence >> SHIFT != self.number
+            or kind not in KINDS
+        ):
+            return 0
+        if index + total > len(self._window):
+            index = self._index(offset, total)
+        found = crc32(self._view[index + PREFIX.size : index + total], self._start)
+        return total if found == crc and len(self._window) - index >= total else 0
+
+    def get(self, offset: int, total: int) -> tuple[int, int, bytes]:
+        """Kind, sequence and payload of the record that ``check`` found."""
+        index = self._index(offset, total)
+        _, _, kind, _, sequence = HEADER.unpack_from(self._window, index)
+        return kind, sequence, self._window[index + HEADER.size : index + total]
+
+    def head(self, offset: int) -> tuple[int, int]:
+        """Kind and sequence of the record that ``check`` found last."""
+        _, _, kind, _, sequence = HEADER.unpack_from(self._window, offset - self._base)
+        return kind, sequence
+
+    def following(self, offset: int) -> int:
+        """Where the next whole record begins after a damaged one; -1 if there is none.
+
+        The damaged record's own length is believed first: what stands in the body of a message is
+        looked into only where that leads nowhere. Long ones are checked until that has cost
+        several times the file's size, short ones always: the time is bounded whatever is there.
+        """
+        index = self._index(offset, HEADER.size)
+        if index + HEADER.size <= len(self._window):
+            length = HEADER.unpack_from(self._window, index)[3]
+            after: int = offset + HEADER.size + length
+            if length <= MAX_PAYLOAD and after < self.size and self.check(after):
+                return after
+        self._budget = 8 * self.size
+        at = offset + 1
+        while at + HEADER.size <= self.size:
+            index = self._index(at, HEADER.size)
+            found = self._window.find(MAGIC, index)
+            if found < 0:
+                at = self._base + max(len(self._window) - 1, index + 1)
+                continue
+            at = self._base + found
+            if self._worth_checking(at) and self.check(at):
+                return at
+            at += 1
+        return -1
+
+    def _worth_checking(self, offset: int) -> bool:
+        index = self._index(offset, HEADER.size)
+        if index + HEADER.size > len(self._window):
+            return False
+        length = HEADER.unpack_from(self._window, index)[3]
+        if length > _SHORT:
+            if length > min(self._budget, MAX_PAYLOAD):
+                return False
+            self._budget -= length
+        return True
+
+    def records(
+        self, position: int, damaged: Callable[[int, int], None], *, final: bool
+    ) -> Iterator[tuple[int, int, int, int]]:
+        """Kind, sequence, offset and length of each whole record from ``position`` on.
+
+        ``damaged`` is told where other bytes begin and end. Unless ``final``, those at the very
+        end may be half of a record that is just being written, and are left alone.
+        """
+        while position < self.size:
+            if total := self.check(position):
+                kind, sequence = self.head(position)
+                yield kind, sequence, position, total
+                position += total
+                continue
+            after = self.following(position)
+            if after < 0:
+                if not final:
+                    return
+                after = self.size
+            damaged(position, after)
+            position = after

@@ -1,0 +1,261 @@
+"""What another process has left on disk, or is still writing for a relay."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable
+
+from . import record
+from .crypt import Codec
+from .directory import Directory, Lock
+from .part import Part
+from .reading import Kept, Reading
+
+
+def adopt(directory: Directory, owner: str, codec: Codec | None = None) -> Source | None:
+    """Take over a dead owner's files; None if it is alive, or somebody else has them."""
+    lock = directory.lock(owner, create=True)
+    return None if lock is None else Source(directory, owner, lock, codec)
+
+
+class Source:
+    """The messages of one owner, oldest first; for one thread.
+
+    Args:
+        directory: where they are.
+        owner: whose.
+        lock: the owner's, if it is dead and this process has taken it.
+        codec: decrypts.
+
+    Raises:
+        OSError: the directory cannot be read.
+    """
+
+    def __init__(
+        self, directory: Directory, owner: str, lock: Lock | None, codec: Codec | None = None
+    ) -> None:
+        self.directory = directory
+        self.owner = owner
+        #: Nothing is left to do: what may be unlinked is unlinked, and the lock is released.
+        self.finished = False
+        #: Marks that could not be written: those messages are sent again after a crash.
+        self.unmarked = 0
+        self._lock = lock
+        self._codec = codec
+        self._parts: dict[int, Part] = {}
+        self._last = 0  # the highest number seen
+        self._refused = False  # some file is not a private one of this user, and stays
+        self._gone = 0  # damaged places in segments that are gone
+        self._oldest: tuple[int, float | None] = (-1, None)
+        try:
+            self._look()
+            self._finish()
+        except BaseException:
+            self.close()
+            raise
+
+    def __repr__(self) -> str:
+        return f"<Source {self.owner}: {self.waiting} waiting>"
+
+    def alive(self) -> bool:
+        """Whether the owner's process still runs. If it does not, its lock is ours from now on."""
+        if self._lock is None and not self.finished:
+            self._lock = self.directory.lock(self.owner, create=True)
+            if self._lock is not None:  # what it wrote last is final now
+                self._look()
+                for part in self._parts.values():
+                    part.scanned = False
+        return self._lock is None and not self.finished
+
+    # Finding.
+
+    def _look(self) -> None:
+        """Note segments that are new, and clear away what is left of others."""
+        for number, kinds in self.directory.segments(self.owner).items():
+            name = f"{self.owner}-{number}"
+            if self._lock is not None and "tmp" in kinds:
+                self._remove(f"{name}.tmp")
+            if "log" in kinds:
+                self._note(number)
+            elif "done" in kinds:  # marks of a segment that is gone
+                self._remove(f"{name}.done")
+
+    def _note(self, number: int) -> None:
+        self._last = max(self._last, number)
+        if number not in self._parts:
+            part = Part(Reading(self.directory, self.owner, number, self._codec))
+            part.reading.size = self._size(f"{part.reading.name}.log")
+            self._parts[number] = part
+
+    def _size(self, name: str) -> int:
+        with contextlib.suppress(OSError):
+            return os.lstat(self.directory.join(name)).st_size
+        return 0
+
+    def _remove(self, name: str) -> None:
+        with contextlib.suppress(OSError):
+            self.directory.remove(name)
+
+    def scan(self) -> bool:
+        """Look at one more segment, so that the counts know it; False if none was left."""
+        for part in self._parts.values():
+            if not part.scanned:
+                self._scan(part)
+                self._finish()
+                return True
+        return False
+
+    def _scan(self, part: Part) -> None:
+        reading = part.reading
+        part.scanned = True
+        marks = reading.marks()
+        part.done_size = self._size(f"{reading.name}.done")
+        try:
+            reading.scan(final=self._lock is not None)
+        except FileNotFoundError:
+            reading.ended = True
+        except OSError:
+            self._gone += 1
+            self._refused = True
+            self._parts.pop(reading.number)
+            return
+        part.marked |= marks
+        part.add(part.marked)
+        if self._lock is not None:  # nobody else settles
+            part.marked &= {*part.sequences, *(sequence for sequence, _ in part.back)}
+
+    def _refresh(self, part: Part) -> None:
+        """Look at a segment that has not been looked at, or has grown."""
+        if not part.scanned:
+            self._scan(part)
+        elif self._lock is None and not part.reading.ended:
+            reading = part.reading
+            if (
+                self._size(f"{reading.name}.log") != reading.size
+                or self._size(f"{reading.name}.done") != part.done_size
+            ):
+                self._scan(part)
+
+    # Taking and settling.
+
+    def take(self, limit: int) -> list[Kept]:
+        """Up to ``limit`` messages, the oldest first. Each is then settled or put back.
+
+        None is there if all have been taken, and no more have come from a process that lives. What
+        cannot be read is counted, and left out.
+        """
+        if self._lock is None:
+            while self._size(f"{self.owner}-{self._last + 1}.log"):
+                self._note(self._last + 1)
+        taken: list[Kept] = []
+        for part in list(self._parts.values()):
+            self._refresh(part)
+            while len(taken) < limit and (wanted := part.pull(limit - len(taken))):
+                taken += self._read(part, wanted)
+            if len(taken) >= limit:
+                break
+        self._finish()
+        return taken
+
+    def _read(self, part: Part, wanted: list[tuple[int, int]]) -> list[Kept]:
+        found, lost = [], []
+        try:
+            for kept in part.reading.messages(self, wanted):
+                if isinstance(kept, Kept):
+                    found.append(kept)
+                else:
+                    lost.append(kept)
+        except OSError:  # the file is gone, or another one stands in its place
+            known = {kept.sequence for kept in found}
+            lost = [sequence for sequence, _ in wanted if sequence not in known]
+            part.reading.damaged += len(lost)
+        if lost:
+            self._settle(part, lost)
+        return found
+
+    def settle(self, kepts: Iterable[Kept]) -> None:
+        """Mark messages that were taken as settled."""
+        for part, some in self._by_part(kepts):
+            self._settle(part, [kept.sequence for kept in some])
+        self._finish()
+
+    def put_back(self, kepts: Iterable[Kept]) -> None:
+        """Have messages that were taken be taken again."""
+        for part, some in self._by_part(kepts):
+            part.back += [(kept.sequence, kept.offset) for kept in some]
+
+    def _by_part(self, kepts: Iterable[Kept]) -> list[tuple[Part, list[Kept]]]:
+        found: dict[int, list[Kept]] = {}
+        for kept in kepts:
+            found.setdefault(kept.sequence >> record.SHIFT, []).append(kept)
+        return [(self._parts[number], some) for number, some in found.items()]
+
+    def _settle(self, part: Part, sequences: list[int]) -> None:
+        part.left -= len(sequences)
+        marks = record.pack_marks(part.reading.number, sequences, part.reading.start)
+        try:
+            descriptor = self.directory.append_to(f"{part.reading.name}.done")
+            try:
+                part.done_size += self.directory.write(descriptor, marks)
+            finally:
+                os.close(descriptor)
+        except OSError:
+            self.unmarked += len(sequences)
+
+    # Giving back.
+
+    def _finish(self) -> None:
+        """Unlink the segments that are done with, and the lock file after the last one."""
+        if self.finished:
+            return
+        for number, part in list(self._parts.items()):
+            if part.scanned and not part.left and (self._lock is not None or part.reading.ended):
+                part.reading.put_aside()
+                with contextlib.suppress(OSError):
+                    self.directory.remove(f"{part.reading.name}.log")
+                    self.directory.remove(f"{part.reading.name}.done")
+                    self._gone += part.reading.damaged
+                    del self._parts[number]
+        if self._lock is not None and not self._parts:
+            self._end(unlink=not self._refused)
+
+    def _end(self, *, unlink: bool) -> None:
+        self.finished = True
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            with contextlib.suppress(OSError):
+                lock.release(unlink=unlink)
+
+    def close(self) -> None:
+        """Leave what is left to the next one: release the lock."""
+        if not self.finished:
+            self._end(unlink=False)
+
+    # What is there.
+
+    @property
+    def waiting(self) -> int:
+        """How many messages are not settled, in the segments that were looked at."""
+        return sum(part.left for part in self._parts.values())
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of its files."""
+        return sum(part.reading.size + part.done_size for part in self._parts.values())
+
+    @property
+    def damaged(self) -> int:
+        """How many damaged places were found, and messages that none of the keys opens."""
+        return self._gone + sum(part.reading.damaged for part in self._parts.values())
+
+    @property
+    def oldest(self) -> float | None:
+        """When the oldest that can be taken was accepted; None if there is none."""
+        for part in self._parts.values():
+            first = part.first()
+            if first is not None:
+                if self._oldest[0] != first[0]:
+                    self._oldest = (first[0], part.reading.accepted(*first))
+                return self._oldest[1]
+        return None

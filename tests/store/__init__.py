@@ -1,0 +1,1 @@
+"""The room ``_store``: records, segments, locks, and what is read back."""

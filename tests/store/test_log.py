@@ -1,0 +1,344 @@
+"""The log: what is appended, settled, left and given back."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from publisher._store.directory import Directory, prepare
+from publisher._store.log import Full, Log
+from publisher._store.source import Source, adopt
+
+from .support import WHEN, WHERE, Holder, append, descriptors, entries, files, left_by, size
+
+
+def test_nothing_touches_the_disk_before_the_first_message(directory: Directory) -> None:
+    log = Log(directory)
+    log.tend(0)
+    log.close()
+    assert files(directory) == []
+
+
+def test_what_was_appended_is_read_by_the_next_process(directory: Directory) -> None:
+    log = Log(directory)
+    append(log, b"one")
+    append(log, b"two", b"elsewhere", 5.0)
+    source = left_by(log)
+    kepts = source.take(10)
+    assert [(kept.where, kept.when, kept.entry) for kept in kepts] == [
+        (WHERE, WHEN, b"one"),
+        (b"elsewhere", 5.0, b"two"),
+    ]
+    assert source.waiting == 2
+    source.settle(kepts)
+    assert source.finished
+    assert source.damaged == 0
+    assert files(directory) == []
+
+
+def test_files_are_private(directory: Directory) -> None:
+    log = Log(directory)
+    log.settle([append(log, b"one")])
+    append(log, b"two")
+    modes = {
+        name: stat.S_IMODE(Path(directory.join(name)).stat().st_mode) for name in files(directory)
+    }
+    assert modes == {f"{log.owner}{end}": 0o600 for end in ("-1.log", "-1.done", ".lock")}
+    assert stat.S_IMODE(Path(directory.path).stat().st_mode) == 0o700
+    log.close()
+
+
+def test_settled_messages_are_not_read_again(directory: Directory) -> None:
+    log = Log(directory)
+    tickets = [append(log, b"%d" % number) for number in range(10)]
+    log.settle(tickets[:4])
+    log.settle(tickets[7:])
+    assert log.waiting == 3
+    assert entries(left_by(log)) == [b"4", b"5", b"6"]
+
+
+def test_a_log_with_nothing_left_leaves_nothing(directory: Directory) -> None:
+    before = descriptors()
+    log = Log(directory)
+    log.settle([append(log, b"one")])
+    log.close()
+    assert files(directory) == []
+    assert descriptors() == before
+    with pytest.raises(OSError, match="closed"):
+        append(log, b"two")
+
+
+def test_full_segments_are_followed_by_others_and_unlinked_when_settled(
+    directory: Directory,
+) -> None:
+    log = Log(directory, segment_bytes=1000)
+    tickets = []
+    for number in range(100):
+        tickets.append(append(log, b"%03d" % number * 30))
+        log.tend(0)
+    logs = [name for name in files(directory) if name.endswith(".log")]
+    assert len(logs) > 5
+    log.settle(tickets[:-1])
+    log.tend(0)
+    assert len([name for name in files(directory) if name.endswith(".log")]) <= 2
+    assert log.waiting == 1
+    log.settle(tickets[-1:])
+    log.tend(0)
+    log.tend(0)
+    log.tend(0)
+    assert log.bytes == 0
+    assert size(directory) == 0
+    log.close()
+    assert files(directory) == []
+
+
+def test_bytes_are_those_of_the_files(directory: Directory) -> None:
+    log = Log(directory, segment_bytes=1000)
+    for number in range(60):
+        ticket = append(log, b"x" * number)
+        if number % 3:
+            log.settle([ticket])
+        log.tend(0)
+        assert log.bytes == size(directory)
+    log.close()
+
+
+def test_a_bound_on_the_bytes(directory: Directory) -> None:
+    log = Log(directory, max_bytes=10_000)
+    tickets: list[int] = []
+
+    def fill() -> None:
+        for _ in range(1000):
+            tickets.append(append(log, b"x" * 100))  # noqa: PERF401  # until it is full
+
+    with pytest.raises(Full):
+        fill()
+    assert 60 < len(tickets) < 80
+    assert size(directory) <= 10_000
+    log.settle(tickets)
+    log.tend(0)  # rolls
+    log.tend(0)
+    append(log, b"x" * 100)
+    log.close()
+
+
+def test_an_entry_that_no_record_can_hold_is_refused(directory: Directory) -> None:
+    log = Log(directory)
+    with pytest.raises(ValueError, match="too long"):
+        append(log, bytes((16 << 20) + 1))
+    assert files(directory) == []
+
+
+def test_what_stays_is_taken_oldest_first(directory: Directory) -> None:
+    log = Log(directory, segment_bytes=1000)
+    tickets = []
+    for number in range(50):
+        tickets.append(append(log, b"%02d" % number * 50, when=float(number)))
+        log.tend(0)
+    log.stay(tickets[30:40])
+    log.stay(tickets[10:20])
+    assert (log.stayed, log.oldest) == (20, 10.0)
+    taken = log.take_stayed(15)
+    assert [kept.entry[:2] for kept in taken] == [
+        b"%02d" % number for number in (*range(10, 20), *range(30, 35))
+    ]
+    assert [kept.sequence for kept in taken] == [*tickets[10:20], *tickets[30:35]]
+    assert (log.stayed, log.oldest) == (5, 35.0)
+    log.put_back(taken[3:])
+    log.settle([kept.sequence for kept in taken[:3]])
+    assert (log.stayed, log.waiting, log.oldest) == (17, 47, 13.0)
+    assert [kept.entry[:2] for kept in log.take_stayed(2)] == [b"13", b"14"]
+    log.close()
+
+
+def test_a_segment_held_by_one_message_is_written_anew(directory: Directory) -> None:
+    log = Log(directory, segment_bytes=100_000)
+    tickets = [append(log, b"%03d" % (number % 1000) * 40) for number in range(700)]
+    stuck, last = tickets[300], append(log, b"last")
+    log.tend(0)
+    append(log, b"in the next segment")
+    log.settle([ticket for ticket in tickets if ticket != stuck])
+    assert log.bytes > 100_000
+    log.tend(0)
+    assert log.bytes < 1000
+    log.settle([last])
+    log.stay([stuck])
+    assert [kept.entry for kept in log.take_stayed(9)] == [b"300" * 40]
+    assert entries(left_by(log)) == [b"300" * 40, b"in the next segment"]
+
+
+def test_threads_append_while_another_one_tends(directory: Directory) -> None:
+    log = Log(directory, segment_bytes=5_000)
+    written: list[list[tuple[int, bytes]]] = [[] for _ in range(8)]
+    before = descriptors()
+    over = threading.Event()
+
+    def write(number: int) -> None:
+        for index in range(300):
+            entry = b"%d-%d." % (number, index) * (1 + index % 20)
+            ticket = append(log, entry, b"where-%d" % (index % 7))
+            written[number].append((ticket, entry))
+
+    def tend() -> None:
+        while not over.is_set():
+            log.tend(0)
+
+    tending = threading.Thread(target=tend)
+    tending.start()
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    over.set()
+    tending.join(60)
+    log.tend(0)
+    everything = dict(pair for some in written for pair in some)
+    assert len(everything) == 2400
+    assert log.waiting == 2400
+    assert log.bytes == size(directory)
+    log.stay(list(everything))
+    taken = log.take_stayed(10_000)
+    assert {kept.sequence: kept.entry for kept in taken} == everything
+    assert log.damaged == 0
+    log.settle(list(everything))
+    log.tend(0)
+    log.tend(0)
+    log.tend(0)
+    assert log.bytes == 0
+    assert descriptors() == before + 2  # the lock, and the segment that is appended to
+    log.close()
+    assert files(directory) == []
+    assert descriptors() == before
+
+
+@pytest.mark.parametrize("mode", ["h", "r"])
+def test_a_call_that_holds_a_rolled_segment_keeps_it(directory: Directory, mode: str) -> None:
+    reached, go = threading.Event(), threading.Event()
+
+    def write(descriptor: int, data: bytes) -> int:
+        if b"slow" in data:
+            reached.set()
+            assert go.wait(30)
+        return os.write(descriptor, data)
+
+    log = Log(directory, mode, segment_bytes=100, write=write)
+    tickets = [append(log, b"x" * 100)]
+    thread = threading.Thread(target=lambda: tickets.append(append(log, b"slow")))
+    thread.start()
+    assert reached.wait(30)
+    log.settle(tickets)
+    log.tend(0)
+    assert append(log, b"fast") >> 24 == 2
+    log.tend(0)
+    assert f"{log.owner}-1.log" in files(directory)
+    if mode == "r":  # the relay must not take the segment for one that is complete
+        relay = Source(directory, str(log.owner), None)
+        assert [kept.entry for kept in relay.take(9)] == [b"fast"]
+        assert f"{log.owner}-1.log" in files(directory)
+    go.set()
+    thread.join(30)
+    log.tend(0)
+    assert tickets[1] >> 24 == 1
+    assert entries(left_by(log)) == [b"slow", b"fast"]
+
+
+def test_a_relay_reads_what_a_living_process_writes_and_unlinks_it(directory: Directory) -> None:
+    log = Log(directory, "r", segment_bytes=2000)
+    first = append(log, b"one")
+    # Another process: it has no part in this one's registry of locks.
+    relay = Source(directory, str(log.owner), None)
+    assert relay.alive()
+    one = relay.take(10)
+    assert [kept.entry for kept in one] == [b"one"]
+    assert relay.take(10) == []
+    cancelled = append(log, b"two")
+    append(log, b"three")
+    log.settle([cancelled])
+    three = relay.take(10)
+    assert [kept.entry for kept in three] == [b"three"]
+    relay.put_back(three)
+    assert relay.waiting == 2
+    relay.settle(relay.take(10) + one)
+    assert relay.waiting == 0
+    for number in range(30):
+        append(log, b"%d" % number * 100)
+        log.tend(0)
+    assert first >> 24 == 1
+    relay.settle(relay.take(1000))
+    logs = [name for name in files(directory) if name.endswith(".log")]
+    assert logs == [f"{log.owner}-{max(int(name[18:-4]) for name in logs)}.log"]
+    log.tend(0)
+    log.tend(0)
+    log.tend(0)
+    assert log.waiting == 0
+    assert relay.take(10) == []
+    log.tend(0)
+    assert log.bytes == 0
+    append(log, b"last")
+    log.close()
+    assert not relay.alive()
+    assert entries(relay) == [b"last"]
+
+
+def test_an_exception_of_a_signal_handler_leaves_a_ticket_to_settle(directory: Directory) -> None:
+    class Interrupt(BaseException):
+        pass
+
+    def write(descriptor: int, data: bytes) -> int:
+        if b"stop" not in data:
+            return os.write(descriptor, data)
+        if b"after" in data:
+            os.write(descriptor, data)
+        raise Interrupt
+
+    log = Log(directory, segment_bytes=10, write=write)
+    append(log, b"one")
+    for entry in (b"stop before", b"stop after"):
+        holder = Holder()
+        with pytest.raises(Interrupt):
+            log.append(holder, WHERE, WHEN, entry, False)
+        assert holder.ticket is not None
+        log.settle([holder.ticket])
+    assert log.waiting == 1
+    log.tend(0)
+    log.tend(0)
+    assert entries(left_by(log)) == [b"one"]
+
+
+def test_an_error_leaves_nothing(directory: Directory) -> None:
+    def write(descriptor: int, data: bytes) -> int:
+        if b"no" not in data:
+            return os.write(descriptor, data)
+        if b"short" in data:
+            return os.write(descriptor, data[:-3])
+        raise OSError(28, "No space left on device")
+
+    log = Log(directory, write=write)
+    append(log, b"one")
+    for entry in (b"no, short", b"no"):
+        holder = Holder()
+        with pytest.raises(OSError, match=r"part of the record|No space"):
+            log.append(holder, WHERE, WHEN, entry, False)
+        assert holder.ticket is None
+    append(log, b"two")
+    assert log.waiting == 2
+    source = left_by(log)
+    assert entries(source) == [b"one", b"two"]
+
+
+def test_two_logs_on_one_directory(tmp_path: Path) -> None:
+    path = tmp_path / "spool"
+    first, second = Log(prepare(path)), Log(prepare(path))
+    append(first, b"one")
+    append(second, b"two")
+    directory = prepare(path)
+    assert directory.owners() == []
+    assert adopt(directory, str(first.owner)) is None
+    assert entries(left_by(second)) == [b"two"]
+    assert adopt(directory, str(first.owner)) is None
+    assert entries(left_by(first)) == [b"one"]
