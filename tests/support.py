@@ -76,7 +76,8 @@ def assert_balanced(stats: publisher.Stats) -> None:
         assert ledger.dropped == sum(ledger.dropped_by_reason.values())
         assert ledger.outstanding >= 0
         assert sum(ledger.latency) == ledger.accepted - ledger.outstanding
-    for name in ("accepted", "delivered", "failed", "dropped", "cancelled", "requests", "retries"):
+    ends = ("delivered", "failed", "dropped", "cancelled", "spooled")
+    for name in ("accepted", *ends, "replayed", "requests", "retries"):
         summed = sum(getattr(ledger, name) for ledger in stats.destinations.values())
         assert getattr(stats.total, name) == summed
 

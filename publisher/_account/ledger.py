@@ -137,6 +137,15 @@ class SpoolStats:
     skipped: int = 0
     unwritten: int = 0
 
+    def __add__(self, other: SpoolStats) -> SpoolStats:
+        """Those of two publishers; where they share a directory, they see the same orphans."""
+        sums = {
+            item.name: getattr(self, item.name) + getattr(other, item.name) for item in fields(self)
+        }
+        sums["oldest_age"] = max(self.oldest_age, other.oldest_age)
+        sums["orphans"] = max(self.orphans, other.orphans)
+        return SpoolStats(**sums)
+
 
 @outlives_fields
 @dataclass(frozen=True, slots=True)
@@ -330,6 +339,8 @@ class Account:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.recent = Recent()
+        #: Says what the spool's directory holds; None without a spool.
+        self.on_disk: Callable[[], SpoolStats] | None = None
         self._counters: dict[str, Counters] = {}
         self._other = Counters(lambda: OTHER)
         self._owners: dict[str, str] = {}  # whose destination each key is, by account id
@@ -376,4 +387,4 @@ class Account:
         total = Ledger()
         for ledger in destinations.values():
             total += ledger
-        return Stats(total, destinations)
+        return Stats(total, destinations, None if self.on_disk is None else self.on_disk())

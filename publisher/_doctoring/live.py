@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from .._account.causes import Scene, cause, remedy
-from .._account.ledger import LOG_LINE, Ledger
+from .._account.ledger import LOG_LINE, Ledger, SpoolStats
 from .._aws.direct.way import DIRECT
 from .._counting import counted
 from .._process import publishers
@@ -18,6 +18,7 @@ from .finding import ERROR, NOTE, OK, WARNING, Finding
 
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 _OLD = 30.0  # seconds
+_OLD_ON_DISK = 300.0
 #: Tries that botocore makes where nobody has set their number, by mode: DEFAULT_MAX_ATTEMPTS in its
 #: retries/standard.py, which adaptive builds upon, and __default__ in its data/_retry.json.
 _BOTOCORE_TRIES = {"standard": 3, "adaptive": 3, "legacy": 5}
@@ -40,7 +41,9 @@ def findings() -> Iterator[Finding]:
         for binding in list(core.bindings.values()):
             yield from connection(binding.connection, core.options.max_workers)
         bounds = (core.options.max_messages, core.options.max_bytes)
-        yield from accounts(core.stats().destinations, bounds)
+        stats = core.stats()
+        yield from accounts(stats.destinations, bounds)
+        yield from spool(stats.spool)
 
 
 def connection(found: Any, workers: int) -> Iterator[Finding]:
@@ -180,6 +183,39 @@ def _troubles(name: str, ledger: Ledger, scene: Scene) -> Iterator[Finding]:
     if ledger.oldest_age > _OLD:
         text = f"the oldest message has waited for {ledger.oldest_age:.0f} s"
         yield Finding(WARNING, name, text)
+
+
+def spool(found: SpoolStats | None) -> Iterator[Finding]:
+    """What is on disk; None without a spool."""
+    if found is None:
+        return
+    waiting = f"{counted(found.waiting, 'message')} on disk, {found.bytes:,} bytes"
+    if found.oldest_age > _OLD_ON_DISK:
+        yield Finding(
+            WARNING,
+            "spool",
+            f"{waiting}; the oldest has waited for {found.oldest_age:.0f} s",
+            "see what the destinations' errors are; where a relay sends, see that it runs",
+        )
+    else:
+        yield Finding(OK, "spool", waiting)
+    if found.orphans:
+        text = f"{found.orphans:,} dead, whose messages nobody has taken over yet"
+        yield Finding(NOTE, "spool's processes", text)
+    if found.skipped:
+        yield Finding(
+            WARNING,
+            "spool",
+            f"{counted(found.skipped, 'damaged record', 'were')} passed over",
+            "look at the disk; their bytes are kept in damaged/, in the spool's directory",
+        )
+    if found.unwritten:
+        yield Finding(
+            WARNING,
+            "spool",
+            f"{counted(found.unwritten, 'message', 'were')} kept in memory alone: the disk failed",
+            "the log has the error; such messages do not survive the process",
+        )
 
 
 def _option(name: str) -> str:

@@ -8,14 +8,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .._account.ledger import REASONS, Ledger
+from .._account.ledger import REASONS, Ledger, SpoolStats
 from .._text import masked, masked_address
 from .finding import WARNING, Finding
-from .live import accounts
+from .live import accounts, spool
 
 _TIMEOUT = 10  # seconds
 _LONGEST = 64 * 1024 * 1024  # bytes
-_COUNTS = ("accepted", "delivered", "cancelled", "retries", "requests")
+_COUNTS = ("accepted", "delivered", "cancelled", "spooled", "replayed", "retries", "requests")
+_ON_DISK = {
+    "waiting": "waiting_messages",
+    "bytes": "bytes",
+    "orphans": "orphans",
+    "skipped": "skipped_records",
+    "unwritten": "unwritten_messages",
+}
 
 
 class MetricsError(Exception):
@@ -46,10 +53,11 @@ def findings(where: str) -> Iterator[Finding]:
         )
         return
     try:
-        ledgers, bounds = _ledgers(samples), _bounds(samples)
+        ledgers, bounds, on_disk = _ledgers(samples), _bounds(samples), _spool(samples)
     except MetricsError as error:
         raise MetricsError(f"{where}: {error}") from None
     yield from accounts(ledgers, bounds)
+    yield from spool(on_disk)
 
 
 def _read(where: str) -> str:
@@ -83,6 +91,21 @@ def _bounds(samples: dict[str, list[Any]]) -> tuple[int, int] | None:
         for kind in ("messages", "bytes")
     ]
     return (found[0], found[1]) if all(found) else None
+
+
+def _spool(samples: dict[str, list[Any]]) -> SpoolStats | None:
+    """What is on disk; None where all is 0, for then there may be no spool."""
+    found = SpoolStats(
+        **{
+            field: sum(map(_whole, samples.get(f"publisher_spool_{name}", [])))
+            for field, name in _ON_DISK.items()
+        },
+        oldest_age=max(
+            (each.value for each in samples.get("publisher_spool_oldest_age_seconds", [])),
+            default=0.0,
+        ),
+    )
+    return None if found == SpoolStats() else found
 
 
 def _ledgers(samples: dict[str, list[Any]]) -> dict[str, Ledger]:

@@ -20,6 +20,8 @@ from ..services import by_option, flag
 #: Such answers only say that this role may not read about the destination.
 _DENIED = ("AccessDenied", "AccessDeniedException", "AuthorizationError")
 
+_ENDS = ("delivered", "failed", "dropped", "cancelled")
+
 MakeClient = Callable[[str], Client]
 
 
@@ -169,7 +171,9 @@ def _body(url: str, timeout: float) -> bytes:
 def _lines(views: Mapping[str, Any]) -> Iterator[str]:
     for alias, view in views.items():
         state = "healthy" if view["healthy"] else "; ".join(view["problems"])
-        yield escaped(f"{alias}: {state}")
+        degraded = "".join(f"; degraded: {text}" for text in view.get("degraded", ()))
+        yield escaped(f"{alias}: {state}{degraded}")
         for name, ledger in {"total": view["total"], **view["destinations"]}.items():
-            ends = ("accepted", "delivered", "failed", "dropped", "cancelled", "outstanding")
+            spooled = ("spooled",) if ledger.get("spooled") else ()
+            ends = ("accepted", *_ENDS, *spooled, "outstanding")
             yield escaped(f"  {name}: " + ", ".join(f"{end} {ledger[end]:,}" for end in ends))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from .._account.ledger import Ledger
+from .._account.ledger import Ledger, Stats
 from .._account.recent import LONGEST
 from .._counting import counted
 from .._publisher import Publisher
+
+#: A message that has been on disk for so many seconds is worth a word.
+_OLD_ON_DISK = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +129,30 @@ def problems(publisher: Publisher, at: Limits) -> list[str]:
     return _look(publisher, at)[0]
 
 
+def _degraded(stats: Stats) -> list[str]:
+    """What is not as it should be, though messages are taken and none is lost."""
+    if stats.spool is None or stats.spool.oldest_age <= _OLD_ON_DISK:
+        return []
+    waiting, age = counted(stats.spool.waiting, "message"), stats.spool.oldest_age
+    return [f"the oldest of {waiting} on disk has waited for {age:.0f} s"]
+
+
 def report(publisher: Publisher, at: Limits) -> dict[str, Any]:
-    """The problems and the account of one publisher, for JSON."""
+    """The problems and the account of one publisher, for JSON.
+
+    What is ``degraded`` does not make it unhealthy: a load balancer that took the process away
+    would help nobody.
+    """
     found, late = _look(publisher, at)
     stats = publisher.stats()
     return {
         "healthy": not found,
         "problems": found,
+        "degraded": _degraded(stats),
         "recent": {"seconds": late.seconds, "ended": late.ended, "lost": late.lost},
         "total": as_dict(stats.total),
         "destinations": {name: as_dict(ledger) for name, ledger in stats.destinations.items()},
+        "spool": None if stats.spool is None else asdict(stats.spool),
     }
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import publisher
 
-from .._account.ledger import Ledger, Stats
+from .._account.ledger import Ledger, SpoolStats, Stats
 from .._process import Publishing, publishers
 from .._publisher import Publisher
 
@@ -47,4 +47,13 @@ def together(looks: Iterable[Stats]) -> dict[str, Ledger]:
     for stats in looks:
         for key, ledger in stats.destinations.items():
             found[key] = found[key] + ledger if key in found else ledger
+    return found
+
+
+def on_disk(looks: Iterable[Stats]) -> SpoolStats | None:
+    """What several publishers' spools hold, added up; None where none has one."""
+    found = None
+    for stats in looks:
+        if stats.spool is not None:
+            found = stats.spool if found is None else found + stats.spool
     return found

@@ -14,8 +14,10 @@
 
 CloudWatch makes metrics of the lines: ``Accepted``, ``Delivered``, ``Failed``, ``Dropped``,
 ``Retries``, ``Requests``, ``SentBytes``, ``Outstanding``, ``OldestAge`` and ``RequestTime`` by
-service and destination, and ``Errors`` by error code too. Between two calls of ``emit`` a line is
-also written when a request comes back more than ``interval`` after the last.
+service and destination, and ``Errors`` by error code too. With a spool there are ``Spooled`` and
+``Replayed`` beside them, and a line of what is on disk with the service ``spool``. Between two
+calls of ``emit`` a line is also written when a request comes back more than ``interval`` after the
+last.
 Format: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
 
@@ -31,7 +33,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from .. import _clock
 from .._account.events import Event
-from .._account.ledger import Ledger
+from .._account.ledger import Ledger, SpoolStats
 from .._publisher import Publisher
 from ..hooks import Hook
 from ._watching import watched
@@ -47,7 +49,23 @@ _COUNTS = {
     "Retries": "retries",
     "Requests": "requests",
 }
-_UNITS = {"SentBytes": "Bytes", "OldestAge": "Seconds", "RequestTime": "Seconds"}
+#: Shown where there is something to count: each metric costs.
+_OF_SPOOL = {"Spooled": "spooled", "Replayed": "replayed"}
+_ON_DISK = {
+    "SpoolWaiting": "waiting",
+    "SpoolBytes": "bytes",
+    "SpoolOldestAge": "oldest_age",
+    "SpoolOrphans": "orphans",
+    "SpoolSkipped": "skipped",
+    "SpoolUnwritten": "unwritten",
+}
+_UNITS = {
+    "SentBytes": "Bytes",
+    "OldestAge": "Seconds",
+    "RequestTime": "Seconds",
+    "SpoolBytes": "Bytes",
+    "SpoolOldestAge": "Seconds",
+}
 #: The format takes so many values of one metric in a line.
 _MAX_VALUES = 100
 
@@ -85,6 +103,7 @@ class EmfHook(Hook):
         #: begins with another.
         self._before: weakref.WeakKeyDictionary[Core, Mapping[str, Ledger]]
         self._before = weakref.WeakKeyDictionary()
+        self._spools: weakref.WeakKeyDictionary[Core, SpoolStats] = weakref.WeakKeyDictionary()
         self._times: dict[str, list[float]] = {}
 
     def on_sent(self, event: Event) -> None:
@@ -97,20 +116,28 @@ class EmfHook(Hook):
             self.emit()
 
     def emit(self) -> None:
-        """Write a line for each destination that has changed; call it after ``flush()``."""
+        """Write a line for each destination that has changed; call it after ``flush()``.
+
+        And one for the spool, if there is one and it has changed.
+        """
         with self._lock:
             self._emitted = _clock.now()
             times, self._times = self._times, {}
             stream = self._stream or sys.stdout
             for core in watched(self):
                 before = self._before.get(core, {})
-                now = self._before[core] = core.stats().destinations
+                stats = core.stats()
+                now = self._before[core] = stats.destinations
                 for name, ledger in now.items():
                     if ledger == before.get(name):
                         continue
                     took = times.pop(name, [])
                     for line in self._lines(name, before.get(name, Ledger()), ledger, took):
                         stream.write(json.dumps(line) + "\n")
+                if stats.spool is not None and stats.spool != self._spools.get(core):
+                    self._spools[core] = stats.spool
+                    values = {name: getattr(stats.spool, each) for name, each in _ON_DISK.items()}
+                    stream.write(json.dumps(self._line({"Service": "spool"}, values)) + "\n")
             stream.flush()
 
     def _lines(
@@ -123,6 +150,9 @@ class EmfHook(Hook):
             metric: getattr(ledger, field) - getattr(before, field)
             for metric, field in _COUNTS.items()
         }
+        for metric, field in _OF_SPOOL.items():
+            if getattr(ledger, field):
+                values[metric] = getattr(ledger, field) - getattr(before, field)
         values["SentBytes"] = ledger.bytes_sent - before.bytes_sent
         values["Outstanding"] = ledger.outstanding
         values["OldestAge"] = round(ledger.oldest_age, 3)

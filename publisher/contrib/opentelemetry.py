@@ -27,13 +27,13 @@ from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
 import publisher
 
 from .._account.events import Event
-from .._account.ledger import Ledger
+from .._account.ledger import Ledger, SpoolStats
 from .._engine.contract import Service
 from .._publisher import Publisher
 from ..errors import InvalidMessage
 from ..hooks import Hook
 from ..services import load, names
-from ._watching import named, together
+from ._watching import named, on_disk, together
 
 _NAME = "publisher"
 _TRACEPARENT = "traceparent"
@@ -123,6 +123,14 @@ _COUNTERS: tuple[tuple[str, str, str, str, _Counts], ...] = (
         "publisher.reason",
         lambda one: one.dropped_by_reason,
     ),
+    ("publisher.spooled", "{message}", "Messages left on disk.", "", lambda one: one.spooled),
+    (
+        "publisher.replayed",
+        "{message}",
+        "Messages offered again from disk.",
+        "",
+        lambda one: one.replayed,
+    ),
     ("publisher.retries", "{message}", "Messages sent again.", "", lambda one: one.retries),
     ("publisher.sent.size", "By", "Bytes of what was sent.", "", lambda one: one.bytes_sent),
 )
@@ -130,6 +138,25 @@ _GAUGES: tuple[tuple[str, str, str, _Counts], ...] = (
     ("publisher.outstanding", "{message}", "Messages waiting.", lambda one: one.outstanding),
     ("publisher.outstanding.size", "By", "Their bytes.", lambda one: one.outstanding_bytes),
     ("publisher.oldest.age", "s", "Age of the oldest.", lambda one: one.oldest_age),
+)
+#: What is on disk; without attributes, and without values where no publisher has a spool.
+_SPOOL: tuple[tuple[str, str, str, Callable[[SpoolStats], float]], ...] = (
+    ("publisher.spool.waiting", "{message}", "Messages on disk.", lambda one: one.waiting),
+    ("publisher.spool.size", "By", "Bytes of the files.", lambda one: one.bytes),
+    ("publisher.spool.oldest.age", "s", "Age of the oldest.", lambda one: one.oldest_age),
+    (
+        "publisher.spool.orphans",
+        "{process}",
+        "Dead processes whose files nobody has.",
+        lambda one: one.orphans,
+    ),
+    ("publisher.spool.skipped", "{record}", "Damaged records.", lambda one: one.skipped),
+    (
+        "publisher.spool.unwritten",
+        "{message}",
+        "Messages kept in memory alone because the disk failed.",
+        lambda one: one.unwritten,
+    ),
 )
 
 
@@ -153,6 +180,20 @@ def observe(
     for name, unit, text, count in _GAUGES:
         callback = _reader(of, "", count)
         meter.create_observable_gauge(name, [callback], unit=unit, description=text)
+    for name, unit, text, read in _SPOOL:
+        callback = _spool_reader(of, read)
+        meter.create_observable_gauge(name, [callback], unit=unit, description=text)
+
+
+def _spool_reader(
+    of: Publisher | Collection[Publisher] | None, value: Callable[[SpoolStats], float]
+) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    def read(_: CallbackOptions) -> Iterable[Observation]:
+        found = on_disk(each.stats() for each in named(of))
+        if found is not None:
+            yield Observation(value(found))
+
+    return read
 
 
 def _reader(
@@ -288,6 +329,13 @@ class TracingHook(Hook):
     def on_dropped(self, event: Event) -> None:
         """End the message's span as an error."""
         self._lost(event, event.reason or "dropped")
+
+    def on_spooled(self, event: Event) -> None:
+        """End the message's span: it is on disk, and sent later without it."""
+        span = _span_of_message.get(None)
+        if span is not None:
+            span.set_attribute("publisher.spooled", value=True)
+            span.end()
 
     def _lost(self, event: Event, code: str) -> None:
         span = _span_of_message.get(None)

@@ -36,11 +36,11 @@ from prometheus_client.registry import Collector
 
 from .. import _clock
 from .._account.events import Event
-from .._account.ledger import LATENCY_BOUNDS, Ledger
+from .._account.ledger import LATENCY_BOUNDS, Ledger, SpoolStats, Stats
 from .._options import Options
 from .._publisher import Publisher
 from ..hooks import Hook
-from ._watching import named, together, watched
+from ._watching import named, on_disk, together, watched
 
 if TYPE_CHECKING:
     from .._engine.core import Core
@@ -53,6 +53,8 @@ _COUNTERS: tuple[tuple[str, str, str, Callable[[Ledger], Any]], ...] = (
     ("failed", "Messages lost after a try.", "code", lambda ledger: ledger.failed_by_code),
     ("dropped", "Messages never sent.", "reason", lambda ledger: ledger.dropped_by_reason),
     ("cancelled", "Messages withdrawn.", "", lambda ledger: ledger.cancelled),
+    ("spooled", "Messages left on disk.", "", lambda ledger: ledger.spooled),
+    ("replayed", "Messages offered again from disk.", "", lambda ledger: ledger.replayed),
     ("errors", "Tries that failed.", "code", lambda ledger: ledger.errors_by_code),
     ("shard_errors", "Those that name a shard.", "shard", lambda ledger: ledger.errors_by_shard),
     ("retries", "Times a message was sent again.", "", lambda ledger: ledger.retries),
@@ -63,6 +65,15 @@ _GAUGES: tuple[tuple[str, str, str, Callable[[Ledger], float]], ...] = (
     ("outstanding_messages", "Messages waiting.", "livesum", lambda ledger: ledger.outstanding),
     ("outstanding_bytes", "Their bytes.", "livesum", lambda ledger: ledger.outstanding_bytes),
     ("oldest_age_seconds", "Age of the oldest.", "livemax", lambda ledger: ledger.oldest_age),
+)
+#: What is on disk; 0 without a spool.
+_SPOOL: tuple[tuple[str, str, str, Callable[[SpoolStats], float]], ...] = (
+    ("waiting_messages", "Messages on disk.", "livesum", lambda spool: spool.waiting),
+    ("bytes", "Bytes of the files.", "livesum", lambda spool: spool.bytes),
+    ("oldest_age_seconds", "Age of the oldest on disk.", "livemax", lambda spool: spool.oldest_age),
+    ("orphans", "Dead processes whose files nobody has.", "livemax", lambda spool: spool.orphans),
+    ("skipped_records", "Damaged records passed over.", "livesum", lambda spool: spool.skipped),
+    ("unwritten_messages", "Messages the disk failed.", "livesum", lambda spool: spool.unwritten),
 )
 _EVERY = 0.1  # seconds
 _LATENCY = "Seconds from acceptance to the outcome."
@@ -88,15 +99,16 @@ class PublisherCollector(Collector):
 
     def describe(self) -> Iterable[Metric]:
         """The metrics without values: by their names a registry refuses what has the same."""
-        return _families({}, [])
+        return _families([], [])
 
     def collect(self) -> Iterator[Metric]:
         """The metrics of every destination."""
         found = named(self._of)
-        return _families(together(each.stats() for each in found), found)
+        return _families([each.stats() for each in found], found)
 
 
-def _families(ledgers: Mapping[str, Ledger], of: Iterable[Publisher]) -> Iterator[Metric]:
+def _families(looks: Collection[Stats], of: Iterable[Publisher]) -> Iterator[Metric]:
+    ledgers = together(looks)
     for name, text, label, count in _COUNTERS:
         labels = (*_LABELS, label) if label else _LABELS
         family = CounterMetricFamily(f"publisher_{name}", text, labels=labels)
@@ -112,6 +124,9 @@ def _families(ledgers: Mapping[str, Ledger], of: Iterable[Publisher]) -> Iterato
         text = f"The bound max_{kind}."
         bound = sum(limit(each._options) for each in of)
         yield GaugeMetricFamily(f"publisher_buffer_limit_{kind}", text, value=bound)
+    spool = on_disk(looks) or SpoolStats()
+    for name, text, _, read in _SPOOL:
+        yield GaugeMetricFamily(f"publisher_spool_{name}", text, value=read(spool))
     yield _histogram(ledgers)
 
 
@@ -197,6 +212,10 @@ class PrometheusHook(Hook):
         """Note how long the message took."""
         self._ended(event)
 
+    def on_spooled(self, event: Event) -> None:
+        """Note how long this process had the message."""
+        self._ended(event)
+
     def _ended(self, event: Event) -> None:
         self._series.latency.labels(*_split(event.destination)).observe(event.duration or 0.0)
         self._series.ended(self)
@@ -261,6 +280,18 @@ class _Series:
             )
             for kind, limit in _LIMITS
         ]
+        self._spool = [
+            (
+                Gauge(
+                    f"publisher_spool_{name}",
+                    text,
+                    registry=registry,
+                    multiprocess_mode=mode,  # type: ignore[arg-type]
+                ),
+                read,
+            )
+            for name, text, mode, read in _SPOOL
+        ]
         self.latency = Histogram(
             "publisher_delivery_seconds",
             _LATENCY,
@@ -278,7 +309,7 @@ class _Series:
 
     def register(self, registry: CollectorRegistry) -> None:
         """Register again what somebody took out of the registry, as tests do."""
-        kept = (one for one, _ in (*self._counters, *self._gauges, *self._limits))
+        kept = (one for one, _ in (*self._counters, *self._gauges, *self._limits, *self._spool))
         for metric in (*kept, self.latency, self.requests):
             with contextlib.suppress(ValueError):  # it is there
                 registry.register(metric)
@@ -322,6 +353,9 @@ class _Series:
             bounds = [core.options for core in cores if not core.flow.closed]
             for gauge, limit in self._limits:
                 gauge.set(sum(map(limit, bounds or [core.options for core in cores])))
+            spool = on_disk(looks) or SpoolStats()
+            for gauge, read in self._spool:
+                gauge.set(read(spool))
             noted.seen = sum(map(_ends, ledgers.values()))
             noted.told = min(noted.told, noted.seen)  # what an account forgot cannot come again
 
@@ -338,7 +372,8 @@ class _Series:
 
 def _ends(ledger: Ledger) -> int:
     # A failure's code is counted after the failure, and before it is told.
-    return ledger.delivered + ledger.dropped + sum(ledger.failed_by_code.values())
+    failed = sum(ledger.failed_by_code.values())
+    return ledger.delivered + ledger.dropped + ledger.spooled + failed
 
 
 _series: weakref.WeakKeyDictionary[CollectorRegistry, _Series] = weakref.WeakKeyDictionary()

@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import NoRegionError
 
 import publisher
+from publisher.contrib import _commands
 from publisher.contrib._settings import Settings
 from tests.servers import Endpoint
 from tests.support import SESSION, SOON, STREAM, TOPIC
@@ -195,6 +197,30 @@ def test_the_health_view(make: Callable[..., Any]) -> None:
     assert full.status_code == 503
     assert full.json["default"]["problems"] == ["the buffer is full: 1 message, 7 bytes"]
     assert "private" not in full.text
+
+
+def test_the_health_view_of_a_spool_that_is_old_is_not_a_failure(make: Callable[..., Any]) -> None:
+    app = make()
+    client = app.test_client()
+    client.post("/send", data={"text": "private"})
+    with app.app_context():
+        core = app.extensions["under test"].publisher._core
+    well = client.get("/health").json["default"]
+    assert (well["degraded"], well["spool"]) == ([], None)
+    held = publisher.SpoolStats(waiting=2, bytes=90, oldest_age=301, skipped=1)
+    core.account.on_disk = lambda: held
+    view = client.get("/health")
+    assert view.status_code == 200
+    views = view.json
+    found = views["default"]
+    assert found["healthy"]
+    assert found["degraded"] == ["the oldest of 2 messages on disk has waited for 301 s"]
+    assert found["spool"] == asdict(held)
+    shown = "\n".join(_commands._lines(views))
+    assert shown.startswith("default: healthy; degraded: the oldest of 2 messages on disk has")
+    assert "spooled" not in shown
+    found["total"]["spooled"] = 7
+    assert "cancelled 0, spooled 7, outstanding" in "\n".join(_commands._lines(views))
 
 
 def test_the_health_view_while_messages_are_lost(

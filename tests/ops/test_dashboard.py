@@ -35,7 +35,7 @@ def asked(text: str) -> set[str]:
 def test_every_panel_asks_for_what_is_exposed(exposed: set[str]) -> None:
     dashboard = json.loads((OPS / "dashboard.json").read_text())
     queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
-    assert len(dashboard["panels"]) == 12
+    assert len(dashboard["panels"]) == 15
     for query in queries:
         assert asked(query)
         assert asked(query) <= exposed, query
@@ -86,7 +86,7 @@ def test_every_panel_has_its_unit() -> None:
 
 def test_every_alert_asks_for_what_is_exposed(exposed: set[str]) -> None:
     rules = (OPS / "alerts.yml").read_text()
-    assert rules.count("- alert:") == 4
+    assert rules.count("- alert:") == 6
     assert asked(rules) <= exposed
 
 

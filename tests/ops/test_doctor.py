@@ -15,12 +15,15 @@ import boto3
 import botocore.config
 import botocore.exceptions
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 
+import publisher
 from publisher import _process, doctor, services
 from publisher._cli import main
 from publisher._doctoring import aws, live, process
+from publisher.contrib.prometheus import PublisherCollector
 from tests.servers import Answer, Endpoint, Error
-from tests.support import STREAM, TOPIC, client_of, publishing
+from tests.support import SOON, STREAM, TOPIC, client_of, publishing
 
 ALL = ", ".join(services.names())
 
@@ -157,6 +160,51 @@ def test_metrics_that_count_nothing(tmp_path: Path, capsys: Any, metric: str, va
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert f"{path}: {metric.partition('{')[0]} is " in error
+
+
+OLD = publisher.SpoolStats(
+    waiting=1_200, bytes=4096, oldest_age=301, orphans=2, skipped=1, unwritten=5
+)
+
+
+def test_what_is_on_disk() -> None:
+    assert list(live.spool(None)) == []
+    (well,) = live.spool(publisher.SpoolStats(waiting=1, bytes=90, oldest_age=2))
+    assert (well.severity, well.text) == (doctor.OK, "1 message on disk, 90 bytes")
+    old, orphans, skipped, unwritten = live.spool(OLD)
+    assert old.severity == skipped.severity == unwritten.severity == doctor.WARNING
+    assert old.text == "1,200 messages on disk, 4,096 bytes; the oldest has waited for 301 s"
+    assert "relay" in old.todo
+    assert (orphans.severity, orphans.text[:6]) == (doctor.NOTE, "2 dead")
+    assert skipped.text == "1 damaged record was passed over"
+    assert unwritten.text == "5 messages were kept in memory alone: the disk failed"
+
+
+def test_a_live_publisher_with_a_spool(endpoint: Endpoint) -> None:
+    with publishing() as made:
+        client_of(made, "sns", endpoint.url).publish(TopicArn=TOPIC, Message="x").result(SOON)
+        assert not [each for each in live.findings() if each.about == "spool"]
+        assert made._core is not None
+        made._core.account.on_disk = lambda: OLD
+        texts = [each.text for each in live.findings() if each.about == "spool"]
+    assert "1 damaged record was passed over" in texts
+
+
+def test_metrics_of_a_process_with_a_spool(tmp_path: Path, endpoint: Endpoint, capsys: Any) -> None:
+    path, registry = tmp_path / "metrics", CollectorRegistry()
+    with publishing() as made:
+        registry.register(PublisherCollector(made))
+        client_of(made, "sns", endpoint.url).publish(TopicArn=TOPIC, Message="x").result(SOON)
+        path.write_bytes(generate_latest(registry))
+        assert run("--metrics", str(path)) == 0
+        assert "on disk" not in capsys.readouterr().out
+        assert made._core is not None
+        made._core.account.on_disk = lambda: OLD
+        path.write_bytes(generate_latest(registry))
+    assert run("--metrics", str(path)) != 0
+    out = capsys.readouterr().out
+    for finding in live.spool(OLD):
+        assert str(finding) in out
 
 
 def test_metrics_with_a_reason_of_another_release(tmp_path: Path, capsys: Any) -> None:

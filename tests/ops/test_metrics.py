@@ -474,6 +474,137 @@ def test_emf_lines_hold_what_has_changed(endpoint: Endpoint) -> None:
     assert "hidden" not in out.getvalue()
 
 
+ON_DISK = publisher.SpoolStats(
+    waiting=3, bytes=2048, oldest_age=12.5, orphans=2, skipped=1, unwritten=4
+)
+SPOOL_METRICS = {
+    "waiting_messages": 3,
+    "bytes": 2048,
+    "oldest_age_seconds": 12.5,
+    "orphans": 2,
+    "skipped_records": 1,
+    "unwritten_messages": 4,
+}
+
+
+def spool(made: publisher.Publisher, held: publisher.SpoolStats = ON_DISK) -> None:
+    """From here on the account has a spool that holds this, and 2 messages that ended there."""
+    assert made._core is not None
+    account = made._core.account
+    account.on_disk = lambda: held
+    (counters,) = account._counters.values()
+    with account.lock:
+        counters.accepted += 3
+        counters.spooled += 2
+        counters.delivered += 1
+        counters.replayed += 1
+        counters.latency[0] += 3
+
+
+def check_spool(samples: Samples) -> None:
+    assert total(samples, "publisher_accepted_total", destination="orders") == 4
+    assert total(samples, "publisher_spooled_total", destination="orders") == 2
+    assert total(samples, "publisher_replayed_total", destination="orders") == 1
+    for name, value in SPOOL_METRICS.items():
+        assert samples[f"publisher_spool_{name}"] == [({}, value)]
+
+
+def test_prometheus_shows_the_spool(endpoint: Endpoint) -> None:
+    collected, told_of = CollectorRegistry(), CollectorRegistry()
+    hook = PrometheusHook(told_of)
+    with publishing(hooks=[hook]) as made:
+        collected.register(PublisherCollector(made))
+        deliver(made, endpoint, 1)
+        for registry in (collected, told_of):
+            for name in SPOOL_METRICS:  # a query has an answer without a spool too
+                assert read(registry)[f"publisher_spool_{name}"] == [({}, 0)]
+        spool(made)
+        hook.on_spooled(
+            publisher.Event(service="sns", operation="publish", destination="sns:us-east-1:orders")
+        )
+        check_spool(read(collected))
+        check_spool(read(told_of))
+        assert total(read(told_of), "publisher_delivery_seconds_count") == 2
+
+
+def test_the_spools_of_several_publishers_are_shown_in_sum(endpoint: Endpoint) -> None:
+    registry, reader = CollectorRegistry(), InMemoryMetricReader()
+    with publishing() as one, publishing() as two, publishing() as without:
+        for made in (one, two, without):
+            deliver(made, endpoint, 1)
+        spool(one)
+        spool(two, publisher.SpoolStats(waiting=4, bytes=1, oldest_age=20, orphans=2))
+        registry.register(PublisherCollector([one, two, without]))
+        observe([one, two, without], MeterProvider(metric_readers=[reader]))
+        samples = read(registry)
+        points = points_of(reader)
+    assert samples["publisher_spool_waiting_messages"] == [({}, 7)]
+    assert samples["publisher_spool_bytes"] == [({}, 2049)]
+    assert samples["publisher_spool_oldest_age_seconds"] == [({}, 20)]
+    assert samples["publisher_spool_orphans"] == [({}, 2)]  # of the one directory
+    assert points["publisher.spool.waiting"] == [({}, 7)]
+
+
+def points_of(reader: InMemoryMetricReader) -> dict[str, list[tuple[dict[str, str], float]]]:
+    """By a metric's name the attributes and the value of each of its points."""
+    data = json.loads(reader.get_metrics_data().to_json())
+    (scope,) = data["resource_metrics"][0]["scope_metrics"]
+    return {
+        metric["name"]: [
+            (each["attributes"], each["value"]) for each in metric["data"]["data_points"]
+        ]
+        for metric in scope["metrics"]
+    }
+
+
+def test_opentelemetry_shows_the_spool(endpoint: Endpoint) -> None:
+    reader = InMemoryMetricReader()
+    with publishing() as made:
+        observe(made, MeterProvider(metric_readers=[reader]))
+        deliver(made, endpoint, 1)
+        assert not [name for name in points_of(reader) if name.startswith("publisher.spool.")]
+        spool(made)
+        points = points_of(reader)
+    assert [value for _, value in points["publisher.spooled"]] == [2]
+    assert [value for _, value in points["publisher.replayed"]] == [1]
+    assert {name: each for name, each in points.items() if name.startswith("publisher.spool.")} == {
+        "publisher.spool.waiting": [({}, 3)],
+        "publisher.spool.size": [({}, 2048)],
+        "publisher.spool.oldest.age": [({}, 12.5)],
+        "publisher.spool.orphans": [({}, 2)],
+        "publisher.spool.skipped": [({}, 1)],
+        "publisher.spool.unwritten": [({}, 4)],
+    }
+
+
+def test_emf_has_a_line_for_the_spool(endpoint: Endpoint) -> None:
+    out = io.StringIO()
+    hook = EmfHook(stream=out)
+    with publishing(hooks=[hook]) as made:
+        deliver(made, endpoint, 1)
+        hook.emit()
+        (before,) = map(json.loads, out.getvalue().splitlines())
+        assert "Spooled" not in before  # each metric costs
+        spool(made)
+        hook.emit()
+        hook.emit()  # nothing has changed since
+    _, counts, on_disk = map(json.loads, out.getvalue().splitlines())
+    assert (counts["Accepted"], counts["Spooled"], counts["Replayed"]) == (3, 2, 1)
+    assert on_disk["Service"] == "spool"
+    (directive,) = on_disk["_aws"]["CloudWatchMetrics"]
+    assert directive["Dimensions"] == [["Service"]]
+    units = {each["Name"]: each["Unit"] for each in directive["Metrics"]}
+    assert (units["SpoolBytes"], units["SpoolOldestAge"]) == ("Bytes", "Seconds")
+    assert {name: on_disk[name] for name in units} == {
+        "SpoolWaiting": 3,
+        "SpoolBytes": 2048,
+        "SpoolOldestAge": 12.5,
+        "SpoolOrphans": 2,
+        "SpoolSkipped": 1,
+        "SpoolUnwritten": 4,
+    }
+
+
 def test_codes_are_bounded() -> None:
     from publisher._account.ledger import MAX_CODES, MAX_SHARDS, Counters
 

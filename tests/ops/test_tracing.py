@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 import publisher
-from publisher.contrib.opentelemetry import TracingHook
+from publisher.contrib.opentelemetry import TracingHook, _span_of_message
 from tests.servers import Answer, Endpoint, Error
 from tests.support import QUEUE, SOON, STREAM, TOPIC, client_of, publishing, tries
 
@@ -163,6 +163,20 @@ def test_spans_of_the_botocore_instrumentation_are_children_of_ours(endpoint: En
     for span in theirs:
         assert span.parent is not None
         assert span.parent.span_id == sent.context.span_id
+
+
+def test_the_span_of_a_message_that_stays_on_disk_ends_and_is_no_error() -> None:
+    spans = Spans()
+    hook = TracingHook(spans.provider)
+    event = publisher.Event(service="sns", operation="publish", destination="d")
+    hook.on_spooled(event)  # of a message that was published outside of any span
+    span = spans.provider.get_tracer("test").start_span("publish")
+    context = contextvars.copy_context()
+    context.run(_span_of_message.set, span)
+    context.run(hook.on_spooled, event)
+    (ended,) = spans.all
+    assert ended.attributes == {"publisher.spooled": True}
+    assert ended.status.is_unset
 
 
 _request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="none")
