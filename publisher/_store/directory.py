@@ -146,13 +146,14 @@ class Directory:
         return sorted(owner for owner in found if (*self.key, owner) not in _held)
 
     def dead_owners(self, mode: str = "hr") -> list[str]:
-        """Those of them whose process has ended."""
+        """Those of them whose process has ended, and whose lock can be taken."""
         dead = []
         for owner in self.owners(mode):
-            lock = self.lock(owner, create=True)
-            if lock is not None:
-                dead.append(owner)
-                lock.release()
+            with contextlib.suppress(OSError):  # a planted link, a foreign file
+                lock = self.lock(owner, create=True)
+                if lock is not None:
+                    dead.append(owner)
+                    lock.release()
         return dead
 
     def segments(self, owner: str) -> dict[int, set[str]]:

@@ -33,9 +33,14 @@ class Part:
 
     def add(self, marks: set[int]) -> None:
         """Take over what the reading has found, without what is settled."""
-        found = zip(self.reading.sequences, self.reading.offsets, strict=True)
-        fresh = [pair for pair in found if pair[0] not in marks]
+        sequences, offsets = self.reading.sequences, self.reading.offsets
         self.reading.sequences, self.reading.offsets = array("Q"), array("Q")
+        if not marks and not self.sequences:
+            self.sequences, self.offsets = sequences, offsets
+            self.left += len(sequences)
+            return
+        found = zip(sequences, offsets, strict=True)
+        fresh = [pair for pair in found if pair[0] not in marks]
         self.left += len(fresh)
         if self.sequences:
             fresh = sorted([*zip(self.sequences, self.offsets, strict=True), *fresh])

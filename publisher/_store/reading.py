@@ -7,6 +7,7 @@ import os
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from operator import gt
 from typing import Any
 
 from . import record
@@ -157,10 +158,9 @@ class Reading:
         with self._log as scanner:
             self.size = scanner.size
             for kind, sequence, offset, total in scanner.records(
-                self.position, self._damage, final=final
+                self.position, self._damage, final=final, messages=(sequences, offsets)
             ):
-                self.position = offset + total
-                what = kind & ~record.SEALED
+                what = kind & record.PLAIN
                 if what == record.MESSAGE:
                     sequences.append(sequence)
                     offsets.append(offset)
@@ -168,6 +168,9 @@ class Reading:
                     self._declare(*scanner.get(offset, total))
                 elif what == record.END:
                     self.ended = True
+                self.position = offset + total
+            if offsets and offsets[-1] >= self.position:
+                self.position = offsets[-1] + scanner.check(offsets[-1])
         if final:
             self.position = self.size
         if sequences:
@@ -177,7 +180,7 @@ class Reading:
         self.sequences += sequences
         self.offsets += offsets
         # Threads that appended at once wrote in another order than that of their reservations.
-        if any(map(int.__gt__, self.sequences, self.sequences[1:])):
+        if any(map(gt, self.sequences, self.sequences[1:])):
             pairs = sorted(zip(self.sequences, self.offsets, strict=True))
             self.sequences = array("Q", [sequence for sequence, _ in pairs])
             self.offsets = array("Q", [offset for _, offset in pairs])
@@ -258,7 +261,7 @@ class Reading:
         """
         with self._log as scanner:
             for kind, sequence, offset, total in scanner.records(0, _ignore, final=True):
-                if kind & ~record.SEALED == record.MESSAGE and sequence not in sequences:
+                if kind & record.PLAIN == record.MESSAGE and sequence not in sequences:
                     continue
                 _, _, payload = scanner.get(offset, total)
                 yield record.pack(kind, sequence, payload, self.start)

@@ -13,6 +13,7 @@ index in it.
 from __future__ import annotations
 
 import struct
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from zlib import crc32
 
@@ -22,6 +23,7 @@ MESSAGE = 2  # payload: a destination's number (u32), the time of acceptance (f8
 SETTLED = 3  # payload: sequences (u64 each)
 END = 4  # no payload: nothing is appended to this segment any more
 SEALED = 0x80  # added to a kind whose payload is encrypted
+PLAIN = 0x7F  # the kind without it
 KINDS = frozenset({DESTINATION, MESSAGE, SETTLED, END, DESTINATION | SEALED, MESSAGE | SEALED})
 
 #: How far a segment's number is shifted in a sequence.
@@ -31,6 +33,8 @@ MAX_PAYLOAD = 16 << 20
 #: What stands before a payload.
 HEADER = struct.Struct("<2sIBIQ")
 PREFIX = struct.Struct("<2sI")  # its first part: magic and CRC
+HEADER_SIZE = HEADER.size
+PREFIX_SIZE = PREFIX.size
 REST = struct.Struct("<BIQ")  # its second part, which the CRC covers
 #: The second part and what stands before a message's entry.
 MESSAGE_REST = struct.Struct("<BIQId")
@@ -116,11 +120,11 @@ class Scanner:
 
     def check(self, offset: int) -> int:
         """The length of the whole record that begins at ``offset``; 0 if none does."""
-        index = self._index(offset, HEADER.size)
-        if index + HEADER.size > len(self._window):
+        index = self._index(offset, HEADER_SIZE)
+        if index + HEADER_SIZE > len(self._window):
             return 0
         magic, crc, kind, length, sequence = HEADER.unpack_from(self._window, index)
-        total: int = HEADER.size + length
+        total: int = HEADER_SIZE + length
         if (
             magic != MAGIC
             or length > MAX_PAYLOAD
@@ -131,14 +135,40 @@ class Scanner:
             return 0
         if index + total > len(self._window):
             index = self._index(offset, total)
-        found = crc32(self._view[index + PREFIX.size : index + total], self._start)
+        found = crc32(self._view[index + PREFIX_SIZE : index + total], self._start)
         return total if found == crc and len(self._window) - index >= total else 0
+
+    def _run(self, offset: int, sequences: array[int], offsets: array[int]) -> int:
+        """Note the whole messages that follow one another in the window; where they end.
+
+        It is ``check`` for many, at a fraction of what so many calls cost.
+        """
+        unpack, view, start = HEADER.unpack_from, self._view, self._start
+        index, end = offset - self._base, len(self._window)
+        low = self.number << SHIFT
+        high = low + (1 << SHIFT)
+        last = end - HEADER_SIZE
+        while 0 <= index <= last:
+            magic, crc, kind, length, sequence = unpack(view, index)
+            after = index + HEADER_SIZE + length
+            if (
+                magic != MAGIC
+                or kind & PLAIN != MESSAGE
+                or after > end
+                or not low <= sequence < high
+                or crc32(view[index + PREFIX_SIZE : after], start) != crc
+            ):
+                break
+            sequences.append(sequence)
+            offsets.append(self._base + index)
+            index = after
+        return self._base + index
 
     def get(self, offset: int, total: int) -> tuple[int, int, bytes]:
         """Kind, sequence and payload of the record that ``check`` found."""
         index = self._index(offset, total)
         _, _, kind, _, sequence = HEADER.unpack_from(self._window, index)
-        return kind, sequence, self._window[index + HEADER.size : index + total]
+        return kind, sequence, self._window[index + HEADER_SIZE : index + total]
 
     def head(self, offset: int) -> tuple[int, int]:
         """Kind and sequence of the record that ``check`` found last."""
@@ -152,16 +182,16 @@ class Scanner:
         looked into only where that leads nowhere. Long ones are checked until that has cost
         several times the file's size, short ones always: the time is bounded whatever is there.
         """
-        index = self._index(offset, HEADER.size)
-        if index + HEADER.size <= len(self._window):
+        index = self._index(offset, HEADER_SIZE)
+        if index + HEADER_SIZE <= len(self._window):
             length = HEADER.unpack_from(self._window, index)[3]
-            after: int = offset + HEADER.size + length
+            after: int = offset + HEADER_SIZE + length
             if length <= MAX_PAYLOAD and after < self.size and self.check(after):
                 return after
         self._budget = 8 * self.size
         at = offset + 1
-        while at + HEADER.size <= self.size:
-            index = self._index(at, HEADER.size)
+        while at + HEADER_SIZE <= self.size:
+            index = self._index(at, HEADER_SIZE)
             found = self._window.find(MAGIC, index)
             if found < 0:
                 at = self._base + max(len(self._window) - 1, index + 1)
@@ -173,8 +203,8 @@ class Scanner:
         return -1
 
     def _worth_checking(self, offset: int) -> bool:
-        index = self._index(offset, HEADER.size)
-        if index + HEADER.size > len(self._window):
+        index = self._index(offset, HEADER_SIZE)
+        if index + HEADER_SIZE > len(self._window):
             return False
         length = HEADER.unpack_from(self._window, index)[3]
         if length > _SHORT:
@@ -184,14 +214,24 @@ class Scanner:
         return True
 
     def records(
-        self, position: int, damaged: Callable[[int, int], None], *, final: bool
+        self,
+        position: int,
+        damaged: Callable[[int, int], None],
+        *,
+        final: bool,
+        messages: tuple[array[int], array[int]] | None = None,
     ) -> Iterator[tuple[int, int, int, int]]:
         """Kind, sequence, offset and length of each whole record from ``position`` on.
 
         ``damaged`` is told where other bytes begin and end. Unless ``final``, those at the very
-        end may be half of a record that is just being written, and are left alone.
+        end may be half of a record that is just being written, and are left alone. Where there are
+        ``messages``, sequences and offsets of most messages are put there, and not yielded.
         """
         while position < self.size:
+            if messages is not None:
+                position = self._run(position, *messages)
+            if position >= self.size:
+                return
             if total := self.check(position):
                 kind, sequence = self.head(position)
                 yield kind, sequence, position, total
