@@ -103,6 +103,10 @@ class Clients:
         other._warned = self._warned.copy()
         return other
 
+    def endpoints(self) -> list[Any]:
+        """The endpoints that callers gave; None among them."""
+        return [one.identities[3].get("endpoint_url") for one in list(self._kept.values())]
+
     def passed_in(self) -> list[Any]:
         """The sessions and boto3 clients that callers passed in; None among them."""
         kept = list(self._kept.values())

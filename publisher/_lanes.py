@@ -14,10 +14,11 @@ from ._engine.contract import EntryError, Service
 from ._engine.core import Core
 from ._engine.ends import error_named, failure_of
 from ._engine.lane import Lane
-from ._engine.message import BatchFuture, Chunk
+from ._engine.message import BatchFuture, Chunk, Message
 from ._engine.ordered import OrderedLane
 from ._engine.state import CANCELLED
 from ._engine.unordered import UnorderedLane
+from .errors import StillSpooled
 
 #: Of one client so many destinations are kept; idle ones beyond are forgotten. Their counts stay.
 MAX_ROUTES = 1_000
@@ -123,12 +124,12 @@ def batch_response(service: Service, context: Any, batch: BatchFuture) -> Any:
         value = entry._value
         if type(entry) is Chunk:  # delivered as one: (build, answer, outcomes)
             outcomes += value[2]
-            answered[id(value[1])] = (entry.history[-1].started, value[1])
+            answered[id(value[1])] = (_last(entry), value[1])
             continue
         if type(value) is tuple and type(value[1]) is dict:  # delivered: (build, answer, outcome)
             outcomes.append(value[2])
             if id(value[1]) not in answered:
-                answered[id(value[1])] = (entry.history[-1].started, value[1])
+                answered[id(value[1])] = (_last(entry), value[1])
             continue
         failure = failure_of(value)
         if entry._phase == CANCELLED:
@@ -139,6 +140,8 @@ def batch_response(service: Service, context: Any, batch: BatchFuture) -> Any:
         elif failure is None:
             error = entry._outcome(0)
             outcomes.append(EntryError(type(error).__name__, str(error), False))
+            if isinstance(error, StillSpooled):  # it is on its way, whatever became of the others
+                answered.setdefault(0, (0.0, {}))
         else:
             outcomes.append(EntryError(failure.code, failure.text, failure.sender_fault))
             if failure.error is None and id(failure) not in answered:
@@ -149,6 +152,11 @@ def batch_response(service: Service, context: Any, batch: BatchFuture) -> Any:
     _, latest = max(answered.values(), key=lambda item: item[0])
     kept = {key: value for key, value in latest.items() if key not in service.about_entries}
     return service.batch_response(context, outcomes, kept)
+
+
+def _last(entry: Message) -> float:
+    """When its last try began; it has none where it is left to another process."""
+    return entry.history[-1].started if entry.history else 0.0
 
 
 def losses(batch: BatchFuture) -> dict[int, str]:

@@ -52,7 +52,14 @@ def threaded_core(options: Options) -> Core:
     from ._engine.core import Core
     from ._threads.runtime import Threads
 
-    return Core(options, Threads)
+    spool = options.spool
+    if spool is None:
+        return Core(options, Threads)
+    from ._store.directory import prepare
+    from .spool.keeper import Keeper
+
+    directory = prepare(spool.path)
+    return Core(options, Threads, store=lambda core: Keeper(core, spool, directory))
 
 
 _factory: Callable[[Options], Core] = threaded_core

@@ -230,6 +230,8 @@ class Publisher:
         # No lock: another thread may have held it at the fork. One of several cores made at once is
         # used, the others never.
         core = self._cores.setdefault(os.getpid(), self._make_core(self._options))
+        if core.store is not None:
+            core.store.use(self)
         self._core = core
         return core
 

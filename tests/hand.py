@@ -80,6 +80,7 @@ class Wire:
     permission = "sns:Publish"
     region = home = "test-region"
     making = False
+    storable = False
     packer: Any = None
 
     def __init__(self, label: str = "topic", limits: Limits | None = None, sends: str = "") -> None:

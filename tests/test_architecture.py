@@ -181,11 +181,13 @@ def test_frameworks_are_imported_only_in_contrib() -> None:
 #: What a kind of lane stands on; of the other kinds it knows nothing.
 BELOW_A_LANE = {
     "_engine.contract",
+    "_engine.groups",
     "_engine.lane",
     "_engine.state",
     "_engine.message",
     "_engine.split",
     "_engine.resend",
+    "_engine.staying",
     "_account.ledger",
 }
 
@@ -224,6 +226,7 @@ BELOW_A_LANE = {
                 "_engine.state",
                 "_engine.message",
                 "_engine.split",
+                "_engine.staying",
                 "_account.ledger",
             },
         ),
@@ -237,6 +240,9 @@ BELOW_A_LANE = {
                 "_engine.split",
             },
         ),
+        ("_engine.staying", {"_engine.message"}),
+        ("_engine.groups", {"_engine.lane", "_engine.message", "_engine.state"}),
+        ("_engine.store", {"_engine.message", "_account.ledger"}),
         ("_engine.ordered", BELOW_A_LANE),
         ("_engine.unordered", BELOW_A_LANE),
         (

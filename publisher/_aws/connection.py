@@ -1,12 +1,10 @@
-"""The boto3 client behind a client of ours.
-
-Made lazily, once per process, off the caller's thread.
-"""
+"""The boto3 client behind a client of ours: made lazily, off the caller's thread."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -32,6 +30,9 @@ _RETRY_AFTER = 1.0
 _ANOTHER_TAKES = 5.0
 #: A caller waits at most so long, for what only a boto3 client can tell, seconds.
 _CALLER_WAITS = 120.0
+
+
+_numbers = itertools.count(1)  # for connections
 
 
 class NotMadeError(Exception):
@@ -105,6 +106,7 @@ class Connection:
         self._making = threading.RLock()  # held by who makes the client
         self._maker: Any = None  # the session that made it
         self._retrying: Any = None  # a client for paginators and waiters
+        self.number = next(_numbers)  # in this process
         self._guarded = guards.are_up()
         #: What is accepted inside a mock must not reach the network later.
         self._in_mock = mocks.guard()

@@ -44,6 +44,7 @@ def api_name(operation: str) -> str:
 
 class _Target:
     unknown_passes = True
+    storable = False
     packer: Packer | None = None
 
     def __init__(
@@ -121,6 +122,8 @@ class BatchTarget(_Target):
     A role that may use the single operation but not its batch twin still works: when the twin is
     refused, entries travel one by one.
     """
+
+    storable = True
 
     def __init__(self, service: Service, connection: Connection, address: Any) -> None:
         super().__init__(service, connection, service.single, service.label(address))

@@ -135,28 +135,28 @@ class Entrance:
         batch = BatchFuture(build)
         batch.remaining = len(entries)
         if refused:
-            for route, some, _ in _slices(ways, entries, sizes):
+            for route, some, _ in slices(ways, entries, sizes):
                 batch.chunks += [BatchEntry(route, entry, self._clock(), batch) for entry in some]
             for message, size in zip(batch.entries, sizes, strict=True):
                 self._admission.turn_away(message, size, LOG_LINE)
             return batch
-        first, slices = ways[0][0], _slices(ways, entries, sizes)
+        first, parts = ways[0][0], slices(ways, entries, sizes)
         if (
             whole
             and len(entries) <= first.lane.limits.entries
             and self._flow.could_hold(total := sum(sizes), len(entries))
         ):
-            self._accept_whole(batch, slices, total)
+            self._accept_whole(batch, parts, total)
         else:
             left = self._admission.patience.until_late(first.delivery.timeout)
-            self._accept_each(batch, slices, left)
+            self._accept_each(batch, parts, left)
         return batch
 
     def _accept_each(
-        self, batch: BatchFuture, slices: Iterable[Slice], left: Callable[[], float]
+        self, batch: BatchFuture, parts: Iterable[Slice], left: Callable[[], float]
     ) -> None:
         """The entries of a call, each as soon as there is room for it."""
-        for route, some, made_sizes in slices:
+        for route, some, made_sizes in parts:
             now = self._clock()  # it may have been held
             total = sum(made_sizes)
             if self._takes_chunks and _fills(route, made_sizes, total) and not self._teller.hooks:
@@ -174,17 +174,17 @@ class Entrance:
                 for message, size in zip(made, made_sizes, strict=True):
                     self._accept_entry(message, size, left)
 
-    def _accept_whole(self, batch: BatchFuture, slices: Iterable[Slice], total: int) -> None:
+    def _accept_whole(self, batch: BatchFuture, parts: Iterable[Slice], total: int) -> None:
         """The entries of a call, ``total`` bytes together, all of them or none."""
         now = self._clock()
-        parts: list[Part] = []
-        for route, some, made_sizes in slices:
+        together: list[Part] = []
+        for route, some, made_sizes in parts:
             made = [BatchEntry(route, entry, now, batch) for entry in some]
             batch.chunks += made
-            parts.append((route, made, made_sizes))
-        route, made, _ = parts[0]
-        if len(parts) > 1 or not self._enter(route, route.inbox, made, len(made), total):
-            self._admission.accept_together(parts, total)
+            together.append((route, made, made_sizes))
+        route, first, _ = together[0]
+        if len(together) > 1 or not self._enter(route, route.inbox, first, len(first), total):
+            self._admission.accept_together(together, total)
 
     def _accept_entry(self, message: Message, size: int, left: Callable[[], float]) -> None:
         """One entry where not all of them got in together."""
@@ -234,7 +234,7 @@ class Entrance:
         return False
 
 
-def _slices(ways: Sequence[Way], entries: Sequence[Any], sizes: Sequence[int]) -> Iterator[Slice]:
+def slices(ways: Sequence[Way], entries: Sequence[Any], sizes: Sequence[int]) -> Iterator[Slice]:
     """What goes one way, a request's entries at most: more would be long without a look around."""
     start = 0
     for route, count in ways:

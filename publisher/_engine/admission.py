@@ -17,7 +17,7 @@ from ..errors import BufferFull, InvalidMessage
 from .ends import DROPPED, build_full, build_line, refusal
 from .flow import FlowControl, Ticket
 from .lane import NEVER
-from .message import BatchEntry, Chunk, Message, Route
+from .message import Chunk, Message, Route
 from .patience import Patience
 from .reentrance import reentered
 from .settle import Settler
@@ -27,7 +27,7 @@ from .tracker import Tracker
 logger = logging.getLogger("publisher")
 
 #: Messages that one call has for a route, and their sizes.
-Part: TypeAlias = tuple[Route, list[BatchEntry], Sequence[int]]
+Part: TypeAlias = tuple[Route, Sequence[Message], Sequence[int]]
 
 _CHUNK_WAITS = 0.05  # seconds; a request takes about as long
 
@@ -82,8 +82,8 @@ class Admission:
             return
         self.check_size(size)
         ticket = Ticket(size)
-        ask = partial(self._ask, ticket, message.route)
-        if self._come_in(message.route.inbox, message, ticket, ask):
+        ask = partial(self.ask, ticket, message.route)
+        if self.come_in(message.route.inbox, message, ticket, ask):
             return
         if self._flow.closed:
             raise refusal()
@@ -95,17 +95,17 @@ class Admission:
         ticket, left = Ticket(size, len(pairs)), list(parts)
         try:
             try:
-                self._ask(ticket, parts[0][0])
+                self.ask(ticket, parts[0][0])
                 for message, each in pairs if ticket.granted else ():
                     message.accepted = self._clock()  # it may have been held
                     if self._teller.watches:
                         self._teller.accepted(message, each)
             finally:
                 if ticket.granted:
-                    self._place(left)
+                    self.place(left)
         finally:
             if ticket.granted and left:  # an exception came just before
-                self._place(left)
+                self.place(left)
         if self._flow.closed and not ticket.granted:
             raise refusal()
         for message, each in () if ticket.granted else pairs:
@@ -119,7 +119,7 @@ class Admission:
             if not self._flow.take(size, 1, ticket):
                 self._wait_for_room(ticket, left)
 
-        if not self._come_in(message.route.inbox, message, ticket, ask):
+        if not self.come_in(message.route.inbox, message, ticket, ask):
             self.turn_away(message, size)
 
     def accept_chunk(self, chunk: Chunk, left: Callable[[], float]) -> bool:
@@ -138,7 +138,7 @@ class Admission:
         def ask() -> None:
             self._wait_for_room(ticket, lambda: until - self._clock())
 
-        return self._come_in(chunk.route.chunks, chunk, ticket, ask)
+        return self.come_in(chunk.route.chunks, chunk, ticket, ask)
 
     def check_size(self, size: int) -> None:
         """Raise InvalidMessage for a message that the buffer could never hold."""
@@ -160,7 +160,7 @@ class Admission:
 
     # -- details
 
-    def _ask(self, ticket: Ticket, route: Route) -> None:
+    def ask(self, ticket: Ticket, route: Route) -> None:
         """Get a permit as ``on_full`` says."""
         flow, size, count = self._flow, ticket.size, ticket.count
         if flow.take(size, count, ticket) or flow.closed:
@@ -184,7 +184,7 @@ class Admission:
         self._runtime.wake()
         self._runtime.wait_for_room(ticket, left)
 
-    def _come_in(
+    def come_in(
         self, inbox: deque[Any], message: Message, ticket: Ticket, ask: Callable[[], None]
     ) -> bool:
         """Let a message, or a chunk, in once ``ask`` got it a permit; whether it did.
@@ -215,7 +215,7 @@ class Admission:
                     raise
         return ticket.granted
 
-    def _place(self, left: list[Part]) -> None:
+    def place(self, left: list[Part]) -> None:
         """Stand the messages of each part in their inbox, whatever is raised meanwhile."""
         route = left[-1][0]
         try:
@@ -233,7 +233,7 @@ class Admission:
         except BaseException:
             self.touch(route)
             if left:
-                self._place(left)
+                self.place(left)
             raise
 
     def turn_away(self, message: Message, size: int, reason: str = "") -> None:

@@ -21,11 +21,12 @@ from .flow import FlowControl
 from .future import PublishFuture
 from .message import BatchEntry, BatchFuture, Chunk, Message
 from .state import CANCELLED, FINISHED, LOCK, Callback, is_waited_for
+from .store import ReplayedMessage, StoredMessage
 
 #: Has an iterator of assignments carried out, without a look at signals in between.
 _carry_out: Callable[[Iterator[None]], None] = deque[None](maxlen=0).extend
 _OF_BATCHES = (BatchEntry, Chunk)
-_NOT_OF_BATCHES = frozenset({Message})
+_NOT_OF_BATCHES = frozenset({Message, StoredMessage, ReplayedMessage})
 _NO_LOCK = contextlib.nullcontext()
 
 

@@ -19,6 +19,7 @@ from .accept import Entrance
 from .admission import Admission
 from .barrier import Barrier
 from .flow import FlowControl
+from .keeping import KeptEntrance
 from .lane import NEVER, Lane
 from .patience import Patience
 from .reentrance import ENTRIES
@@ -26,6 +27,7 @@ from .scheduler import Scheduler
 from .sender import Sender
 from .settle import Settler
 from .standing import Standing
+from .store import Store
 from .tracker import Tracker
 
 logger = logging.getLogger("publisher")
@@ -46,6 +48,8 @@ class Core:
         clock: seconds, never going back.
         wall: seconds since the epoch, for people.
         takes_chunks: whether entries of ``put_records`` may do without a future each.
+        store: makes what keeps messages beyond the life of the process, for this core; None
+            without.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Core:
         wall: Callable[[], float] = _clock.wall,
         *,
         takes_chunks: bool = True,
+        store: Callable[[Core], Store] | None = None,
     ) -> None:
         self.options = options
         self.pid = os.getpid()
@@ -75,6 +80,7 @@ class Core:
         self.bindings: MutableMapping[Any, Any] = weakref.WeakKeyDictionary()
         self._deliveries: dict[Any, Delivery] = {}
         self.runtime = runtime(self)
+        self.store = None if store is None else store(self)
         self.barrier = Barrier(tracker, self.runtime)
         self.settler = Settler(
             clock=clock,
@@ -85,6 +91,7 @@ class Core:
             tracker=tracker,
             barrier=self.barrier,
             runtime=self.runtime,
+            store=self.store,
         )
         self.patience = Patience(
             options.max_block, look=self.look, flow=flow, tracker=tracker, standing=standing
@@ -125,6 +132,22 @@ class Core:
         # What clients, messages and threads ask, without a call in between.
         self.accept = entrance.accept
         self.accept_batch = entrance.accept_batch
+        if self.store is not None:
+            self.account.on_disk = self.store.stats
+            kept = self.kept = KeptEntrance(
+                self.store,
+                options.on_full,
+                clock=clock,
+                flow=flow,
+                teller=teller,
+                tracker=tracker,
+                settler=self.settler,
+                patience=self.patience,
+                runtime=self.runtime,
+                entrance=entrance,
+                admission=self.admission,
+            )
+            self.accept, self.accept_batch = kept.accept, kept.accept_batch
         self.check_size = self.admission.check_size
         self.hurry_one = entrance.hurry_one
         self.withdraw = self.settler.withdraw
@@ -194,12 +217,16 @@ class Core:
         if self.runtime.is_own_thread():
             self.runtime.spawn(lambda: self.close(timeout))
             return 0
+        if self.store is not None:
+            self.store.stop()
         deadline = None if timeout is None else self.clock() + timeout
         if timeout is None or timeout > 0:  # what lingers is not sent just to be given up
             self.flush(timeout)
         abandoned = self.settler.abandon()
         left = None if deadline is None else max(deadline - self.clock(), 0)
         self.runtime.stop(left)
+        if self.store is not None:
+            self.store.close()
         self.losses.last_words(self.stats().total)
         return abandoned
 

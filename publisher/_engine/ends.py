@@ -14,12 +14,19 @@ from ..errors import (
     DeliveryTimeout,
     PublisherClosed,
     PublisherError,
+    StillSpooled,
     retries_exhausted,
 )
 from .contract import Target
 from .message import Message
 
 DELIVERED, FAILED, DROPPED, WITHDRAWN = "delivered", "failed", "dropped", "cancelled"
+#: It is not lost: it stays in the store, and is offered again.
+SPOOLED = "spooled"
+#: The reason of a message that ends so because another process is to send it.
+HANDED_OVER = "handed over"
+#: The reason of one that found the memory full.
+OVERFLOWED = "overflowed"
 
 
 # -- after a try
@@ -83,6 +90,30 @@ def refusal() -> PublisherClosed:
     )
 
 
+def build_staying(message: Message, why: str) -> BaseException:
+    """What a message says that stays in the store, ``why`` in words that follow a semicolon."""
+    unknown, code, cause = _history(message)
+    maybe = "; the service may have stored it" if unknown else ""
+    return StillSpooled(
+        f"{why}; the message is not lost: it stays in the spool and is offered again{maybe}",
+        outcome_unknown=unknown,
+        last_code=code,
+        cause=cause,
+    )
+
+
+def build_too_old(max_age: float, _: None) -> BaseException:
+    return DeliveryTimeout(
+        f"it stayed in the spool for longer than max_age={max_age:g} s; the service may have stored"
+        " it",
+        outcome_unknown=True,
+    )
+
+
+def answer_handed_over(_: Any, receipt: Any) -> dict[str, Any]:
+    return dict(receipt)
+
+
 def build_full(text: str, _: None) -> BaseException:
     return BufferFull(text)
 
@@ -106,12 +137,20 @@ def _history(message: Message) -> tuple[bool, str | None, BaseException | None]:
 
 
 def expired(message: Message) -> tuple[Any, str, str | None]:
+    if message.kept is not None:
+        return (build_staying, message, late_text(message)), SPOOLED, None
     value = (_build_late, message, None)
     return value, *((FAILED, None) if message.history else (DROPPED, "expired"))
 
 
 def overdue(message: Message) -> tuple[Any, str, str | None]:
+    if message.kept is not None:
+        return (build_staying, message, late_text(message)), SPOOLED, None
     return (_build_late, message, True), FAILED, None
+
+
+def late_text(message: Message) -> str:
+    return f"no outcome within delivery_timeout={message.route.delivery.timeout:g} s"
 
 
 def _build_late(message: Message, carried: bool | None) -> BaseException:
@@ -120,13 +159,28 @@ def _build_late(message: Message, carried: bool | None) -> BaseException:
 
 
 def closed(message: Message) -> tuple[Any, str, str | None]:
+    if message.kept is not None:
+        return (build_staying, message, _CLOSED), SPOOLED, None
     return (_build_closed, message, False), *(
         (FAILED, None) if message.history else (DROPPED, "closed")
     )
 
 
 def closed_in_flight(message: Message) -> tuple[Any, str, str | None]:
+    if message.kept is not None:
+        return (build_staying, message, _CLOSED), SPOOLED, None
     return (_build_closed, message, True), FAILED, None
+
+
+def broken(message: Message) -> tuple[Any, str, str | None]:
+    """Of a request that could not be handled, by a fault of ours."""
+    text = "the publisher could not handle the answer"
+    if message.kept is not None:
+        return (build_staying, message, text), SPOOLED, None
+    return PublisherClosed(text, outcome_unknown=True), FAILED, None
+
+
+_CLOSED = "the publisher was closed before the message was delivered"
 
 
 def _build_closed(message: Message, carried: bool) -> BaseException:

@@ -183,6 +183,15 @@ class FlowControl:
             self._leave(ticket)
         return ticket.granted
 
+    def give_back(self, ticket: Ticket) -> None:
+        """Return the permits of what is not accepted after all."""
+        with self.lock:
+            # No call in between, for Ctrl-C.
+            ticket.granted = False
+            self.messages -= ticket.count
+            self.bytes -= ticket.size
+            self._admit_locked()
+
     def admit(self) -> None:
         """Permits came back: let in who waits, as far as there is room. Once more does no harm."""
         if self.limit < 0:

@@ -21,6 +21,7 @@ from .._account.ledger import Counters
 from .contract import Limits
 from .message import Message, Owner, Route
 from .split import Remainder, Split
+from .staying import Staying
 
 NEVER = math.inf
 _MAX_ROUTES = 100
@@ -58,6 +59,9 @@ class Lane(abc.ABC):
         self.keeps_order = False
         #: Whether an entry is still needed after its message has ended, until its request returns.
         self.keeps_entries = False
+        self.written: bytes | None = None  # what a store writes of its destination
+        #: Where order has to be kept while messages stay in a store.
+        self.staying: Staying | None = None
         self.taken_size: int | None = None  # of the last take(), where it was counted
         # What the scheduler keeps on it.
         self.in_flight = 0
@@ -152,7 +156,27 @@ class Lane(abc.ABC):
 
     @abc.abstractmethod
     def expire(self, now: float) -> list[Message]:
-        """Remove and return the waiting messages whose deadline has come."""
+        """Remove and return the waiting messages whose deadline has come, or that are to stay."""
+
+    # -- where there is a store
+
+    def note_staying(self) -> None:
+        """A message that was in here stays in the store: none of its group is to overtake it."""
+        if self.staying is not None:
+            self.staying.halt()
+
+    def fall_behind(self) -> None:
+        """What stays in the store goes before whatever comes in here from now on."""
+        if self.staying is not None:
+            self.staying.behind = True
+
+    def begin_offering(self, leaving: bool) -> bool:
+        """Whether what stays may be offered now; ``leaving``: some was taken out to be ended."""
+        return self.staying is None or self.staying.begin_offering(not leaving and self.is_idle())
+
+    def end_offering(self, leaving: bool) -> bool:
+        """All that stays was offered: whether new messages may go their usual way."""
+        return self.staying is None or (not leaving and self.staying.end_offering())
 
     @abc.abstractmethod
     def evict_oldest(self, taken: dict[Message, None]) -> Message | None:

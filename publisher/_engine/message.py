@@ -51,6 +51,7 @@ class Holder(Protocol):
     limits: Limits
     keeps_order: bool
     keeps_entries: bool
+    written: bytes | None
 
 
 class Route:
@@ -91,6 +92,9 @@ class Message(PublishFuture):
     # Of a chunk there are more.
     count = 1  # messages that it stands for
     parts: list[BatchEntry] | None = None
+    # Where there is a store; see store.py.
+    kept: Any = None  # what the store knows it by
+    replayed = False  # it stayed there, and is offered again
 
     def __init__(self, route: Route, entry: Any, accepted: float) -> None:
         self._phase = PENDING

@@ -2,13 +2,11 @@
 
 At most one entry of a group is on the wire until its request has really come back: two in one
 batch, the first refused and the second accepted, would be a reordering. Groups do not wait for each
-other. What expired, was dropped, cancelled or refused leaves a gap in its group, never a
-reordering.
+other. What expired, was dropped, cancelled or refused leaves a gap, never a reordering.
 """
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import math
 from collections import deque
@@ -17,32 +15,20 @@ from typing import Any
 
 from .._account.ledger import Counters
 from .contract import Limits
+from .groups import Group, Held, take_kept, trim
 from .lane import NEVER, Lane
 from .message import Message, Owner
 from .resend import Pieces, oldest_live
 from .split import Remainder, Split
 from .state import LOCK, PENDING, RUNNING, is_live
-
-_order = itertools.count()
-
-
-class _Group:
-    """The waiting messages of one MessageGroupId, oldest first."""
-
-    __slots__ = ("busy", "due", "key", "queue")
-
-    def __init__(self, key: str) -> None:
-        self.key = key
-        self.queue: deque[Message] = deque()
-        self.busy = False  # an entry of it is on the wire, or in a piece that goes next
-        self.due = -NEVER  # when its head, a retry, may go
+from .staying import Staying
 
 
 class OrderedLane(Lane):
     """A lane that keeps the order within each group; see :class:`Lane`.
 
-    ``group_of`` gives an entry's group. A group stands in ``_runnable`` or, while its head backs
-    off, in ``_held``, or is busy.
+    ``group_of`` gives an entry's group. A group stands in ``_runnable``, in ``_held`` while its
+    head backs off, or is busy.
     """
 
     def __init__(
@@ -58,25 +44,28 @@ class OrderedLane(Lane):
         self.keeps_order = True
         self.keeps_entries = True  # they say which group a late answer frees
         self._group_of = group_of
-        self._groups: dict[str, _Group] = {}
-        self._runnable: deque[_Group] = deque()
-        self._held: list[tuple[float, int, _Group]] = []
+        self._groups: dict[str, Group] = {}
+        self._runnable: deque[Group] = deque()
+        self._held = Held()
         #: Heads that were sent before and wait to be sent again, by identity.
         self._resent: dict[int, Message] = {}
         self._resent_deadline = NEVER  # none of these heads expires before this
         self._pieces = Pieces()
+        self.staying: Staying = Staying()
 
     def is_idle(self) -> bool:
         return not (
             self.in_flight
             or self._groups
             or self._pieces.queue
+            or self.staying.fresh
             or any(route.inbox for route in self.routes)
         )
 
     def is_empty(self) -> bool:
         self._admit()
-        return not self._pieces.queue and not any(group.queue for group in self._groups.values())
+        waits = self._pieces.queue or self.staying.fresh
+        return not waits and not any(group.queue for group in self._groups.values())
 
     def capacity(self) -> float:
         # With many groups each request carries few entries of each: more requests than this would
@@ -84,13 +73,15 @@ class OrderedLane(Lane):
         return min(super().capacity(), max(1, math.ceil(len(self._groups) / self.limits.entries)))
 
     def due(self, now: float) -> float:
+        if self.staying.halted:
+            return NEVER
         if self._pieces.queue and self._pieces.may_go():
             return now
         self._admit()
-        self._release_held(now)
+        self._runnable.extend(self._held.release(now))
         if len(self._runnable) > self.limits.entries:
             return now
-        due = self._held[0][0] if self._held else NEVER
+        due = self._held.due
         for group in list(self._runnable):
             head = self._head(group)
             if head is None:
@@ -103,9 +94,11 @@ class OrderedLane(Lane):
         return due
 
     def next_deadline(self) -> float:
+        if self.staying.fresh:
+            return -NEVER  # they are taken out at the next look
         deadline = min(self._resent_deadline, self._pieces.deadline)
         for route in self.routes:
-            self._trim(route.backlog)
+            trim(route.backlog)
             for queue in (route.backlog, route.inbox):
                 if queue:
                     deadline = min(deadline, queue[0].deadline)
@@ -113,10 +106,12 @@ class OrderedLane(Lane):
         return deadline
 
     def take(self, now: float) -> tuple[list[Message], Split | None]:
+        if self.staying.halted:
+            return [], None
         if self._pieces.queue and (piece := self._pieces.take(self._let_go)) is not None:
             return piece
         self._admit()
-        self._release_held(now)
+        self._runnable.extend(self._held.release(now))
         batch: list[Message] = []
         room = self.limits.bytes
         with LOCK.rlock:
@@ -140,6 +135,8 @@ class OrderedLane(Lane):
 
     def take_back(self, groups: list[str] | None, remainder: Remainder) -> None:
         assert groups is not None
+        if remainder.stays:
+            self.staying.halt()
         self._pieces.push(remainder)
         for message, due in remainder.retries:
             if not is_live(message):
@@ -164,7 +161,7 @@ class OrderedLane(Lane):
             if not group.queue:
                 del self._groups[key]
             elif group.due > -NEVER:
-                heapq.heappush(self._held, (group.due, next(_order), group))
+                self._held.push(group)
             else:
                 self._runnable.append(group)
 
@@ -189,14 +186,30 @@ class OrderedLane(Lane):
                 late = self._pieces.expire(now)
                 self._let_go(late)
                 expired += late
-        return [message for message in expired if is_live(message)]
+            expired = [message for message in expired if is_live(message)]
+            if any(message.kept is not None for message in expired):
+                self.staying.halt()
+            return expired + self._stay_locked()
+
+    def _stay_locked(self) -> list[Message]:
+        """What stays in the store along with others, taken out; the caller holds ``LOCK``."""
+        found: list[Message] = []
+        if self.staying.halted:
+            if all(message.kept is not None for message in self._pieces):
+                found = [*filter(is_live, pieces := self._pieces.expire(NEVER))]
+                self._let_go(pieces)
+            found += take_kept(self._groups, self._resent)
+            self._runnable = deque(group for group in self._runnable if group.queue)
+            self._held.forget_empty()
+        fresh, self.staying.fresh = self.staying.fresh, []
+        found += [message for message in fresh if message._phase == PENDING]
+        for message in found:
+            message._phase = RUNNING  # claimed, as in expire()
+        return found
 
     def evict_oldest(self, taken: dict[Message, None]) -> Message | None:
         with LOCK.rlock:
-            oldest: deque[Message] | None = None
-            for queue in self._unsent():
-                if oldest is None or queue[0].accepted < oldest[0].accepted:
-                    oldest = queue
+            oldest = min(self._unsent(), key=lambda queue: queue[0].accepted, default=None)
             if oldest is None:
                 return None
             message = oldest[0]
@@ -219,6 +232,7 @@ class OrderedLane(Lane):
         self._runnable.clear()
         self._held.clear()
         self._pieces.clear()
+        self.staying.fresh = []
         self._resent.clear()
         self._resent_deadline = NEVER
         return left
@@ -231,10 +245,11 @@ class OrderedLane(Lane):
                 if message._phase == PENDING or id(message) in self._resent:
                     yield message
         yield from self._pieces
+        yield from self.staying.fresh
 
     def oldest(self) -> float:
-        resent = itertools.chain(self._resent.values(), self._pieces)
-        return min(self.oldest_unsent(), oldest_live(resent))
+        others = itertools.chain(self._resent.values(), self._pieces, self.staying.fresh)
+        return min(self.oldest_unsent(), oldest_live(others))
 
     def oldest_unsent(self) -> float:
         return min((queue[0].accepted for queue in self._unsent()), default=NEVER)
@@ -245,7 +260,7 @@ class OrderedLane(Lane):
         """Each way in's queue of unsent messages that has the oldest."""
         for route in self.routes:
             for queue in (route.backlog, route.inbox):
-                self._trim(queue)
+                trim(queue)
                 if queue:
                     yield queue
                     break
@@ -256,19 +271,19 @@ class OrderedLane(Lane):
             message = inbox.popleft()
             if message._phase != PENDING:
                 continue
+            if self.staying.keeps_out(message):
+                self.staying.fresh.append(message)
+                continue
             message.route.backlog.append(message)
             key = self._group_of(message.entry)
             group = self._groups.get(key)
             if group is None:
-                group = self._groups[key] = _Group(key)
+                group = self._groups[key] = Group(key)
                 self._runnable.append(group)
             group.queue.append(message)
 
-    def _head(self, group: _Group) -> Message | None:
-        """The group's next message to send.
-
-        What was cancelled, dropped or expired meanwhile is passed over.
-        """
+    def _head(self, group: Group) -> Message | None:
+        """The group's next message to send; what has ended or was taken out is passed over."""
         while group.queue:
             head = group.queue[0]
             if head._phase == PENDING or (head._phase == RUNNING and id(head) in self._resent):
@@ -277,15 +292,6 @@ class OrderedLane(Lane):
             if not is_live(gone):  # expired or evicted a moment ago, it needs its entry to be ended
                 gone.entry = None
         return None
-
-    def _release_held(self, now: float) -> None:
-        while self._held and self._held[0][0] <= now:
-            self._runnable.append(heapq.heappop(self._held)[2])
-
-    @staticmethod
-    def _trim(backlog: deque[Message]) -> None:
-        while backlog and backlog[0]._phase != PENDING:
-            backlog.popleft()
 
     def _let_go(self, messages: list[Message]) -> None:
         """Messages of a piece will not be sent again, whoever ended them."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from .._account.events import Attempt, Failure
 from .contract import Target
-from .ends import build_error, build_exhausted, build_timeout
+from .ends import build_error, build_exhausted, build_staying, build_timeout, late_text
 from .message import Message
 from .request import Request
 from .split import Remainder
@@ -40,6 +40,7 @@ class Report:
         histories: of its messages; they have this try in them.
         delivered: with ``values`` for their futures, in step.
         failed: the messages that will not be sent again, each with the value of its future.
+        staying: those of them that stay in the store.
         retried: the messages that will, each with the delay and the failure.
         remainder: what goes back to the lane.
         now: when it came back, on the scheduler's clock.
@@ -56,6 +57,7 @@ class Report:
     delivered: list[Message] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
     failed: list[tuple[Message, Any]] = field(default_factory=list)
+    staying: list[tuple[Message, Any]] = field(default_factory=list)
     retried: list[tuple[Message, float, Failure]] = field(default_factory=list)
     remainder: Remainder = field(default_factory=Remainder)
     now: float = 0.0
@@ -151,10 +153,13 @@ def decide(report: Report, failures: list[tuple[Message, Failure]]) -> None:
         if delay is not None:
             delay = max(min(delay, _longest_wait(message, failure)), report.remainder.hold)
         unknown = any(attempt.outcome_unknown for attempt in message.history)
-        if ordered and unknown and now + (delay or 0) - message.accepted > window:
+        forgotten = ordered and unknown and now + (delay or 0) - message.accepted > window
+        if forgotten and message.kept is None:
             # The destination may have forgotten what it stored: a retry could be a duplicate.
             delay = None
-        if delay is None:
+        if delay is not None and now + delay >= message.deadline and message.kept is not None:
+            report.staying.append((message, (build_staying, message, late_text(message))))
+        elif delay is None:
             exhausted = (build_exhausted, (target, tries, unknown), failure)
             report.failed.append((message, exhausted))
         elif now + delay >= message.deadline:

@@ -11,9 +11,8 @@ from .._account.describing import errors_of
 from .._account.ledger import Account
 from .._account.telling import Teller
 from .._log_lines import OPENERS, quiet
-from ..errors import PublisherClosed
 from .barrier import Barrier
-from .ends import DELIVERED, FAILED, expired, overdue
+from .ends import DELIVERED, FAILED, SPOOLED, broken, expired, overdue
 from .outcomes import Report
 from .patience import Patience
 from .reentrance import ENTRIES
@@ -110,16 +109,18 @@ class Sender:
             if report.failed:
                 failed, values = zip(*report.failed, strict=True)
                 self._settler.settle(failed, values, FAILED)
+            if report.staying:
+                remainder.stays = True
+                staying, values = zip(*report.staying, strict=True)
+                self._settler.settle(staying, values, SPOOLED)
         except BaseException:
             # A fault of ours must not leave a future hanging: end what the request carried and go
             # on.
             logger.critical("a request could not be handled; its messages fail", exc_info=True)
             remainder.retries.clear()
             remainder.pieces.clear()
-            broken = PublisherClosed(
-                "the publisher could not handle the answer", outcome_unknown=True
-            )
-            self._settler.settle(request.messages, [broken] * len(request.messages), FAILED)
+            remainder.stays = any(message.kept is not None for message in request.messages)
+            self._settler.settle_each(request.messages, broken)
         turn = self._scheduler.complete(request, remainder, self._clock())
         self._end_late(turn)
         self._barrier.answer()

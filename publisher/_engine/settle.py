@@ -12,14 +12,31 @@ from .._account.losses import Losses, code_of
 from .._account.telling import Teller
 from .barrier import Barrier
 from .commit import Ended
-from .ends import DELIVERED, DROPPED, FAILED, WITHDRAWN, build_full, closed, closed_in_flight
+from .ends import (
+    DELIVERED,
+    DROPPED,
+    FAILED,
+    HANDED_OVER,
+    OVERFLOWED,
+    SPOOLED,
+    WITHDRAWN,
+    build_full,
+    closed,
+    closed_in_flight,
+)
 from .flow import FlowControl
 from .message import Chunk, Holder, Message
 from .reentrance import ENTRIES, entered
 from .state import CANCELLED, FINISHED, LOCK, PENDING, RUNNING
+from .store import Store
 from .tracker import Tracker
 
-_HOOK_OF = {DELIVERED: "on_delivered", FAILED: "on_failed", DROPPED: "on_dropped"}
+_HOOK_OF = {
+    DELIVERED: "on_delivered",
+    FAILED: "on_failed",
+    DROPPED: "on_dropped",
+    SPOOLED: "on_spooled",
+}
 
 
 class Settler:
@@ -34,6 +51,7 @@ class Settler:
         tracker: told of what has ended.
         barrier: who waits for ends.
         runtime: runs callbacks and hooks, and wakes the dispatcher.
+        store: learns what became of what it keeps; None without one.
     """
 
     def __init__(
@@ -47,7 +65,9 @@ class Settler:
         tracker: Tracker,
         barrier: Barrier,
         runtime: Any,
+        store: Store | None = None,
     ) -> None:
+        self._store = store
         self._clock = clock
         self._flow = flow
         self._account = account
@@ -81,9 +101,9 @@ class Settler:
         Args:
             messages: of one lane.
             values: what each future keeps.
-            end: DELIVERED, FAILED, DROPPED or WITHDRAWN (which ends only what was never handed to a
-                worker).
-            reason: why it was dropped.
+            end: DELIVERED, FAILED, DROPPED, SPOOLED or WITHDRAWN (which ends only what was never
+                handed to a worker).
+            reason: why it was dropped, or HANDED_OVER, or OVERFLOWED.
             permits: False for messages that never got one, and are accepted only to be dropped.
             size: of the messages together, where it is known.
 
@@ -108,7 +128,8 @@ class Settler:
                 measure = messages[0].route.lane.measure
                 size = sum([measure(message.entry) for message in live])
             phase = CANCELLED if end == WITHDRAWN else FINISHED
-            ended = Ended(live, phase, values, failed=end in (FAILED, DROPPED))
+            failed = end in (FAILED, DROPPED, SPOOLED) and reason != HANDED_OVER
+            ended = Ended(live, phase, values, failed=failed)
             if not safe:  # first: somebody has to tell it, whatever happens here
                 self._untold.append(ended)
             self._commit(ended, end, reason, permits, size)
@@ -169,12 +190,14 @@ class Settler:
         now: float,
     ) -> None:
         lane = ended.live[0].route.lane
+        if self._store is not None and reason not in (HANDED_OVER, OVERFLOWED):
+            self._tell_store(self._store, ended.live, end)
         calls: list[tuple[Callable[..., Any], Any]] = list(ended.tell_watchers())
         named = lane.counters.named
         codes = [named(code_of(value)) for value in ended.values] if end == FAILED else []
         if told:
             calls += self._teller.ended(_HOOK_OF.get(end), told, codes, reason, now)
-        if lane.counters.of_messages and end != WITHDRAWN and reason != LOG_LINE:
+        if lane.counters.of_messages and end not in (WITHDRAWN, SPOOLED) and reason != LOG_LINE:
             delivered = ended.count if end == DELIVERED else 0
             with self._account.lock:
                 self._account.recent.note(now, delivered, ended.count - delivered)
@@ -186,6 +209,12 @@ class Settler:
             calls.append((self._losses.note, (lane.target, lane.counters, end, counts)))
         if calls:
             self._runtime.call(calls)
+
+    @staticmethod
+    def _tell_store(store: Store, ended: Sequence[Message], end: str) -> None:
+        kept = [message.kept for message in ended if message.kept is not None]
+        if kept:
+            (store.stay if end == SPOOLED else store.settle)(kept)
 
     def finish_for_callers(self) -> None:
         """The dispatcher's: what callers ended and did not tell, or were kept from ending."""

@@ -33,7 +33,9 @@ MOVES: dict[tuple[str | None, str], frozenset[str]] = {
             "OrderedLane.take",
             "OrderedLane.expire",
             "OrderedLane.evict_oldest",
+            "OrderedLane._stay_locked",
             "Admission.turn_away",
+            "KeptEntrance._end_kept",
             "Chunk.apart_locked",  # a part is made as what the chunk is
         }
     ),

@@ -33,6 +33,7 @@ class Target(Protocol):
     home: str  # the region that the destination's ARN names; empty where there is none
     operation: str  # boto3's method name that the caller called
     making: bool  # the client is not there yet, or is being made anew
+    storable: bool  # its entries can be written down and come back: ``Service.dump`` and ``load``
     packer: Packer | None  # of what travels as one entry; None: each message travels as its own
 
     def sends(self, count: int) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from operator import itemgetter
 from typing import cast
 
@@ -108,6 +108,9 @@ class Tracker:
                     live = [message for message in request.messages if is_live(message)]
                 late = [message for message in live if message.deadline + self.grace <= now]
                 overdue += late
+                if any(message.kept is not None for message in late):
+                    request.lane.note_staying()
+                    self.touched.extend((route,) for route in request.lane.routes[:1])
                 left = [message for message in live if message.deadline + self.grace > now]
                 request.expires = min((m.deadline for m in left), default=NEVER) + self.grace
                 request.oldest = min((m.accepted for m in left), default=NEVER)
@@ -122,6 +125,32 @@ class Tracker:
         if messages:
             self._leaving.append(messages)
         return messages
+
+    # -- what stays in a store is offered again
+
+    def begin_offering(self, lane: Lane) -> bool:
+        """Whether what stayed of this lane may be offered to it now, in its order."""
+        with self.lock:
+            return lane.begin_offering(self._is_leaving_locked(lane))
+
+    def end_offering(self, lane: Lane, is_all: Callable[[], bool]) -> bool:
+        """Whether all that stays of this lane was offered: then new messages go their usual way.
+
+        Args:
+            lane: it.
+            is_all: whether the store has nothing more to offer to it; asked under the lock.
+        """
+        with self.lock:
+            return is_all() and lane.end_offering(self._is_leaving_locked(lane))
+
+    def note_staying(self, route: Route) -> None:
+        """A message that did not go this way stays: what comes later is not to overtake it."""
+        with self.lock:
+            self.lane_of(route).fall_behind()
+
+    def _is_leaving_locked(self, lane: Lane) -> bool:
+        leaving = itertools.chain(*self._leaving, self._left_behind_locked())
+        return any(message.route.lane is lane for message in leaving)
 
     # -- looking
 

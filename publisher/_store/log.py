@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from . import record
 from .crypt import OVERHEAD, Codec
 from .directory import Directory
-from .reading import Kept
+from .reading import Kept, by_segment
 from .segment import Segment
 from .segments import Segments
 
@@ -49,6 +49,7 @@ class Log:
         write: Callable[[int, bytes], int] | None = None,
     ) -> None:
         self.directory = directory
+        self.rank = 0  # among those that offer messages again: lower ones go first
         self.max_bytes = max_bytes
         self._disk = sync == "disk"
         # Space comes back a segment at a time, so several of them have to fit.
@@ -68,12 +69,12 @@ class Log:
     def append(self, holder: Any, where: bytes, when: float, entry: bytes, wait: bool) -> None:
         """Write a message.
 
-        ``holder.ticket`` is its sequence from the reservation on, so that whoever catches an
+        ``holder.kept`` is its sequence from the reservation on, so that whoever catches an
         exception that a signal handler raised in here finds it, and settles it. After an OSError it
         is None, and nothing is left to settle.
 
         Args:
-            holder: has an attribute ``ticket``.
+            holder: has an attribute ``kept``.
             where: its destination, for whoever reads it back.
             when: the time of its acceptance, in seconds since the epoch.
             entry: the message.
@@ -90,10 +91,10 @@ class Log:
             raise Full(f"{segments.total:,} bytes are in use, and the bound is {self.max_bytes:,}")
         if length > record.MAX_PAYLOAD:
             raise ValueError(f"an entry of {len(entry):,} bytes is too long for a record")
-        holder.ticket = None
+        holder.kept = None
         try:
             segment = self._reserve(holder)
-            data, noted = segment.pack(holder.ticket, where, when, entry)
+            data, noted = segment.pack(holder.kept, where, when, entry)
             size = len(data)
             if self._write(segment.descriptor, data) != size:
                 raise OSError(errno.ENOSPC, "only a part of the record could be written")
@@ -103,7 +104,7 @@ class Log:
             if noted is not None:
                 noted[0][where] = noted[1]
             if wait and self._disk:
-                self._commit(segment, size, holder.ticket)
+                self._commit(segment, size, holder.kept)
         except OSError:
             self._give_up(holder)
             raise
@@ -122,40 +123,34 @@ class Log:
             # There is no call in these lines, so nothing comes between them.
             sequence = segment.next
             segment.next = sequence + 1
-            holder.ticket = sequence
+            holder.kept = sequence
             if sequence < segment.limit:
                 return segment
             # It was rolled a moment ago. Give the number back, in one go too.
             segment.accounted += 1
             segment.settled += 1
-            holder.ticket = None
+            holder.kept = None
             if not segment.rolled:
                 raise Full("too many records for one segment: it was not tended")
 
     def _give_up(self, holder: Any) -> None:
         """A record was not written: its number counts as settled."""
-        ticket = holder.ticket
+        ticket = holder.kept
         segment = None if ticket is None else self._segments.members.get(ticket >> record.SHIFT)
         if segment is not None:
             segment.accounted += 1
             segment.settled += 1
-            holder.ticket = None
+            holder.kept = None
 
     def _note(self, holder: Any) -> None:
-        """A call ended in the middle: whoever settles its ticket gives the descriptor back too.
-
-        Should an exception come even in here, the descriptor stays open until the segment ends.
-        """
-        ticket = holder.ticket
+        """A call ended in the middle: who settles what it wrote gives the descriptor back too."""
+        ticket = holder.kept
         segment = None if ticket is None else self._segments.members.get(ticket >> record.SHIFT)
         if segment is not None:
             segment.interrupted.add(ticket)
 
     def _commit(self, segment: Segment, mine: int, sequence: int) -> None:
-        """Return when the disk has the first ``mine`` bytes of a segment.
-
-        Whoever comes first does it for all who have written by then.
-        """
+        """Return when the disk has the first ``mine`` bytes of a segment, for all who wait."""
         try:
             with self._syncing:
                 if segment.broken:
@@ -224,6 +219,21 @@ class Log:
     def put_back(self, kepts: Iterable[Kept]) -> None:
         """Have messages that were taken stay after all."""
         self.stay([kept.sequence for kept in kepts])
+
+    take = take_stayed  # the name that a source has for it
+
+    def read_again(self, kepts: Sequence[Kept]) -> list[Kept]:
+        """Messages that were taken, with their entries; what is damaged by now is settled."""
+        found: list[Kept] = []
+        with self._segments.reading:
+            for number, some in by_segment(kepts).items():
+                if (segment := self._segments.members.get(number)) is not None:
+                    found += self._read(segment, [kept.sequence for kept in some])
+        return found
+
+    def settle_taken(self, kepts: Iterable[Kept]) -> None:
+        """Mark messages that were taken as settled."""
+        self.settle([kept.sequence for kept in kepts])
 
     # What is there.
 

@@ -48,6 +48,14 @@ class Kept:
         return f"<Kept {self.sequence:#x}, {len(self.entry)} bytes>"
 
 
+def by_segment(kepts: Iterable[Kept]) -> dict[int, list[Kept]]:
+    """Messages by the number of the segment that has them."""
+    found: dict[int, list[Kept]] = {}
+    for kept in kepts:
+        found.setdefault(kept.sequence >> record.SHIFT, []).append(kept)
+    return found
+
+
 class _File:
     """A file of a segment, open while it is read."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from . import record
 from .crypt import Codec
 from .directory import Directory, Lock
 from .part import Part
-from .reading import Kept, Reading
+from .reading import Kept, Reading, by_segment
 
 
 def adopt(directory: Directory, owner: str, codec: Codec | None = None) -> Source | None:
@@ -37,6 +37,7 @@ class Source:
     ) -> None:
         self.directory = directory
         self.owner = owner
+        self.rank = 0  # among those that offer messages again: lower ones go first
         #: Nothing is left to do: what may be unlinked is unlinked, and the lock is released.
         self.finished = False
         #: Marks that could not be written: those messages are sent again after a crash.
@@ -174,11 +175,20 @@ class Source:
             self._settle(part, lost)
         return found
 
+    def read_again(self, kepts: Sequence[Kept]) -> list[Kept]:
+        """Messages that were taken, with their entries; what is damaged by now is settled."""
+        found: list[Kept] = []
+        for part, some in self._by_part(kepts):
+            found += self._read(part, [(kept.sequence, kept.offset) for kept in some])
+        return found
+
     def settle(self, kepts: Iterable[Kept]) -> None:
         """Mark messages that were taken as settled."""
         for part, some in self._by_part(kepts):
             self._settle(part, [kept.sequence for kept in some])
         self._finish()
+
+    settle_taken = settle  # the name that a log has for it
 
     def put_back(self, kepts: Iterable[Kept]) -> None:
         """Have messages that were taken be taken again."""
@@ -186,10 +196,7 @@ class Source:
             part.back += [(kept.sequence, kept.offset) for kept in some]
 
     def _by_part(self, kepts: Iterable[Kept]) -> list[tuple[Part, list[Kept]]]:
-        found: dict[int, list[Kept]] = {}
-        for kept in kepts:
-            found.setdefault(kept.sequence >> record.SHIFT, []).append(kept)
-        return [(self._parts[number], some) for number, some in found.items()]
+        return [(self._parts[number], some) for number, some in by_segment(kepts).items()]
 
     def _settle(self, part: Part, sequences: list[int]) -> None:
         part.left -= len(sequences)

@@ -233,6 +233,9 @@ def _abandon(cores: list[Core]) -> None:
 
 def _before_threads_are_joined() -> None:
     end_undisturbed()
+    for core in _cores():
+        if core.store is not None:
+            core.store.stop()
     try:
         _drain(_cores)
     finally:
@@ -257,6 +260,8 @@ def _at_exit() -> None:
         _abandon(cores)
         for core in cores:  # a finaliser that publishes later gets PublisherClosed
             core.flow.take_note_of_each()
+            if core.store is not None:
+                core.store.close()
         if in_subinterpreter():  # otherwise threads that wait do no harm, and may be needed yet
             for core in cores:
                 core.runtime.retire(core.options.grace)

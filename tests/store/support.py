@@ -16,10 +16,10 @@ WHEN = 1_700_000_000.5
 class Holder:
     """Who is told the ticket."""
 
-    __slots__ = ("ticket",)
+    __slots__ = ("kept",)
 
     def __init__(self) -> None:
-        self.ticket: int | None = None
+        self.kept: int | None = None
 
 
 def append(
@@ -27,8 +27,8 @@ def append(
 ) -> int:
     holder = Holder()
     log.append(holder, where, when, entry, wait)
-    assert holder.ticket is not None
-    return holder.ticket
+    assert holder.kept is not None
+    return holder.kept
 
 
 def left_by(log: Log, codec: Codec | None = None) -> Source:

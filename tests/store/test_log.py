@@ -302,8 +302,8 @@ def test_an_exception_of_a_signal_handler_leaves_a_ticket_to_settle(directory: D
         holder = Holder()
         with pytest.raises(Interrupt):
             log.append(holder, WHERE, WHEN, entry, False)
-        assert holder.ticket is not None
-        log.settle([holder.ticket])
+        assert holder.kept is not None
+        log.settle([holder.kept])
     assert log.waiting == 1
     log.tend(0)
     log.tend(0)
@@ -324,7 +324,7 @@ def test_an_error_leaves_nothing(directory: Directory) -> None:
         holder = Holder()
         with pytest.raises(OSError, match=r"part of the record|No space"):
             log.append(holder, WHERE, WHEN, entry, False)
-        assert holder.ticket is None
+        assert holder.kept is None
     append(log, b"two")
     assert log.waiting == 2
     source = left_by(log)

@@ -1,0 +1,244 @@
+"""The way in where there is a store: admission, then the store, then the inbox.
+
+Nobody is held at the bound of the memory: what finds it full is written down and stays, and so does
+what another process is to send. Where the store is full, ``on_full`` says what becomes of a
+message.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from .._account.telling import Teller
+from .._log_lines import is_line
+from ..errors import SpoolFull
+from .accept import Entrance, Way, slices
+from .admission import Admission
+from .ends import (
+    DROPPED,
+    HANDED_OVER,
+    OVERFLOWED,
+    SPOOLED,
+    answer_handed_over,
+    build_staying,
+    refusal,
+)
+from .flow import FlowControl, Ticket
+from .message import BatchFuture, Message, Route
+from .patience import Patience
+from .reentrance import ENTRIES, reentered
+from .settle import Settler
+from .state import RUNNING
+from .store import ReplayedMessage, Store, StoredEntry, StoredMessage
+from .tracker import Tracker
+
+_LOOK_AGAIN = 0.05  # seconds after which a caller who waits for space asks whether it may
+_FULL = "the memory was full"
+
+
+class KeptEntrance:
+    """Where messages enter that a store keeps.
+
+    Args:
+        store: keeps them.
+        on_full: of the options; what becomes of a message for which the store has no room.
+        clock: seconds, never going back.
+        flow: hands out permits.
+        teller: of the hooks.
+        tracker: knows what waits in a lane.
+        settler: ends what does not go into memory.
+        patience: how long a caller may be held.
+        runtime: runs what a signal handler may not.
+        entrance: the way in of what no store keeps.
+        admission: the way in of all that is unusual.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        on_full: str,
+        *,
+        clock: Callable[[], float],
+        flow: FlowControl,
+        teller: Teller,
+        tracker: Tracker,
+        settler: Settler,
+        patience: Patience,
+        runtime: Any,
+        entrance: Entrance,
+        admission: Admission,
+    ) -> None:
+        self._store = store
+        self._on_full = on_full
+        self._clock = clock
+        self._flow = flow
+        self._teller = teller
+        self._tracker = tracker
+        self._settler = settler
+        self._patience = patience
+        self._runtime = runtime
+        self._entrance = entrance
+        self._admission = admission
+
+    def accept(self, route: Route, entry: Any, size: int) -> Message:
+        """Accept one message; as :meth:`Entrance.accept`, and what the store raises."""
+        if not route.lane.target.storable:
+            return self._entrance.accept(route, entry, size)
+        message = StoredMessage(route, entry, self._clock())
+        self._come_in(message, size)
+        return message
+
+    def accept_batch(
+        self,
+        ways: Sequence[Way],
+        entries: Sequence[Any],
+        sizes: Sequence[int],
+        build: Callable[[BatchFuture], Any],
+        *,
+        whole: bool = False,
+    ) -> BatchFuture:
+        """Accept the entries of one call; as :meth:`Entrance.accept_batch`."""
+        if (
+            self._flow.closed
+            or is_line(closed=self._flow.closed)
+            or sys.is_finalizing()
+            or not ways[0][0].lane.target.storable
+        ):
+            return self._entrance.accept_batch(ways, entries, sizes, build, whole=whole)
+        batch = BatchFuture(build)
+        batch.remaining = len(entries)
+        for route, some, made_sizes in slices(ways, entries, sizes):
+            made = [StoredEntry(route, entry, self._clock(), batch) for entry in some]
+            batch.chunks += made
+            for message, size in zip(made, made_sizes, strict=True):
+                self._come_in(message, size, of_a_batch=True)
+        return batch
+
+    def replay(
+        self, route: Route, entries: Sequence[Any], sizes: Sequence[int], kepts: Sequence[Any]
+    ) -> bool:
+        """Let in messages that stayed, all of them; False if there is no room for them now.
+
+        Called on a thread of ours.
+        """
+        if not self._flow.take(sum(sizes), len(sizes)):
+            return False
+        now, made = self._clock(), []
+        for entry, kept in zip(entries, kepts, strict=True):
+            message = ReplayedMessage(route, entry, now)
+            message.kept = kept
+            made.append(message)
+        route.lane.counters.replayed += len(made)
+        self._admission.place([(route, made, sizes)])
+        return True
+
+    def end_replayed(
+        self, route: Route, entry: Any, size: int, kept: Any, end: tuple[Any, str, str | None]
+    ) -> None:
+        """End a message that stayed, and is not offered again: its value, end and reason."""
+        message = ReplayedMessage(route, entry, self._clock())
+        message.kept = kept
+        route.lane.counters.replayed += 1
+        value, how, reason = end
+        self._settler.settle([message], [value], how, reason, permits=False, size=size)
+
+    # -- details
+
+    def _come_in(self, message: Message, size: int, *, of_a_batch: bool = False) -> None:
+        flow, admission = self._flow, self._admission
+        if sys.is_finalizing() or is_line(closed=flow.closed):
+            admission.accept(message, size)
+            return
+        admission.check_size(size)
+        ticket = Ticket(size)
+        full: list[SpoolFull] = []
+        ask = partial(self._ask, message, ticket, full)
+        try:
+            entered = admission.come_in(message.route.inbox, message, ticket, ask)
+        except BaseException:
+            if not ticket.granted and message.kept is not None:
+                # It may be on disk, and its caller has been told that it is not accepted.
+                self._runtime.call([(self._store.settle, [message.kept])])
+            raise
+        if entered:
+            return
+        if message.kept is not None:
+            self._end_kept(message, size)
+        elif full and self._on_full == "raise" and not of_a_batch:
+            raise full[0]
+        elif full:
+            self._settler.settle(
+                [message], [full[0]], DROPPED, "buffer_full", permits=False, size=size
+            )
+        elif flow.closed and not of_a_batch:
+            raise refusal()
+        else:
+            admission.turn_away(message, size)
+
+    def _ask(self, message: Message, ticket: Ticket, full: list[SpoolFull]) -> None:
+        """Get a permit, if there is one, and have the message written down."""
+        flow, store = self._flow, self._store
+        if flow.closed:
+            return
+        if store.only_overflow or not store.hands_over:
+            flow.take(ticket.size, 1, ticket)
+            if ticket.granted and store.only_overflow:
+                return
+        try:
+            kept = self._keep(message)
+        except SpoolFull as error:
+            full.append(error)
+            if ticket.granted:
+                flow.give_back(ticket)
+            return
+        except Exception:  # its caller is told that it is not accepted
+            if ticket.granted:
+                flow.give_back(ticket)
+            raise
+        if not kept and not ticket.granted:  # it goes on in memory alone
+            self._admission.ask(ticket, message.route)
+
+    def _keep(self, message: Message) -> bool:
+        """Write it down; wait for space where ``on_full`` says so."""
+        left: Callable[[], float] | None = None
+        while True:
+            try:
+                return self._store.keep(message)
+            except SpoolFull:
+                if self._on_full != "block" or reentered() or not self._runtime.may_hold():
+                    raise
+                left = left or self._patience.at_the_bound(message.route.delivery.timeout)
+                if (seconds := left()) <= 0:
+                    raise
+                self._store.wait_for_space(min(seconds, _LOOK_AGAIN))
+
+    def _end_kept(self, message: Message, size: int) -> None:
+        """End a message that is written down and does not go into memory."""
+        store, kept = self._store, message.kept
+        if self._teller.watches:
+            self._teller.accepted(message, size)
+        value: Any
+        if store.hands_over:
+            value, reason = (answer_handed_over, {}, store.receipt(kept)), HANDED_OVER
+        else:
+            value, reason = (build_staying, message, _FULL), OVERFLOWED
+            # In this order: whoever looks whether all was offered, under the tracker's lock, sees
+            # this message, or is followed by what says that there is one.
+            store.stay([kept])
+            if message.route.lane.keeps_order:
+                self._tracker.note_staying(message.route)
+
+        def end(_: object = None) -> None:
+            self._settler.settle([message], [value], SPOOLED, reason, permits=False, size=size)
+
+        if reentered():  # what it interrupted may hold what another thread waits for under LOCK
+            message._phase = RUNNING  # not to be cancelled: it has no permit to give back
+            self._runtime.call([(end, None)])
+        else:
+            end()
+
+
+ENTRIES.update(call.__code__ for call in (KeptEntrance.accept, KeptEntrance.accept_batch))

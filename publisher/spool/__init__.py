@@ -1,0 +1,1 @@
+"""What outlives a process: the spool's keeper, what offers again what stayed, and the relay."""

@@ -1,0 +1,150 @@
+"""What is written of a destination, and the way to it from what was written.
+
+Bytes of JSON: the service, boto3's parameters of the address, and those arguments of the client
+that are no secret. What is read back is anybody's data: it is bounded and checked, and an endpoint
+in it is used only where this process is set up with it too.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import weakref
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from .. import services
+from .._aws.written import PLAIN, written
+from .._text import printable
+from ..errors import InvalidMessage
+
+if TYPE_CHECKING:
+    from .._engine.lane import Lane
+    from .._engine.message import Route
+
+logger = logging.getLogger("publisher")
+
+MAX_SIZE = 16 * 1024  # bytes; the longest address of any service has 2 KiB
+
+
+class Unreachable(Exception):
+    """No client can be made here for what was written."""
+
+
+class Destinations:
+    """The destinations of one publisher in one process, by what is written of each.
+
+    Args:
+        named: of the options: for ``"service:region"``, the arguments of a client whose messages
+            could not be offered again otherwise.
+        endpoints: that may be used beside those of the publisher's own clients.
+    """
+
+    def __init__(
+        self, named: Mapping[str, Mapping[str, Any]], endpoints: frozenset[str] = frozenset()
+    ) -> None:
+        self._named = named
+        self._endpoints = endpoints
+        self._publisher: Any = lambda: None
+        self._lanes: weakref.WeakValueDictionary[bytes, Lane] = weakref.WeakValueDictionary()
+
+    def use(self, publisher: Any) -> None:
+        """The publisher that makes the clients; it is not kept alive."""
+        self._publisher = weakref.ref(publisher)
+
+    def write(self, lane: Any) -> bytes:
+        """What is written of the destination of a lane; the same bytes each time."""
+        target = lane.target
+        client, is_all = written(target.connection)
+        said = {
+            "service": target.service.name,
+            "place": target.service.place(target.address),
+            "client": client,
+        }
+        if not is_all:  # only in this process it can be found again
+            said["number"] = target.connection.number
+        where = json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
+        self._lanes[where] = lane
+        lane.written = where
+        return where
+
+    def route(self, where: bytes) -> Route:
+        """The way to what was written.
+
+        Raises:
+            Unreachable: there is none from here; the text says why.
+            ValueError: it was not written by this package, or is damaged.
+        """
+        publisher = self._publisher()
+        if publisher is None:
+            raise Unreachable("the publisher is gone")
+        lane = self._lanes.get(where)
+        if lane is not None and lane.core is publisher._core:
+            return lane.route(lane.core.delivery(lane.target.service.name, {}))
+        name, place, arguments, complete = read(where)
+        key = f"{name}:{arguments.get('region_name', '')}"
+        if key in self._named:
+            arguments = dict(self._named[key])
+        elif not complete:
+            raise Unreachable(
+                f"its client has a session, a client, a config or credentials of its own, which are"
+                f" never written: name its arguments as Spool(clients={{{key!r}: {{...}}}})"
+            )
+        elif not self._is_known(endpoint := arguments.get("endpoint_url"), publisher):
+            raise Unreachable(
+                f"its endpoint {printable(_host(endpoint))} is not one of this process: an endpoint"
+                " that is read from disk is used only where a client here has it too"
+            )
+        client = publisher.client(name, **arguments)
+        service = services.load(name)
+        try:
+            address = service.address(place)
+            service.check_address(address)
+        except InvalidMessage as error:
+            raise ValueError(str(error)) from None
+        route: Route = client._routes.get(address) or client._route(address)
+        self._lanes[where] = route.lane  # type: ignore[assignment]
+        route.lane.written = where
+        return route
+
+    def _is_known(self, endpoint: str | None, publisher: Any) -> bool:
+        if endpoint is None or endpoint in self._endpoints:
+            return True
+        named = [arguments.get("endpoint_url") for arguments in self._named.values()]
+        return endpoint in (*named, *publisher._clients.endpoints())
+
+
+def read(where: bytes) -> tuple[str, dict[str, str], dict[str, Any], bool]:
+    """Service, place, client arguments, and whether these are all.
+
+    Raises:
+        ValueError: that is not what :meth:`Destinations.write` writes.
+    """
+    wrong = ValueError(f"{len(where):,} bytes that describe no destination")
+    if len(where) > MAX_SIZE:
+        raise wrong
+    try:
+        said = json.loads(where)
+    except (ValueError, RecursionError):
+        raise wrong from None
+    if not isinstance(said, dict):
+        raise wrong
+    name, place, client = said.get("service"), said.get("place"), said.get("client")
+    if (
+        name not in services.names()
+        or not isinstance(place, dict)
+        or not isinstance(client, dict)
+        or not all(isinstance(value, str) for value in place.values())
+        or not all(isinstance(value, (str, bool)) for value in client.values())
+        or not client.keys() <= PLAIN
+    ):
+        raise wrong
+    return name, place, client, not said.get("number")
+
+
+def _host(endpoint: Any) -> str:
+    try:
+        return urlsplit(str(endpoint)).hostname or ""
+    except ValueError:
+        return ""
