@@ -297,7 +297,7 @@ BELOW_A_LANE = {
         ("_engine.contract", {"_engine.service", "_engine.target", "_engine.terms"}),
         ("_aws.direct.signing", set()),
         ("_aws.direct.answer", set()),
-        ("_aws.direct.request", {"_aws.direct.signing"}),
+        ("_aws.direct.request", {"_fork", "_aws.direct.signing"}),
         ("_aws.direct.sending", {"_aws.direct.answer", "_aws.direct.request"}),
         ("_aws.direct.deciding", {"_aws.listeners"}),
         ("_aws.direct.reading", {"_engine.contract", "_aws.direct.answer", "_aws.direct.request"}),

@@ -76,16 +76,23 @@ class Listeners:
         Costs about a microsecond.
         """
         try:
-            if self._emitter_cache() is not self._seen:
-                self._look()
-            return (
-                self._nobody
-                and not getattr(botocore.history.HISTORY_RECORDER, "_enabled", False)
-                and all(map(self._is_plain, self._methods))
-                and not any(mock.enabled for mock in self._mocks)
-            )
+            return self.nobody_listens() and all(map(self._is_plain, self._methods))
         except AttributeError:
             return False
+
+    def nobody_listens(self) -> bool:
+        """As :meth:`nobody`, for who looks after the client's methods himself.
+
+        Raises:
+            AttributeError: this botocore keeps its handlers elsewhere.
+        """
+        if self._emitter_cache() is not self._seen:
+            self._look()
+        return (
+            self._nobody
+            and not getattr(botocore.history.HISTORY_RECORDER, "_enabled", False)
+            and not (self._mocks and any(mock.enabled for mock in self._mocks))
+        )
 
     def _look(self) -> None:
         # The cache first: who registers after it makes another one.

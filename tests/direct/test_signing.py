@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import uuid
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from botocore.credentials import ReadOnlyCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
+from publisher import _fork
 from publisher._aws.direct.request import NotKnownError, Template
 from publisher._aws.direct.signing import Keys
 
@@ -136,6 +139,39 @@ def test_the_day_of_a_signature_changes_at_midnight_utc() -> None:
     for stamp in (before, after, before):
         wanted = botocores("https://host", HEADERS, b"2", made, scope, stamp)
         assert shown(template.made(made, stamp, b"2").headers) == shown(wanted.headers)
+
+
+@pytest.mark.parametrize("size", [0, 2047, 2048, 4094, 1 << 15, (1 << 15) + 1, 1 << 17])
+def test_a_body_of_any_size_is_signed(size: int) -> None:
+    """Small ones are hashed in pieces."""
+    made = Keys("AKIDEXAMPLE", "secret", None)
+    stamp, scope, body = "20261231T235959Z", ("us-east-1", "sns"), bytes(range(256)) * (size // 256)
+    body += b"x" * (size - len(body))
+    wanted = botocores("https://host", HEADERS, body, made, scope, stamp)
+    assert shown(Template(plain(), made).made(made, stamp, body).headers) == shown(
+        {**wanted.headers, "Content-Length": str(size)}
+    )
+
+
+def invocation() -> str:
+    keys_ = Keys("AKIDEXAMPLE", "secret", None)
+    headers = Template(plain(), keys_).made(keys_, "20261231T235959Z", b"1").headers
+    return headers["amz-sdk-invocation-id"]
+
+
+def test_each_request_has_an_id_of_its_own_in_forked_processes_too() -> None:
+    assert {uuid.UUID(invocation()).version for _ in range(2)} == {4}
+    read, write = os.pipe()
+    pid = os.fork()
+    if not pid:  # pragma: no cover - another process
+        _fork.take_note()
+        os.write(write, invocation().encode())
+        os._exit(0)
+    os.close(write)
+    ours = invocation()
+    with os.fdopen(read) as theirs:
+        assert len({ours, theirs.read(), invocation()}) == 3
+    os.waitpid(pid, 0)
 
 
 HEADERS = {"Content-Type": "text/plain", "User-Agent": "one"}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import re
 import uuid
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from ..._fork import on_fork
 from .signing import ALGORITHM, DATE, TOKEN, Keys, Signer
 
 _AUTHORIZATION = re.compile(
@@ -21,7 +23,14 @@ _CHANGING = frozenset({DATE, TOKEN, "authorization", _INVOCATION, _LENGTH})
 _FIXED = frozenset(
     {"content-type", "user-agent", "x-amz-target", "x-amzn-query-mode", "amz-sdk-request"}
 )
+#: The lines before a request's own headers: the request line, and what ``http.client`` adds.
+_ADDED = 3
 _ATTEMPT = re.compile(r"attempt=1(; max=\d+)?")  # of the first try, and there is no other
+
+#: ``uuid.uuid4`` asks the system, and lets other threads run meanwhile: to be on again among ten of
+#: them takes longer than all the rest of a request's making. Nothing secret depends on these ids.
+_random = random.Random()  # noqa: S311
+on_fork(_random.seed)
 
 
 class NotKnownError(Exception):
@@ -29,18 +38,29 @@ class NotKnownError(Exception):
 
 
 class Request:
-    """A request that is ready to be sent; it has what botocore's HTTP session asks of one."""
+    """A request that is ready to be sent; it has what botocore's HTTP session asks of one.
 
-    __slots__ = ("body", "context", "head", "headers", "method", "stream_output", "url")
+    Args:
+        url: where to.
+        head: all before the body, as it goes out.
+        body: all of it.
+    """
 
-    def __init__(self, url: str, headers: dict[str, str], body: bytes, head: bytes) -> None:
+    __slots__ = ("body", "context", "head", "method", "stream_output", "url")
+
+    def __init__(self, url: str, head: bytes, body: bytes) -> None:
         self.method = "POST"
         self.url = url
-        self.headers = headers
+        self.head = head
         self.body = body
-        self.head = head  # all before the body, as it goes out
         self.stream_output = False
         self.context: dict[str, Any] = {}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Its headers without those that ``http.client`` adds."""
+        lines = self.head.decode("ascii").split("\r\n")[_ADDED:-2]
+        return {name: value for name, _, value in (line.partition(": ") for line in lines)}
 
 
 class Template:
@@ -54,7 +74,7 @@ class Template:
         NotKnownError: the same request could not be made here, to the byte.
     """
 
-    __slots__ = ("_headers", "_signer", "_start", "has_token", "url")
+    __slots__ = ("_head", "_signer", "has_token", "url")
 
     def __init__(self, request: Any, keys: Keys) -> None:
         self.url = str(request.url)
@@ -76,28 +96,31 @@ class Template:
         if not names <= signed.keys():
             raise NotKnownError("it is signed in another way")
         self.has_token = TOKEN in headers
-        self._headers = given
         self._signer = Signer(
             quote(path, safe="/~"),
             {name: signed[name] for name in names},
             found["region"],
             found["service"],
         )
-        # What http.client puts before the headers of a request.
-        self._start = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nAccept-Encoding: identity\r\n"
-        again = self.made(keys, headers[DATE], body)
+        lines = [f"POST {path} HTTP/1.1", f"Host: {host}", "Accept-Encoding: identity"]
+        lines = [line.replace("%", "%%") for line in lines]
+        for name, value in given.items():
+            changes = name.lower() in _CHANGING
+            lines.append(
+                f"{name}: " + (f"%({name.lower()})s" if changes else value.replace("%", "%%"))
+            )
+        #: All before the body, with places for what changes.
+        self._head = "\r\n".join([*lines, "", ""])
+        again = self.made(keys, headers[DATE], body).headers
         if not found["key"] == keys.access_key or any(
-            again.headers[name] != value
-            for name, value in given.items()
-            if name.lower() != _INVOCATION
+            again[name] != value for name, value in given.items() if name.lower() != _INVOCATION
         ):
             raise NotKnownError("its signature is another than the one made here")
 
     @property
     def kind(self) -> tuple[Any, ...]:
         """Equal for templates of the same requests."""
-        fixed = [item for item in self._headers.items() if item[0].lower() not in _CHANGING]
-        return self.url, self._signer.kind, self.has_token, tuple(self._headers), tuple(fixed)
+        return self.url, self._signer.kind, self.has_token, self._head
 
     def made(self, keys: Keys, stamp: str, body: bytes) -> Request:
         """Another request.
@@ -109,14 +132,12 @@ class Template:
         """
         changing = {
             DATE: stamp,
-            TOKEN: keys.token or "",
+            TOKEN: keys.token,
             "authorization": self._signer.authorization(keys, stamp, body),
-            _INVOCATION: str(uuid.uuid4()),
-            _LENGTH: str(len(body)),
+            _INVOCATION: uuid.UUID(int=_random.getrandbits(128), version=4),
+            _LENGTH: len(body),
         }
-        headers = {name: changing.get(name.lower(), value) for name, value in self._headers.items()}
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        return Request(self.url, headers, body, f"{self._start}{lines}\r\n".encode("ascii"))
+        return Request(self.url, (self._head % changing).encode("ascii"), body)
 
 
 def is_plain(text: str) -> bool:

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 ALGORITHM = "AWS4-HMAC-SHA256"
+#: Of more bytes than one such piece ``hashlib`` lets other threads run meanwhile. A body up to
+#: ``_SMALL`` is hashed sooner than this thread is on again among ten others.
+_PIECE, _SMALL = 2047, 1 << 15
 DATE, TOKEN = "x-amz-date", "x-amz-security-token"
 
 
@@ -30,7 +33,7 @@ class _Day(NamedTuple):
 
     keys: Keys
     date: str
-    signing_key: bytes
+    mac: hmac.HMAC
     scope: str
     head: str
     canonical: str
@@ -74,10 +77,12 @@ class Signer:
         day, date = self._day, stamp[:8]
         if day is None or day.date != date or day.keys != keys:
             self._day = day = self._begin(keys, date)
-        canonical = day.canonical % stamp + hashlib.sha256(body).hexdigest()
+        canonical = day.canonical % stamp + _sha256(body)
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         text = f"{ALGORITHM}\n{stamp}\n{day.scope}\n{digest}"
-        return day.head + hmac.digest(day.signing_key, text.encode(), "sha256").hex()
+        mac = day.mac.copy()
+        mac.update(text.encode())
+        return day.head + mac.hexdigest()
 
     def _begin(self, keys: Keys, date: str) -> _Day:
         key = f"AWS4{keys.secret_key}".encode()
@@ -94,7 +99,17 @@ class Signer:
         head = (
             f"{ALGORITHM} Credential={keys.access_key}/{scope}, SignedHeaders={names}, Signature="
         )
-        return _Day(keys, date, key, scope, head, canonical)
+        mac = hmac.new(key, digestmod="sha256")
+        return _Day(keys, date, mac, scope, head, canonical)
+
+
+def _sha256(body: bytes) -> str:
+    if len(body) > _SMALL:
+        return hashlib.sha256(body).hexdigest()
+    found = hashlib.sha256()
+    for start in range(0, len(body), _PIECE):
+        found.update(body[start : start + _PIECE])
+    return found.hexdigest()
 
 
 def _squeezed(value: str) -> str:
