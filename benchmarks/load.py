@@ -10,6 +10,14 @@ REGION = "us-east-1"
 TOPIC = f"arn:aws:sns:{REGION}:123456789012:bench"
 STREAM = "bench"
 QUEUE = f"https://sqs.{REGION}.amazonaws.com/123456789012/bench"
+#: How the bodies of each service name where they go.
+ADDRESSES = {
+    "sns": TOPIC,
+    "sqs": QUEUE,
+    "events": "default",
+    "kinesis": STREAM,
+    "firehose": STREAM,
+}
 #: Services whose requests carry ten, and five hundred.
 TENS, HUNDREDS = ("sns", "sqs", "events"), ("kinesis", "firehose")
 SERVICES = (*TENS, *HUNDREDS)

@@ -45,6 +45,7 @@ class Peer:
 
 MODULES = (
     "ours",
+    "sockets",
     "boto3_loop",
     "pools",
     "batches",

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from benchmarks.load import (
+    ADDRESSES,
     QUEUE,
     REGION,
     STREAM,
@@ -93,7 +94,7 @@ def open_bare(service: str, endpoint: str) -> Iterator[Send]:
     client = Connection(service, REGION, kwargs, None, None, {}, WORKERS).get()
     known = load(service)
     name = known.batch
-    address = {"sns": TOPIC, "sqs": QUEUE, "events": "default"}.get(service, STREAM)
+    address = ADDRESSES[service]
 
     def call(batch: list[Any]) -> None:
         response = getattr(client, name)(**encode(known, address, batch))
