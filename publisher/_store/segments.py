@@ -76,8 +76,8 @@ class Segments:
                 segment.close_log()
                 with contextlib.suppress(OSError):
                     self._directory.remove(segment.log)
-                with contextlib.suppress(OSError):
-                    lock.release(unlink=True)
+                    self._directory.remove(lock.name)
+                lock.release()
         if self.current is None:
             raise OSError(errno.EBADF, "the log is closed")
         return self.current

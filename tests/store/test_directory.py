@@ -315,6 +315,7 @@ def test_a_killed_owner_is_dead_while_its_child_lives(directory: Directory) -> N
         # The end of the input ends the child.
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_the_child_of_a_fork_begins_anew_and_leaves_its_parents_files(directory: Directory) -> None:
     log = Log(directory)
     ticket = append(log, b"of the parent")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -342,3 +343,81 @@ def test_two_logs_on_one_directory(tmp_path: Path) -> None:
     assert entries(left_by(second)) == [b"two"]
     assert adopt(directory, str(first.owner)) is None
     assert entries(left_by(first)) == [b"one"]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_forks_while_threads_append(directory: Directory) -> None:
+    """Each child forgets the log, settles what it has inherited, and ends its own log."""
+    log = Log(directory, segment_bytes=3000)
+    written: list[tuple[int, bytes]] = []
+
+    def write(number: int) -> None:
+        for index in range(400):
+            entry = b"%d-%d" % (number, index)
+            written.append((append(log, entry), entry))
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    children = []
+    while any(thread.is_alive() for thread in threads) or len(children) < 5:
+        log.tend(0)
+        if len(children) < 15:
+            child = os.fork()
+            if child == 0:
+                status = 1
+                try:
+                    log.forget()
+                    log.settle([ticket for ticket, _ in written])
+                    log.tend(0)
+                    own = append(log, b"of a child")
+                    log.settle([own])
+                    log.close()
+                    status = 0
+                finally:
+                    os._exit(status)
+            children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * len(children)
+    assert log.waiting == 1600
+    assert sorted(entries(left_by(log))) == sorted(entry for _, entry in written)
+    assert directory.owners() == []
+
+
+@pytest.mark.heavy
+def test_100_000_messages_that_wait_cost_little_at_the_start(directory: Directory) -> None:
+    log = Log(directory)
+    holder = Holder()
+    for number in range(100_000):
+        log.append(holder, WHERE, WHEN, b"%1000d" % number, False)
+        if number % 1000 == 0:
+            log.tend(0)
+    owner = str(log.owner)
+    log.close()
+    read = 0
+    original = os.pread
+
+    def pread(descriptor: int, count: int, offset: int) -> bytes:
+        nonlocal read
+        read += count
+        return original(descriptor, count, offset)
+
+    begin, cpu = time.perf_counter(), time.process_time()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "pread", pread)
+        source = adopt(directory, owner)
+        assert source is not None
+        first = source.take(500)
+    used = time.process_time() - cpu
+    print(f"{time.perf_counter() - begin:.3f} s, {used:.3f} s of CPU, {read:,} bytes read")
+    assert [kept.entry for kept in first] == [b"%1000d" % number for number in range(500)]
+    assert read < 22 << 20  # a segment and a window, of the 98 MiB
+    assert used < 1  # 0.2 s of a machine that has nothing else to do
+    while source.scan():
+        pass
+    assert source.waiting == 100_000
+    assert source.bytes > 100_000_000
+    while some := source.take(500):
+        source.settle(some)
+    source.settle(first)
+    assert source.finished
+    assert files(directory) == []
