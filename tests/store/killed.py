@@ -21,9 +21,9 @@ WHERE = b"where"
 
 
 class Holder:
-    """Who is told the ticket."""
+    """Who is told its number."""
 
-    ticket: int = -1
+    kept: int = -1
 
 
 def say(word: str, *entries: str) -> None:
@@ -72,7 +72,7 @@ def write(directory: Directory, name: str, count: int, mode: str) -> None:
         holder, entry = Holder(), f"{name}-{index}"
         log.append(holder, WHERE, 1.0, entry.encode().ljust(60), False)
         say("accepted", entry)
-        pending.append((holder.ticket, entry))
+        pending.append((holder.kept, entry))
         if mode == "h" and index % 7 == 6:
             gone, pending = pending[:-2], pending[-2:]
             gone, pending = gone[1:], gone[:1] + pending  # one is stuck

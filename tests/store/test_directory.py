@@ -263,7 +263,7 @@ WRITER = """
     from publisher._store.log import Log
 
     class Holder:
-        ticket = None
+        kept = None
 
     log = Log(prepare(sys.argv[1]), sys.argv[2])
     log.append(Holder(), b"where", 1.0, b"one", False)

@@ -164,7 +164,7 @@ def test_a_disk_that_does_not_keep_what_was_written(directory: Directory) -> Non
     holder = Holder()
     with pytest.raises(OSError, match="Input/output"):
         log.append(holder, WHERE, WHEN, b"one", True)
-    assert holder.ticket is None
+    assert holder.kept is None
     broken = False
     with pytest.raises(OSError, match="did not keep"):
         log.append(holder, WHERE, WHEN, b"two", True)
@@ -196,7 +196,7 @@ from publisher._store.log import Log
 from publisher._store.source import adopt
 
 class Holder:
-    ticket = None
+    kept = None
 """
 
 
@@ -213,9 +213,9 @@ for number in range(100):
         log.append(holder, b"where", 1.0, b"%d" % number * 40, False)
     except OSError:
         refused += 1
-        assert holder.ticket is None
+        assert holder.kept is None
     else:
-        kept.append((number, holder.ticket))
+        kept.append((number, holder.kept))
 assert refused > 10 and log.waiting == len(kept), (refused, log)
 log.settle([ticket for number, ticket in kept if number % 2])
 print(*(number for number, _ in kept if number % 2 == 0))
@@ -254,9 +254,9 @@ def test_a_full_disk_loses_nothing_that_was_accepted(directory: Directory) -> No
         except OSError as error:
             refused += 1
             assert error.errno == errno.ENOSPC  # noqa: PT017  # many of them raise, others do not
-            assert holder.ticket is None
+            assert holder.kept is None
         else:
-            tickets.append(int(holder.ticket or 0))
+            tickets.append(int(holder.kept or 0))
         log.tend(0)
     assert refused > 10
     log.settle(tickets[:30])
@@ -292,7 +292,7 @@ try:
     fresh.append(holder, b"where", 1.0, b"three", False)
 except PermissionError:
     print("refused")
-assert holder.ticket is None and fresh.owner is None and fresh.waiting == 0
+assert holder.kept is None and fresh.owner is None and fresh.waiting == 0
 fresh.tend(0)
 fresh.close()
 assert directory.dead_owners() == [owner]
@@ -343,8 +343,8 @@ class Appending:
         self.log.append(self.holder, WHERE, WHEN, b"struck", True)
 
     def check(self) -> None:
-        if self.holder.ticket is not None:
-            self.log.settle([self.holder.ticket])
+        if self.holder.kept is not None:
+            self.log.settle([self.holder.kept])
         assert self.log.waiting == len(self.before)
         after = append(self.log, b"after")
         self.log.tend(0)
