@@ -227,6 +227,7 @@ class Client:
         delivery_timeout: float | None = None,
         linger: float | None = None,
         retry: Retrying | None = None,
+        spool: bool | None = None,
     ) -> Self:
         """A cheap view of this client, with other delivery options for what goes through it.
 
@@ -234,11 +235,17 @@ class Client:
             delivery_timeout: seconds from acceptance to an outcome.
             linger: longest wait for company, seconds; 0 sends at once.
             retry: a tenacity policy; see :func:`publisher.retry_policy`.
+            spool: False: these messages are in memory alone, where the publisher has a spool.
 
         Raises:
             TypeError, ValueError: as :func:`publisher.configure`.
         """
-        given = {"delivery_timeout": delivery_timeout, "linger": linger, "retry": retry}
+        given = {
+            "delivery_timeout": delivery_timeout,
+            "linger": linger,
+            "retry": retry,
+            "spool": spool,
+        }
         changes = {
             **self._changes,
             **{name: value for name, value in given.items() if value is not None},

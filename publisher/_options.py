@@ -26,11 +26,13 @@ class Delivery:
         linger: longest wait for company, seconds; at most half of the timeout.
         timeout: from acceptance to an outcome, seconds.
         policy: asked whether and when to retry.
+        spooled: messages are on disk before the call returns.
     """
 
     linger: float
     timeout: float
     policy: Policy
+    spooled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +63,20 @@ class Options:
 
     def delivery(self, service: str, **changes: Any) -> Delivery:
         """The delivery options of a client of ``service``, with the changes of ``with_options``."""
+        spooled = self._spooled(changes.pop("spool", True))
         changed = check_options(self, changes) if changes else self
         linger = changed.linger
         if isinstance(linger, Mapping):
             linger = linger.get(service, 0.0)
         # A message that lingered up to its deadline would be lost without having been sent.
         linger = min(linger, changed.delivery_timeout / 2)
-        return Delivery(linger, changed.delivery_timeout, Policy(changed.retry))
+        return Delivery(linger, changed.delivery_timeout, Policy(changed.retry), spooled)
+
+    def _spooled(self, wanted: Any) -> bool:
+        """What a client's view is told of the spool: True, as for all messages, or False."""
+        if not isinstance(wanted, bool):
+            raise TypeError(f"spool must be True or False here, not {type(wanted).__name__}")
+        return wanted and self.spool is not None
 
 
 def check_options(base: Options, changes: Mapping[str, Any]) -> Options:

@@ -55,11 +55,9 @@ def threaded_core(options: Options) -> Core:
     spool = options.spool
     if spool is None:
         return Core(options, Threads)
-    from ._store.directory import prepare
     from .spool.keeper import Keeper
 
-    directory = prepare(spool.path)
-    return Core(options, Threads, store=lambda core: Keeper(core, spool, directory))
+    return Core(options, Threads, store=lambda core: Keeper(core, spool))
 
 
 _factory: Callable[[Options], Core] = threaded_core

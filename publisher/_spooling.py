@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -80,11 +81,22 @@ class Spool:
 
 
 def check_spool(name: str, value: Any) -> Spool | None:
-    """The option, as it is given."""
-    if value is not None and not isinstance(value, Spool):
+    """The option, as it is given. The directory need not exist, and is not made here.
+
+    Raises:
+        TypeError: it is no spool.
+        ValueError: its directory cannot be used safely.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, Spool):
         raise TypeError(
             f"{name} must be a publisher.Spool(directory) or None, not {type(value).__name__}"
         )
+    from ._store.safety import check
+
+    with contextlib.suppress(OSError):  # what may pass is the first message's to meet
+        check(value.path)
     return value
 
 

@@ -156,6 +156,8 @@ def _kind(counters: Counters, end: str, code: str, count: int) -> tuple[int, str
     s = "" if count == 1 else "s"
     if not counters.of_messages:  # the caller has the error on the future, and no message is lost
         return logging.INFO, f"publisher.call_{end}", f"call{s} of"
+    if end == "spooled":  # nor is one that stays on disk
+        return logging.WARNING, "publisher.spooled", f"message{s} to"
     if code == LOG_LINE:
         return logging.WARNING, f"publisher.{LOG_LINE}", f"message{s} to"
     return logging.ERROR, f"publisher.{end}", f"message{s} to"

@@ -85,7 +85,7 @@ class KeptEntrance:
 
     def accept(self, route: Route, entry: Any, size: int) -> Message:
         """Accept one message; as :meth:`Entrance.accept`, and what the store raises."""
-        if not route.lane.target.storable:
+        if not (route.delivery.spooled and route.lane.target.storable):
             return self._entrance.accept(route, entry, size)
         message = StoredMessage(route, entry, self._clock())
         self._come_in(message, size)
@@ -105,6 +105,7 @@ class KeptEntrance:
             self._flow.closed
             or is_line(closed=self._flow.closed)
             or sys.is_finalizing()
+            or not ways[0][0].delivery.spooled
             or not ways[0][0].lane.target.storable
         ):
             return self._entrance.accept_batch(ways, entries, sizes, build, whole=whole)
@@ -185,7 +186,7 @@ class KeptEntrance:
             return
         if store.only_overflow or not store.hands_over:
             flow.take(ticket.size, 1, ticket)
-            if ticket.granted and store.only_overflow:
+            if ticket.granted and store.only_overflow and not message.route.lane.is_behind:
                 return
         try:
             kept = self._keep(message)

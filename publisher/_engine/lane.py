@@ -165,6 +165,11 @@ class Lane(abc.ABC):
         if self.staying is not None:
             self.staying.halt()
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether what stays in the store goes before whatever comes in."""
+        return self.staying is not None and self.staying.behind
+
     def fall_behind(self) -> None:
         """What stays in the store goes before whatever comes in here from now on."""
         if self.staying is not None:

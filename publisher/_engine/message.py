@@ -53,6 +53,10 @@ class Holder(Protocol):
     keeps_entries: bool
     written: bytes | None
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether what stays in the store goes before whatever comes in."""
+
 
 class Route:
     """The way from one client view into one lane.

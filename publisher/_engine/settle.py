@@ -207,6 +207,9 @@ class Settler:
                 with self._account.lock:
                     lane.counters.note_failed(counts)
             calls.append((self._losses.note, (lane.target, lane.counters, end, counts)))
+        if end == SPOOLED and reason != HANDED_OVER:
+            counts = Counter(named(code_of(value)) for value in ended.values)
+            calls.append((self._losses.note, (lane.target, lane.counters, end, counts)))
         if calls:
             self._runtime.call(calls)
 

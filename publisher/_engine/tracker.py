@@ -128,10 +128,15 @@ class Tracker:
 
     # -- what stays in a store is offered again
 
-    def begin_offering(self, lane: Lane) -> bool:
-        """Whether what stayed of this lane may be offered to it now, in its order."""
+    def begin_offering(self, lane: Lane, is_all: Callable[[], bool]) -> bool:
+        """Whether what stays of this lane may be offered to it now, in its order.
+
+        Args:
+            lane: it.
+            is_all: whether the store knows of all that stays; asked under the lock.
+        """
         with self.lock:
-            return lane.begin_offering(self._is_leaving_locked(lane))
+            return is_all() and lane.begin_offering(self._is_leaving_locked(lane))
 
     def end_offering(self, lane: Lane, is_all: Callable[[], bool]) -> bool:
         """Whether all that stays of this lane was offered: then new messages go their usual way.

@@ -16,12 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from .._fork import on_fork
-from .mounts import NETWORK, filesystem, mounts
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from .safety import check, check_platform, fcntl
 
 RELAY_LOCK = "relay"
 _OWNER = r"[hr][0-9a-f]{16}"
@@ -48,33 +43,10 @@ def prepare(path: str | os.PathLike[str], *, mountinfo: str | None = None) -> Di
         OSError: it cannot be made or looked at.
     """
     where = os.path.abspath(os.fspath(path))  # noqa: PTH100  # Path keeps ".." of links as it is
-    if fcntl is None:
-        raise ValueError(
-            "a spool needs the locks of fcntl, which this platform does not have: leave spool out"
-        )
+    check_platform()
     with contextlib.suppress(FileExistsError):
         os.mkdir(where, 0o700)  # noqa: PTH102  # what is here is a text
-    found = os.lstat(where)
-    if stat.S_ISLNK(found.st_mode):
-        raise ValueError(f"the spool {where!r} is a link, and none is followed: name its target")
-    if not stat.S_ISDIR(found.st_mode):
-        raise ValueError(f"the spool {where!r} is no directory: name another one")
-    if found.st_uid != os.geteuid():
-        raise ValueError(
-            f"the spool {where!r} belongs to user {found.st_uid}, and this process is user"
-            f" {os.geteuid()}: it must be this user's own; chown it, or name another one"
-        )
-    if found.st_mode & 0o077:
-        raise ValueError(
-            f"the spool {where!r} is open to others (mode {stat.S_IMODE(found.st_mode):04o}), and"
-            " messages are private: chmod it to 0700"
-        )
-    kind = filesystem(where, mounts() if mountinfo is None else mountinfo)
-    if kind in NETWORK:
-        raise ValueError(
-            f"the spool {where!r} is on a network file system ({kind}), whose locks do not hold"
-            " after a crash: name a directory on a disk of this machine"
-        )
+    found = check(where, mountinfo=mountinfo)
     return Directory(where, found.st_dev, found.st_ino)
 
 

@@ -73,6 +73,7 @@ class Feeder:
         destinations: know the way.
         max_age: seconds, after which a message is given up.
         wall: seconds since the epoch.
+        unread: whether there is more by now than the sources tell.
     """
 
     def __init__(
@@ -81,14 +82,16 @@ class Feeder:
         destinations: Destinations,
         max_age: float,
         wall: Callable[[], float],
+        unread: Callable[[], bool],
     ) -> None:
         self._core = core
         self._destinations = destinations
         self._max_age = max_age
         self._wall = wall
+        self._unread = unread
         self._queues: dict[bytes, _Queue] = {}
         #: What became of what was offered, from any thread: the record, and whether it has ended.
-        self._news: deque[tuple[Kept | None, bool]] = deque()
+        self._news: deque[tuple[Kept, bool]] = deque()
         #: Lanes that keep their order, to which something was offered.
         self._lanes: dict[Any, _Queue] = {}
         self._limiter = Limiter(core.clock)
@@ -105,10 +108,6 @@ class Feeder:
     def stay(self, kepts: Iterable[Kept]) -> None:
         """These were offered, and stay."""
         self._news.extend((kept, False) for kept in kepts)
-
-    def look(self) -> None:
-        """A source has more to take: no lane takes new messages again before that is read."""
-        self._news.append((None, False))
 
     # -- the feeding thread's
 
@@ -127,15 +126,16 @@ class Feeder:
         """When the oldest of them was accepted, seconds since the epoch."""
         return min((q.kept[0].when for q in list(self._queues.values()) if q.kept), default=None)
 
-    def feed(self, sources: Sequence[Source], now: float) -> float:
+    def feed(self, sources: Sequence[Source], own: Source | None, now: float) -> float:
         """Read, and offer what there is room for; returns when to come again.
 
         Args:
-            sources: the oldest first.
+            sources: of dead owners, the oldest first.
+            own: what this process wrote.
             now: the core's clock.
         """
         self.take_news(now)
-        is_all = self._read(sources)
+        is_all = self._read(sources, own)
         soonest = now + _LONGEST
         for queue in list(self._queues.values()):
             if queue.kept and not queue.asleep:
@@ -157,23 +157,39 @@ class Feeder:
 
     # -- details
 
-    def _read(self, sources: Sequence[Source]) -> bool:
-        """Read on; whether all that stays is known."""
+    def _read(self, sources: Sequence[Source], own: Source | None) -> bool:
+        """Read on; whether all that stays is known.
+
+        Of dead owners it is read as there is room, for it comes in its order. What this process
+        wrote is read as a whole: of an ordered destination it comes as requests return.
+        """
         for source in sources:
             while self._ahead < _AHEAD:
-                kepts = source.take(_AT_ONCE)
-                for kept in kepts:
-                    self._queue(kept.where).kept.append(kept)
-                    if self._bodies < _BODIES:
-                        self._bodies += len(kept.entry)
-                    else:
-                        kept.entry = b""
-                self._ahead += len(kepts)
-                if len(kepts) < _AT_ONCE:
+                if self._take(source) < _AT_ONCE:
                     break
             else:
                 return False
+        while own is not None and self._take(own) == _AT_ONCE:
+            pass
         return True
+
+    def _take(self, source: Source) -> int:
+        """Read some; how many there were."""
+        kepts = source.take(_AT_ONCE)
+        self._ahead += len(kepts)
+        late: dict[bytes, _Queue] = {}
+        for kept in kepts:
+            queue = self._queue(kept.where)
+            if queue.kept and _order(kept) < _order(queue.kept[-1]):
+                late[kept.where] = queue
+            queue.kept.append(kept)
+            if self._bodies < _BODIES:
+                self._bodies += len(kept.entry)
+            else:
+                kept.entry = b""
+        for queue in late.values():
+            queue.kept = deque(sorted(queue.kept, key=_order))
+        return len(kepts)
 
     def _queue(self, where: bytes) -> _Queue:
         queue = self._queues.get(where)
@@ -187,8 +203,6 @@ class Feeder:
         ended: dict[Source, list[Kept]] = {}
         while self._news:
             kept, has_ended = self._news.popleft()
-            if kept is None:
-                continue
             queue = self._queue(kept.where)
             queue.offered -= 1
             if has_ended:
@@ -221,7 +235,7 @@ class Feeder:
         if most <= 0 or room <= 0 or flow.closed:
             return False
         if lane.keeps_order:
-            if not core.tracker.begin_offering(lane):
+            if not core.tracker.begin_offering(lane, self._has_heard_all):
                 return False
             self._lanes[lane] = queue
         taken, entries, sizes = self._ready(queue, route, most, room)
@@ -316,7 +330,11 @@ class Feeder:
 
     def _is_through(self, queue: _Queue) -> bool:
         """Whether all that stays of it was offered; what is heard of by now is looked at first."""
-        return not (queue.kept or self._news)
+        return not queue.kept and self._has_heard_all()
+
+    def _has_heard_all(self) -> bool:
+        """Whether nothing stays that is in no queue yet."""
+        return not (self._news or self._unread())
 
 
 def _order(kept: Kept) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from .._aws import mocks
 from .._engine.reentrance import reentered
 from .._fork import on_fork
 from .._store.crypt import Codec
-from .._store.directory import Directory
+from .._store.directory import Directory, prepare
 from .._store.log import Full, Log
 from .._store.source import Source, adopt
 from .._threads.crew import LazyThread
@@ -46,21 +46,21 @@ class Keeper:
     Args:
         core: whose.
         spool: of the options.
-        directory: of that, which is safe.
     """
 
-    def __init__(self, core: Core, spool: Spool, directory: Directory) -> None:
+    def __init__(self, core: Core, spool: Spool) -> None:
         self._core = core
         self._spool = spool
-        self._directory = directory
+        #: One item once the directory is there: it, and the log of this process in it.
+        self._opened: dict[None, tuple[Directory, Log]] = {}
+        self._failed: tuple[float, Exception] = (-_LOOKS, OSError())  # to open it, and when
         self._codec = Codec(spool.keys) if spool.keys else None
         self.only_overflow = spool.when == "overflow"
         self.hands_over = spool.send == "relay"
-        mode = "r" if self.hands_over else "h"
-        self._log = Log(directory, mode, spool.sync, spool.max_bytes, self._codec)
-        self._log.rank = _OWN
         self._destinations = Destinations(spool.clients or {})
-        self._feeder = Feeder(core, self._destinations, spool.max_age, core.wall)
+        self._feeder = Feeder(
+            core, self._destinations, spool.max_age, core.wall, lambda: bool(self._stays)
+        )
         self._adopted: dict[str, Source] = {}  # by their owner
         self._orphans = 0  # owners that have died and could not be taken over
         self._adopts_at = 0.0
@@ -70,6 +70,7 @@ class Keeper:
         self._stopping = False
         self._closed = False
         self._turning = False
+        self._stays: deque[int] = deque()  # of this process's own, to be noted
         self._spaces: deque[threading.Lock] = deque()  # who waits for space
         self._since = 0  # bytes written since the files were looked after
         self._unwritten = 0
@@ -91,7 +92,7 @@ class Keeper:
             where = lane.written or self._destinations.write(lane)
             entry = lane.target.service.dump(message.entry)
             wait = self._spool.sync == "disk" and not reentered() and self._core.runtime.may_hold()
-            self._log.append(message, where, self._core.wall(), entry, wait)
+            self._open().append(message, where, self._core.wall(), entry, wait)
         except Full as error:
             self._look_soon()
             raise SpoolFull(f"{error}; the bound is max_bytes of the spool") from None
@@ -106,6 +107,36 @@ class Keeper:
             ring(self._alarm)
         return True
 
+    def _open(self) -> Log:
+        """The log of this process; the directory is made for the first message.
+
+        Raises:
+            OSError, ValueError: it cannot be made, or is not safe any more. It is tried again a
+                second later.
+        """
+        opened = self._opened.get(None)
+        if opened is None:
+            when, error = self._failed
+            if self._core.clock() - when < _LOOKS:
+                raise error
+            spool = self._spool
+            try:
+                directory = prepare(spool.path)
+            except (OSError, ValueError) as failure:
+                self._failed = self._core.clock(), failure
+                raise
+            mode = "r" if self.hands_over else "h"
+            log = Log(directory, mode, spool.sync, spool.max_bytes, self._codec)
+            log.rank = _OWN
+            # Nothing of it is on disk yet: of several that come at once one is used.
+            opened = self._opened.setdefault(None, (directory, log))
+        return opened[1]
+
+    @property
+    def _log(self) -> Log | None:
+        opened = self._opened.get(None)
+        return None if opened is None else opened[1]
+
     def _fail(self, error: Exception) -> None:
         """A message could not be written; what is done about it.
 
@@ -113,7 +144,7 @@ class Keeper:
             SpoolUnavailable: the options say so.
         """
         told = spool_unavailable(
-            self._directory.path, error if isinstance(error, OSError) else OSError(str(error))
+            self._spool.path, error if isinstance(error, OSError) else OSError(str(error))
         )
         if self._spool.on_unavailable == "raise":
             raise told
@@ -121,12 +152,15 @@ class Keeper:
         now = self._core.clock()
         if now - self._warned_at >= _WARNS:
             self._warned_at = now
-            logger.warning(
-                "%s: messages are sent from memory alone, and a crash would lose them; %d so far",
-                told,
-                self._unwritten,
-                extra={"event": "publisher.spool_unavailable", "messages": self._unwritten},
-            )
+            self._core.runtime.call([(self._warn, told)])  # handlers of logging are user code
+
+    def _warn(self, told: Exception) -> None:
+        logger.warning(
+            "%s: messages are sent from memory alone, and a crash would lose them; %d so far",
+            told,
+            self._unwritten,
+            extra={"event": "publisher.spool_unavailable", "messages": self._unwritten},
+        )
 
     def wait_for_space(self, timeout: float) -> bool:
         """Wait until files were removed, at most ``timeout`` seconds; whether some were."""
@@ -137,13 +171,13 @@ class Keeper:
 
     def receipt(self, kept: Any) -> Mapping[str, Any]:
         """What the caller is answered for a message that is left to the relay."""
-        return {"SpoolId": f"{self._log.owner}-{kept:x}"}
+        return {"SpoolId": f"{self._open().owner}-{kept:x}"}
 
     def settle(self, kept: Sequence[Any]) -> None:
         """These have ended for good."""
         own = [one for one in kept if type(one) is int]
         if own:
-            self._log.settle(own)
+            self._open().settle(own)
         if len(own) < len(kept):
             self._feeder.ended(one for one in kept if type(one) is not int)
             ring(self._alarm)
@@ -151,9 +185,8 @@ class Keeper:
     def stay(self, kept: Sequence[Any]) -> None:
         """These have ended here, and are offered again."""
         own = [one for one in kept if type(one) is int]
-        if own:
-            self._log.stay(own)
-            self._feeder.look()
+        # A deque, for callers come here too: who reads the files holds their lock for long.
+        self._stays.extend(own)
         self._feeder.stay(one for one in kept if type(one) is not int)
         self._look_soon()
 
@@ -173,24 +206,27 @@ class Keeper:
             self._feeder.take_news(self._core.clock())
             for source in self._adopted.values():
                 source.close()
-        self._log.close()
+        if (log := self._log) is not None:
+            log.close()
 
     def forget(self) -> None:
         """In the child of a fork: the files are the parent's."""
         self._stopping = self._closed = True
-        self._log.forget()
+        if (log := self._log) is not None:
+            log.forget()
 
     def stats(self) -> SpoolStats:
         """What is on disk, as far as this process knows."""
         log, sources = self._log, list(self._adopted.values())
-        ages = [self._feeder.oldest, log.oldest, *[source.oldest for source in sources]]
+        every: list[Any] = [*([] if log is None else [log]), *sources]
+        ages = [each.oldest for each in [self._feeder, *every]]
         oldest = min((age for age in ages if age is not None), default=None)
         return SpoolStats(
-            waiting=log.waiting + sum(source.waiting for source in sources),
-            bytes=log.bytes + sum(source.bytes for source in sources),
+            waiting=sum(each.waiting for each in every),
+            bytes=sum(each.bytes for each in every),
             oldest_age=0.0 if oldest is None else max(self._core.wall() - oldest, 0.0),
             orphans=self._orphans,
-            skipped=self._feeder.skipped + log.damaged + sum(one.damaged for one in sources),
+            skipped=self._feeder.skipped + sum(each.damaged for each in every),
             unwritten=self._unwritten,
         )
 
@@ -215,7 +251,11 @@ class Keeper:
 
     def _turn(self) -> float:
         """Look after the files, and offer what stays; returns seconds until the next turn."""
-        core, log = self._core, self._log
+        core = self._core
+        try:
+            log = self._open()
+        except (OSError, ValueError):  # who publishes is told
+            return _LOOKS
         before = log.bytes
         log.tend(core.clock())
         if log.bytes < before:
@@ -226,7 +266,11 @@ class Keeper:
             self._adopts_at = now + _ADOPTS
             self._adopt()
             self._feeder.wake_up()
-        at = self._feeder.feed([*self._adopted.values(), *self._own()], now)
+        while self._stays:
+            log.stay([self._stays[0]])
+            self._stays.popleft()  # not before: until then nobody counts it as read
+        own = None if self.hands_over else log
+        at = self._feeder.feed([*self._adopted.values()], own, now)
         for owner, source in list(self._adopted.items()):
             if source.finished:
                 del self._adopted[owner]
@@ -234,19 +278,17 @@ class Keeper:
         soonest = min(at, self._adopts_at, now + (_LOOKS if busy else _ADOPTS))
         return max(soonest - core.clock(), 0.0)
 
-    def _own(self) -> list[Any]:
-        return [] if self.hands_over else [self._log]
-
     def _adopt(self) -> None:
         """Take over the files of owners that have died."""
         self._orphans = 0
+        directory = self._opened[None][0]
         try:
-            owners = self._directory.owners("h")
+            owners = directory.owners("h")
         except OSError:  # not even a look at it is possible: who publishes is told
             return
         for owner in owners:
             try:
-                source = adopt(self._directory, owner, self._codec)
+                source = adopt(directory, owner, self._codec)
             except OSError:
                 self._orphans += 1
                 continue

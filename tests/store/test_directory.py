@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from publisher._store import directory as module
+from publisher._store import safety
 from publisher._store.directory import Directory, prepare
 from publisher._store.log import Log
-from publisher._store.mounts import filesystem
+from publisher._store.safety import filesystem
 from publisher._store.source import Source, adopt
 
 from .support import append, descriptors, entries, files, left_by
@@ -83,7 +84,7 @@ def test_what_is_not_safe_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ):
         prepare(path)
     monkeypatch.undo()
-    monkeypatch.setattr(module, "fcntl", None)
+    monkeypatch.setattr(safety, "fcntl", None)
     with pytest.raises(ValueError, match="this platform does not have"):
         prepare(path)
 
