@@ -59,6 +59,23 @@ def submit_calls(service: str, endpoint: str) -> Made:
     return call, pool._work_queue.qsize
 
 
+def check_calls(service: str, endpoint: str) -> Made:
+    """The check of a call's arguments alone, beside a client that publishes nothing."""
+    client = package().client(service, endpoint_url=endpoint, region_name=REGION)
+    accept = client._service.accept
+    if service == "sns":
+        return lambda message: accept({"TopicArn": TOPIC, "Message": message}), lambda: 1
+    return (
+        lambda each: accept({"StreamName": STREAM, "Data": each[1], "PartitionKey": each[0]}),
+        lambda: 1,
+    )
+
+
+def no_calls(service: str, endpoint: str) -> Made:  # noqa: ARG001 - as the others
+    """Nothing."""
+    return lambda _: None, lambda: 1
+
+
 def boto3_calls(service: str, endpoint: str) -> Made:
     """The blocking boto3 call itself."""
     client = boto3_client(service, endpoint)
@@ -85,6 +102,8 @@ KINDS = {
     "publish": publish_calls,
     "submit": submit_calls,
     "boto3": boto3_calls,
+    "check": check_calls,
+    "nothing": no_calls,
     "aiokpl": aiokpl_calls,
 }
 
@@ -202,6 +221,9 @@ def idle(bench: Bench) -> Rows:
                 for how, load in loads.items():
                     arguments = {"kind": kind, "service": service, **load}
                     variants[f"{kind} {how}{service}"] = Variant(measure, arguments)
+            for kind in ("check", "nothing"):
+                arguments = {"kind": kind, "service": service, **loads["singly "]}
+                variants[f"{kind} singly {service}"] = Variant(measure, arguments)
         for kind, service in (("boto3", "sns"), ("boto3", "kinesis"), ("aiokpl", "kinesis")):
             arguments = {"kind": kind, "service": service, **loads["singly "], "calls": 100}
             if not bench.quick:
@@ -242,6 +264,9 @@ def goal_caller_idle(bench: Bench) -> Goal:
         for how, said, limit in (("", "ten in a row", 0.6), ("singly ", "one each 5 ms", 1.0)):
             own, pool = f"publish {how}{service}", f"submit {how}{service}"
             goal.at_most(f"`{name}`, {said}: of `submit`'s", rows, own, pool, "p50", limit)
+        for kind, said in (("check", "the check of its arguments alone"), ("nothing", "no call")):
+            cold = goal.ratio(rows, f"{kind} singly {service}", f"submit singly {service}", "p50")
+            goal.add(f"{said}, one each 5 ms: of `submit`'s", cold)
     return goal
 
 
