@@ -132,8 +132,8 @@ class Directory:
         """The numbers of an owner's segments, each with the kinds of its files: log, done, tmp."""
         found: dict[int, set[str]] = {}
         for name in self._names():
-            match = _SEGMENT.fullmatch(name)
-            if match and match[1] == owner:
+            match = name.startswith(owner) and _SEGMENT.fullmatch(name)
+            if match:
                 found.setdefault(int(match[2]), set()).add(match[3])
         return dict(sorted(found.items()))
 

@@ -109,7 +109,7 @@ class Log:
             self._give_up(holder)
             raise
         except BaseException:
-            self._note(holder)
+            self._give_up(holder, interrupted=True)
             raise
         segment.accounted += 1
 
@@ -133,21 +133,16 @@ class Log:
             if not segment.rolled:
                 raise Full("too many records for one segment: it was not tended")
 
-    def _give_up(self, holder: Any) -> None:
-        """A record was not written: its number counts as settled."""
+    def _give_up(self, holder: Any, *, interrupted: bool = False) -> None:
+        """A call has ended early. Its number counts as settled, or whoever settles it ends it."""
         ticket = holder.kept
         segment = None if ticket is None else self._segments.members.get(ticket >> record.SHIFT)
-        if segment is not None:
+        if segment is not None and interrupted:
+            segment.interrupted.add(ticket)
+        elif segment is not None:
             segment.accounted += 1
             segment.settled += 1
             holder.kept = None
-
-    def _note(self, holder: Any) -> None:
-        """A call ended in the middle: who settles what it wrote gives the descriptor back too."""
-        ticket = holder.kept
-        segment = None if ticket is None else self._segments.members.get(ticket >> record.SHIFT)
-        if segment is not None:
-            segment.interrupted.add(ticket)
 
     def _commit(self, segment: Segment, mine: int, sequence: int) -> None:
         """Return when the disk has the first ``mine`` bytes of a segment, for all who wait."""
@@ -193,7 +188,12 @@ class Log:
             for segment in list(self._segments.members.values()):
                 while len(taken) < limit and (order := segment.order()):
                     some = order[: limit - len(taken)]
-                    taken += self._read(segment, some)
+                    try:
+                        taken += self._read(segment, some)
+                    except OSError:
+                        if taken:
+                            return taken
+                        raise
                     del order[: len(some)]
         return taken
 

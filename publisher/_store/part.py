@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from array import array
 
+from .directory import Directory
 from .reading import Reading
+from .rewriting import put_in_place, write_beside
 
 
 class Part:
@@ -15,10 +17,12 @@ class Part:
         "done_size",
         "left",
         "marked",
+        "moved",
         "offsets",
         "reading",
         "scanned",
         "sequences",
+        "worth",
     )
 
     def __init__(self, reading: Reading) -> None:
@@ -30,6 +34,8 @@ class Part:
         self.back: list[tuple[int, int]] = []  # taken and put back
         self.marked: set[int] = set()  # settled, while others may settle too
         self.done_size = 0
+        self.moved = False  # it was written anew: what is known of places does not hold
+        self.worth = 0  # writing it anew pays when no more than this are left
 
     def add(self, marks: set[int]) -> None:
         """Take over what the reading has found, without what is settled."""
@@ -46,6 +52,41 @@ class Part:
             fresh = sorted([*zip(self.sequences, self.offsets, strict=True), *fresh])
         self.sequences = array("Q", [sequence for sequence, _ in fresh])
         self.offsets = array("Q", [offset for _, offset in fresh])
+
+    def places(self, wanted: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Sequences and offsets, with the offsets of today; -1 is that of one that is not there.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        if not self.moved:
+            return wanted
+        if not self.reading.position:
+            self.reading.scan(final=True)
+        return [(sequence, self.reading.find(sequence)) for sequence, _ in wanted]
+
+    def rewrite(self, directory: Directory, *, alone: bool) -> None:
+        """Replace the segment by one that has only its unsettled messages, where that pays.
+
+        Args:
+            directory: that has it.
+            alone: nobody else writes marks.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        self.worth = self.left // 4
+        size = write_beside(directory, self.reading.anew(), sync=True)
+        if not size:
+            return
+        fresh = self.reading.anew()
+        put_in_place(directory, self.reading)
+        fresh.damaged, fresh.ended, fresh.size = self.reading.damaged, self.reading.ended, size
+        self.reading = fresh
+        self.moved = True
+        if alone:
+            directory.remove(f"{fresh.name}.done")
+            self.done_size = 0
 
     def pull(self, limit: int) -> list[tuple[int, int]]:
         """Up to so many sequences, each with its offset, the oldest first."""

@@ -104,6 +104,7 @@ class Reading:
         "_done",
         "_done_position",
         "_log",
+        "_made_of",
         "_places",
         "_sealer",
         "_where",
@@ -123,6 +124,7 @@ class Reading:
         self.number = number
         self.start = record.seed(self.name)
         self._directory = directory
+        self._made_of = (directory, owner, number, codec)
         self._log = _File(directory, f"{self.name}.log", number, self.start)
         self._done = _File(directory, f"{self.name}.done", number, self.start)
         self._done_position = 0
@@ -135,6 +137,10 @@ class Reading:
         self.size = 0  # of the file, when it was last looked at
         self.sequences = array("Q")
         self.offsets = array("Q")
+
+    def anew(self) -> Reading:
+        """A reading of the same segment that has found nothing yet."""
+        return Reading(*self._made_of)
 
     def marks(self) -> set[int]:
         """The sequences that were marked as settled since the last look.

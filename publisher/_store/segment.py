@@ -164,9 +164,13 @@ class Segment:
     def mark(self, sequences: Sequence[int]) -> int:
         """Write that these are settled; how many bytes that took."""
         if self._done < 0:
-            self._done = self._directory.append_to(self.done)
-            found = os.fstat(self._done)
-            self._done_identity = (found.st_dev, found.st_ino)
+            descriptor = self._directory.append_to(self.done)
+            if self._done < 0:  # a signal handler may have been here in the meantime
+                self._done = descriptor
+                found = os.fstat(descriptor)
+                self._done_identity = (found.st_dev, found.st_ino)
+            else:
+                os.close(descriptor)
         marks = record.pack_marks(self.number, sequences, self.start)
         written = self._directory.write(self._done, marks)
         self.done_size += written
@@ -209,18 +213,20 @@ class Segment:
     def reading(self) -> Reading:
         """What reads this segment, up to date."""
         if self._reading is None:
-            self._reading = Reading(self._directory, *self._owner_and_number(), self._codec)
+            self._reading = self.read_anew()
         if self._reading.position < self.size:
             self._reading.scan(final=False)
         return self._reading
 
-    def _owner_and_number(self) -> tuple[str, int]:
-        return self.name.rpartition("-")[0], self.number
+    def read_anew(self) -> Reading:
+        """What reads this segment from its beginning."""
+        owner = self.name.rpartition("-")[0]
+        return Reading(self._directory, owner, self.number, self._codec)
 
     def new_marks(self) -> int:
         """How many marks a relay has written since the last look."""
         if self._reading is None:
-            self._reading = Reading(self._directory, *self._owner_and_number(), self._codec)
+            self._reading = self.read_anew()
         return len(self._reading.marks())
 
     def forget_reading(self) -> int:

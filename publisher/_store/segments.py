@@ -12,11 +12,8 @@ from collections.abc import Iterable, Sequence
 from . import record
 from .crypt import Codec
 from .directory import Directory, Lock
-from .reading import Reading
+from .rewriting import put_in_place, write_beside
 from .segment import Segment
-
-#: How much is written at once when a segment is written anew.
-_CHUNK = 1 << 20
 
 
 class Segments:
@@ -107,7 +104,8 @@ class Segments:
             if segment.number not in self.members:
                 return  # finished a moment ago
             try:
-                self.total += segment.mark(sequences)
+                written = segment.mark(sequences)
+                self.total += written  # by itself: what is added to is read before what is called
             except OSError:
                 self.unmarked += len(sequences)
 
@@ -134,7 +132,13 @@ class Segments:
     def _waiting(self, segment: Segment) -> int:
         """How many messages are not settled, also where it is a relay that settles them."""
         if self._mode == "r":
-            segment.marked += segment.new_marks()
+            with self._marking, contextlib.suppress(OSError):
+                marked = segment.new_marks()
+                segment.marked += marked
+                size = os.lstat(self._directory.join(segment.done)).st_size
+                gained = segment.done_size - size
+                segment.done_size = size
+                self.total -= gained
         return segment.waiting
 
     def _roll(self, segment: Segment) -> None:
@@ -181,20 +185,24 @@ class Segments:
                     return False
             except OSError:
                 return False  # a full disk; the next look tries again
-            segment.size += len(end)
-            self.total += len(end)
+            size = len(end)
+            segment.size += size
+            self.total += size
         segment.close_log()
         return True
 
     def _notice(self, segment: Segment) -> None:
-        """See whether the relay has unlinked a segment."""
+        """See whether the relay has unlinked a segment, or has written it anew."""
         try:
-            os.lstat(self._directory.join(segment.log))
+            size = os.lstat(self._directory.join(segment.log)).st_size
         except FileNotFoundError:
             self._drop(segment)
         except OSError:
             pass
         else:
+            gained = segment.size - size
+            segment.size = size
+            self.total -= gained
             self._waiting(segment)
 
     def _unlink(self, segment: Segment) -> None:
@@ -214,54 +222,23 @@ class Segments:
     def _rewrite(self, segment: Segment) -> None:
         """Replace a segment by one that has only its unsettled messages."""
         segment.worth = segment.waiting // 4
-        owner = segment.name.rpartition("-")[0]
-        reading = Reading(self._directory, owner, segment.number, self._codec)
-        marks = reading.marks()
-        reading.scan(final=True)
-        temporary = f"{segment.name}.tmp"
-        self._directory.remove(temporary)
-        try:
-            size = self._copy(reading, set(reading.sequences) - marks, temporary)
-            if size * 2 > segment.size:
-                self._directory.remove(temporary)
-                return
-            reading.put_aside()
-            with self._marking:
-                self._directory.rename(
-                    self._directory.join(temporary), self._directory.join(segment.log)
-                )
-                before = segment.size
-                segment.size = size
-                self.total += size - before
-                if not reading.marks():
-                    self._directory.remove(segment.done)
-                    before = segment.done_size
-                    segment.done_size = 0
-                    self.total -= before
-                    segment.close_done()
-        except BaseException:
-            with contextlib.suppress(OSError):
-                self._directory.remove(temporary)
-            raise
+        reading = segment.read_anew()
+        size = write_beside(self._directory, reading, sync=self._disk)
+        if not size:
+            return
+        with self._marking:
+            put_in_place(self._directory, reading)
+            gained = segment.size - size
+            segment.size = size
+            self.total -= gained
+            if not reading.marks():  # none came in the meantime
+                self._directory.remove(segment.done)
+                gained = segment.done_size
+                segment.done_size = 0
+                self.total -= gained
+                segment.close_done()
         segment.forget_reading()
         self.damaged += reading.damaged
-
-    def _copy(self, reading: Reading, left: set[int], name: str) -> int:
-        descriptor = self._directory.create(name)
-        size, pending = 0, b""
-        try:
-            for piece in (*reading.copy(left), b""):
-                pending += piece
-                if pending and (not piece or len(pending) >= _CHUNK):
-                    if self._directory.write(descriptor, pending) != len(pending):
-                        raise OSError(errno.ENOSPC, "only a part could be written")
-                    size += len(pending)
-                    pending = b""
-            if self._disk:
-                self._directory.fdatasync(descriptor)
-        finally:
-            os.close(descriptor)
-        return size
 
     # The end.
 

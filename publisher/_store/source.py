@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterable, Sequence
 
@@ -11,6 +12,9 @@ from .crypt import Codec
 from .directory import Directory, Lock
 from .part import Part
 from .reading import Kept, Reading, by_segment
+
+#: What is said of a file that is not a private one of this user: a link, a pipe, another's.
+_FOREIGN = frozenset({errno.EACCES, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EPERM})
 
 
 def adopt(directory: Directory, owner: str, codec: Codec | None = None) -> Source | None:
@@ -116,15 +120,21 @@ class Source:
             reading.scan(final=self._lock is not None)
         except FileNotFoundError:
             reading.ended = True
-        except OSError:
-            self._gone += 1
-            self._refused = True
-            self._parts.pop(reading.number)
+        except OSError as error:
+            if error.errno in _FOREIGN:
+                self._gone += 1
+                self._refused = True
+                self._parts.pop(reading.number)
+            else:  # too many open files, say: the next look tries again
+                part.scanned = False
+            part.marked |= marks
             return
         part.marked |= marks
         part.add(part.marked)
         if self._lock is not None:  # nobody else settles
             part.marked &= {*part.sequences, *(sequence for sequence, _ in part.back)}
+        if self._lock is not None or reading.ended:
+            part.worth = part.left // 4
 
     def _refresh(self, part: Part) -> None:
         """Look at a segment that has not been looked at, or has grown."""
@@ -144,7 +154,10 @@ class Source:
         """Up to ``limit`` messages, the oldest first. Each is then settled or put back.
 
         None is there if all have been taken, and no more have come from a process that lives. What
-        cannot be read is counted, and left out.
+        is damaged is counted, and left out.
+
+        Raises:
+            OSError: a file cannot be opened now; a later call may.
         """
         if self._lock is None:
             while self._size(f"{self.owner}-{self._last + 1}.log"):
@@ -153,26 +166,39 @@ class Source:
         for part in list(self._parts.values()):
             self._refresh(part)
             while len(taken) < limit and (wanted := part.pull(limit - len(taken))):
-                taken += self._read(part, wanted)
+                try:
+                    taken += self._read(part, wanted)
+                except OSError:
+                    if taken:
+                        return taken
+                    raise
             if len(taken) >= limit:
                 break
         self._finish()
         return taken
 
     def _read(self, part: Part, wanted: list[tuple[int, int]]) -> list[Kept]:
-        found, lost = [], []
+        found: list[Kept] = []
+        lost: list[int] = []
         try:
-            for kept in part.reading.messages(self, wanted):
+            places = part.places(wanted)
+            lost += [sequence for sequence, offset in places if offset < 0]
+            for kept in part.reading.messages(self, [one for one in places if one[1] >= 0]):
                 if isinstance(kept, Kept):
                     found.append(kept)
                 else:
                     lost.append(kept)
-        except OSError:  # the file is gone, or another one stands in its place
-            known = {kept.sequence for kept in found}
-            lost = [sequence for sequence, _ in wanted if sequence not in known]
-            part.reading.damaged += len(lost)
-        if lost:
-            self._settle(part, lost)
+        except OSError as error:
+            rest = [one for one in wanted if one[0] not in lost]
+            if not isinstance(error, FileNotFoundError):  # the next look tries again
+                part.back += rest
+                raise
+            part.reading.damaged += len(rest)
+            lost += [sequence for sequence, _ in rest]
+            found.clear()
+        finally:
+            if lost:
+                self._settle(part, lost)
         return found
 
     def read_again(self, kepts: Sequence[Kept]) -> list[Kept]:
@@ -224,6 +250,9 @@ class Source:
                     self.directory.remove(f"{part.reading.name}.done")
                     self._gone += part.reading.damaged
                     del self._parts[number]
+            elif 0 < part.left <= part.worth:
+                with contextlib.suppress(OSError):
+                    part.rewrite(self.directory, alone=self._lock is not None)
         if self._lock is not None and not self._parts:
             self._end(unlink=not self._refused)
 

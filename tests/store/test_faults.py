@@ -317,6 +317,49 @@ def test_a_directory_that_is_read_only() -> None:
     assert told == ["refused", "one", "two", "0", "2", "False"]
 
 
+def test_too_many_open_files_lose_nothing(directory: Directory) -> None:
+    """What cannot be opened now is read later, by a log and by a source."""
+    log = Log(directory, segment_bytes=300)
+    tickets = []
+    for number in range(10):
+        tickets.append(append(log, b"%d" % number * 100))
+        log.tend(0)
+    log.stay(tickets)
+    original, left = directory.read_from, 0
+
+    def read_from(name: str) -> int:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return original(name)
+
+    directory.read_from = read_from  # type: ignore[method-assign]
+    everything = [b"%d" % number * 100 for number in range(10)]
+
+    def take(taking: Callable[[int], list[Any]]) -> list[bytes]:
+        nonlocal left
+        found: list[bytes] = []
+        failed = 0
+        for number in range(60):
+            left = number
+            try:
+                found += [kept.entry for kept in taking(4)]
+            except OSError:
+                failed += 1
+        assert failed
+        return found
+
+    assert take(log.take_stayed) == everything
+    left = 1000
+    source = left_by(log)
+    assert take(source.take) == everything
+    assert source.damaged == 0
+    assert source.unmarked == 0
+    assert source.waiting == 10
+    source.close()
+
+
 # Exceptions of signal handlers.
 
 
@@ -433,6 +476,7 @@ def test_a_signal_handler_appends_at_any_point_of_append(tmp_path: Path) -> None
             depth -= 1
         return tracer
 
+    sys._getframe().f_trace_opcodes = True  # or 3.12 has no such events
     sys.settrace(tracer)
     try:
         outer = append(log, b"outer")

@@ -172,6 +172,49 @@ def test_a_segment_held_by_one_message_is_written_anew(directory: Directory) -> 
     assert entries(left_by(log)) == [b"300" * 40, b"in the next segment"]
 
 
+@pytest.mark.parametrize("mode", ["h", "r"])
+def test_a_reader_writes_a_segment_anew_too(directory: Directory, mode: str) -> None:
+    """Of a dead owner, and of a living one that appends to it no more."""
+    log = Log(directory, mode, segment_bytes=100_000)
+    for number in range(700):
+        append(log, b"%03d" % number * 40)
+    log.tend(0)
+    append(log, b"in the next segment")
+    source = left_by(log) if mode == "h" else Source(directory, str(log.owner), None)
+    kepts = source.take(1000)
+    stuck = kepts[300:302]
+    assert source.bytes > 100_000
+    source.settle(kepts[:300] + kepts[302:700])
+    assert source.bytes < (1000 if mode == "h" else 10_000)
+    log_size = Path(directory.join(f"{source.owner}-1.log")).stat().st_size
+    assert log_size < 1000
+    for kept in stuck:
+        kept.entry = b""
+    assert [kept.entry for kept in source.read_again(stuck)] == [b"300" * 40, b"301" * 40]
+    source.put_back(stuck)
+    again = source.take(9)
+    assert [kept.entry for kept in again] == [b"300" * 40, b"301" * 40]
+    assert source.damaged == 0
+    assert source.waiting == 3
+    if mode == "r":
+        before = log.bytes
+        log.tend(0)
+        assert before > 90_000
+        assert log.bytes == size(directory)
+        source.settle(again + kepts[700:])
+        log.close()
+        assert not source.alive()
+    else:
+        source.close()
+        source = adopt(directory, source.owner)  # type: ignore[assignment]
+        again = source.take(9)
+        assert [kept.entry[:6] for kept in again] == [b"300300", b"301301", b"in the"]
+        source.settle(again)
+    source.take(1)
+    assert source.finished
+    assert files(directory) == []
+
+
 def test_threads_append_while_another_one_tends(directory: Directory) -> None:
     log = Log(directory, segment_bytes=5_000)
     written: list[list[tuple[int, bytes]]] = [[] for _ in range(8)]
@@ -421,3 +464,28 @@ def test_100_000_messages_that_wait_cost_little_at_the_start(directory: Director
     source.settle(first)
     assert source.finished
     assert files(directory) == []
+
+
+def test_threads_append_and_settle_at_once(directory: Directory) -> None:
+    log = Log(directory, segment_bytes=5_000)
+    left: list[bytes] = []
+
+    def work(number: int) -> None:
+        for index in range(300):
+            entry = b"%d-%d." % (number, index) * (1 + index % 20)
+            ticket = append(log, entry, b"where-%d" % number)
+            if index % 29:
+                log.settle([ticket])
+            else:
+                left.append(entry)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        log.tend(0)
+    log.tend(0)
+    assert log.bytes == size(directory)
+    assert log.waiting == len(left)
+    assert log.unmarked == 0
+    assert sorted(entries(left_by(log))) == sorted(left)
