@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 
 _NONCE = 12
+_SIZES = (16, 24, 32)  # bytes of a key; what encrypts a segment is made from it, and has 32
 #: How much longer a payload is when it is encrypted: a nonce before it, a tag behind it.
 OVERHEAD = _NONCE + 16
 
@@ -19,7 +20,7 @@ class Codec:
     """Makes sealers from the keys that were given.
 
     Args:
-        keys: of 32 bytes each; the first one encrypts, all of them decrypt.
+        keys: of 16, 24 or 32 bytes each; the first one encrypts, all of them decrypt.
 
     Raises:
         ValueError: there is no key, or one of another length. Its text does not show the key.
@@ -29,8 +30,8 @@ class Codec:
     __slots__ = ("_cipher", "_keys")
 
     def __init__(self, keys: Sequence[bytes]) -> None:
-        if not keys or any(len(key) != 32 for key in keys):
-            raise ValueError("keys are of 32 bytes, as os.urandom(32) makes them")
+        if not keys or any(len(key) not in _SIZES for key in keys):
+            raise ValueError("keys are of 16, 24 or 32 bytes, as os.urandom(32) makes them")
         try:
             from cryptography.exceptions import InvalidTag
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM

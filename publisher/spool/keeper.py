@@ -17,6 +17,7 @@ from .._store.crypt import Codec
 from .._store.directory import Directory, prepare
 from .._store.log import Full, Log
 from .._store.source import Source, adopt
+from .._store.writing import writer
 from .._threads.crew import LazyThread
 from .._threads.primitives import locked, ring, tell_error
 from ..errors import SpoolFull, spool_unavailable
@@ -126,7 +127,7 @@ class Keeper:
                 self._failed = self._core.clock(), failure
                 raise
             mode = "r" if self.hands_over else "h"
-            log = Log(directory, mode, spool.sync, spool.max_bytes, self._codec)
+            log = Log(directory, mode, spool.sync, spool.max_bytes, self._codec, write=writer())
             log.rank = _OWN
             # Nothing of it is on disk yet: of several that come at once one is used.
             opened = self._opened.setdefault(None, (directory, log))
