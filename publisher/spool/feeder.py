@@ -98,6 +98,8 @@ class Feeder:
         self._ahead = 0
         self._bodies = 0  # bytes
         self.skipped = 0  # records that were no messages
+        self.has_all = False  # whether the sources had no more at the last look
+        self.taken = 0  # records that were taken from the sources
 
     # -- from any thread
 
@@ -126,6 +128,16 @@ class Feeder:
         """When the oldest of them was accepted, seconds since the epoch."""
         return min((q.kept[0].when for q in list(self._queues.values()) if q.kept), default=None)
 
+    @property
+    def offered(self) -> int:
+        """How many records are in memory, offered and not heard of."""
+        return sum(queue.offered for queue in list(self._queues.values()))
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether no destination of what waits takes anything now."""
+        return all(q.asleep or q.pause for q in list(self._queues.values()) if q.kept)
+
     def feed(self, sources: Sequence[Source], own: Source | None, now: float) -> float:
         """Read, and offer what there is room for; returns when to come again.
 
@@ -135,7 +147,7 @@ class Feeder:
             now: the core's clock.
         """
         self.take_news(now)
-        is_all = self._read(sources, own)
+        is_all = self.has_all = self._read(sources, own)
         soonest = now + _LONGEST
         for queue in list(self._queues.values()):
             if queue.kept and not queue.asleep:
@@ -165,22 +177,23 @@ class Feeder:
         """
         for source in sources:
             while self._ahead < _AHEAD:
-                if self._take(source) < _AT_ONCE:
+                if self._take(source, in_order=True) < _AT_ONCE:
                     break
             else:
                 return False
-        while own is not None and self._take(own) == _AT_ONCE:
+        while own is not None and self._take(own, in_order=False) == _AT_ONCE:
             pass
         return True
 
-    def _take(self, source: Source) -> int:
-        """Read some; how many there were."""
+    def _take(self, source: Source, *, in_order: bool) -> int:
+        """Read some; how many there were. Between sources there is no order."""
         kepts = source.take(_AT_ONCE)
         self._ahead += len(kepts)
+        self.taken += len(kepts)
         late: dict[bytes, _Queue] = {}
         for kept in kepts:
             queue = self._queue(kept.where)
-            if queue.kept and _order(kept) < _order(queue.kept[-1]):
+            if not in_order and queue.kept and _order(kept) < _order(queue.kept[-1]):
                 late[kept.where] = queue
             queue.kept.append(kept)
             if self._bodies < _BODIES:

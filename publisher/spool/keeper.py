@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("publisher")
 
 _THREAD = "publisher-spool"
-_ADOPTS = 5.0  # seconds between two looks for what dead owners left
+_IDLE = 5.0  # seconds between two looks while there is nothing
 _LOOKS = 1.0  # seconds between two looks while there is something
 _WARNS = 10.0  # seconds between two lines about a disk that fails
-_TEND = 4 << 20  # bytes after which the files are looked after at once
+_TEND = 4 << 20  # bytes after which the files are looked after at once; less in a small spool
 _OWN = 1 << 60  # the rank of what this process wrote: the last
 
 _keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
@@ -47,9 +47,13 @@ class Keeper:
     Args:
         core: whose.
         spool: of the options.
+        endpoints: that may be used beside those of the publisher's own clients.
     """
 
-    def __init__(self, core: Core, spool: Spool) -> None:
+    #: Seconds between two looks for what dead owners left.
+    adopts_every = 5.0
+
+    def __init__(self, core: Core, spool: Spool, endpoints: frozenset[str] = frozenset()) -> None:
         self._core = core
         self._spool = spool
         #: One item once the directory is there: it, and the log of this process in it.
@@ -58,7 +62,7 @@ class Keeper:
         self._codec = Codec(spool.keys) if spool.keys else None
         self.only_overflow = spool.when == "overflow"
         self.hands_over = spool.send == "relay"
-        self._destinations = Destinations(spool.clients or {})
+        self._destinations = Destinations(spool.clients or {}, endpoints)
         self._feeder = Feeder(
             core, self._destinations, spool.max_age, core.wall, lambda: bool(self._stays)
         )
@@ -74,6 +78,7 @@ class Keeper:
         self._stays: deque[int] = deque()  # of this process's own, to be noted
         self._spaces: deque[threading.Lock] = deque()  # who waits for space
         self._since = 0  # bytes written since the files were looked after
+        self._tend = min(_TEND, spool.max_bytes // 8)
         self._unwritten = 0
         self._warned_at = -_WARNS
         _keepers.add(self)
@@ -103,7 +108,7 @@ class Keeper:
         self._since += len(entry)
         if self._thread.to_start:
             self._thread.start()
-        if self._since > _TEND:
+        if self._since > self._tend:
             self._since = 0
             ring(self._alarm)
         return True
@@ -253,6 +258,8 @@ class Keeper:
     def _turn(self) -> float:
         """Look after the files, and offer what stays; returns seconds until the next turn."""
         core = self._core
+        if mocks.is_active():  # what was accepted outside of a mock is not sent into it
+            return _LOOKS
         try:
             log = self._open()
         except (OSError, ValueError):  # who publishes is told
@@ -264,20 +271,24 @@ class Keeper:
                 ring(self._spaces.popleft())
         now = core.clock()
         if now >= self._adopts_at:
-            self._adopts_at = now + _ADOPTS
+            self._adopts_at = now + self.adopts_every
             self._adopt()
             self._feeder.wake_up()
         while self._stays:
             log.stay([self._stays[0]])
             self._stays.popleft()  # not before: until then nobody counts it as read
         own = None if self.hands_over else log
-        at = self._feeder.feed([*self._adopted.values()], own, now)
+        at = self._feeder.feed(self._sources(), own, now)
         for owner, source in list(self._adopted.items()):
             if source.finished:
                 del self._adopted[owner]
         busy = self._feeder.waiting or log.waiting or self._spaces
-        soonest = min(at, self._adopts_at, now + (_LOOKS if busy else _ADOPTS))
+        soonest = min(at, self._adopts_at, now + (_LOOKS if busy else _IDLE))
         return max(soonest - core.clock(), 0.0)
+
+    def _sources(self) -> list[Source]:
+        """What others wrote, and is offered here."""
+        return list(self._adopted.values())
 
     def _adopt(self) -> None:
         """Take over the files of owners that have died."""
