@@ -1,4 +1,4 @@
-"""``python -m publisher doctor | send | demo``."""
+"""``python -m publisher doctor | send | relay | spool | demo``."""
 
 from __future__ import annotations
 

@@ -40,10 +40,12 @@ def make_parser() -> Parser:
     commands.add_parser("demo", help="the same lines through boto3 and publisher, on a local AWS")
     from ._completion import add_to as add_completion
     from ._doctor import add_to as add_doctor
+    from ._relay import add_to as add_relay
     from ._send import add_to as add_send
 
     add_doctor(commands)
     add_send(commands)
+    add_relay(commands)
     add_completion(commands, make_parser)
     return parser
 

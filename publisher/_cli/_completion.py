@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ._console import SCRIPT, InputError, put
@@ -32,15 +32,15 @@ def run(make_parser: Callable[[], argparse.ArgumentParser], options: argparse.Na
         raise InputError("it needs pip install 'boto3-publisher[cli]'") from None
     parser = make_parser()
     parser.prog = SCRIPT
-    _name_files(parser, shtab.FILE)
+    _name_files(parser, {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY})
     put(shtab.complete(parser, options.shell))
     return 0
 
 
-def _name_files(parser: argparse.ArgumentParser, files: Any) -> None:
+def _name_files(parser: argparse.ArgumentParser, kinds: Mapping[str, Any]) -> None:
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for command in action.choices.values():
-                _name_files(command, files)
-        elif action.metavar == "FILE":
-            action.complete = files  # type: ignore[attr-defined] # where shtab looks for it
+                _name_files(command, kinds)
+        elif (kind := kinds.get(str(action.metavar))) is not None:
+            action.complete = kind  # type: ignore[attr-defined] # where shtab looks for it

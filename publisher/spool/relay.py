@@ -1,0 +1,202 @@
+"""The relay: one process that sends what all processes of a host have left in a directory.
+
+It reads the files of living writers as they grow, takes over those of dead ones, and offers what it
+finds as any keeper does. A lock sees to it that there is one relay of a directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from .._engine.core import Core
+from .._process import sends_to_aws
+from .._publisher import Publisher
+from .._store.directory import RELAY_LOCK, Directory, Lock, prepare
+from .._store.source import Source
+from .._threads.runtime import Threads
+from .keeper import Keeper
+
+if TYPE_CHECKING:
+    from .._account.ledger import Ledger, SpoolStats
+    from .._options import Options
+    from .._spooling import Spool
+
+#: Seconds between two looks at the files: while they grow, and at most while they do not.
+_BUSY, _IDLE = 0.02, 0.25
+_SLOWER = 1.5  # times, from one look without anything new to the next
+#: Of the relay's publisher: it holds twenty requests of the most and largest messages.
+_MESSAGES, _BYTES = 20_000, 128 << 20
+
+
+class AnotherRelay(Exception):
+    """Another relay has that directory."""
+
+
+class Follower(Keeper):
+    """Offers what dead owners have left, and what living ones leave to a relay."""
+
+    adopts_every = 1.0
+
+    def __init__(self, core: Core, spool: Spool, endpoints: frozenset[str], once: bool) -> None:
+        super().__init__(core, spool, endpoints)
+        self.looked = threading.Event()  # once at everything
+        self.over = threading.Event()  # all that was there has been sent, or stays
+        self._once = once
+        self._ends = False  # what comes from here on is left to the next one
+        self._beat = _BUSY
+        self._seen = -1  # when the directory was changed, at the last look
+
+    def begin(self) -> None:
+        """Begin to send."""
+        self._look_soon()
+
+    @property
+    def owners(self) -> int:
+        """How many there are whose messages it sends."""
+        return len(self._adopted)
+
+    def _turn(self) -> float:
+        self._look_at_the_directory()
+        taken = self._feeder.taken
+        pause = super()._turn()
+        self.looked.set()
+        feeder = self._feeder
+        if self._once:
+            self._ends = self._ends or feeder.has_all
+            if self._ends and not feeder.offered and feeder.is_stuck:
+                self.over.set()
+        self._beat = _BUSY if feeder.taken > taken else min(self._beat * _SLOWER, _IDLE)
+        return min(pause, self._beat)
+
+    def _look_at_the_directory(self) -> None:
+        """Have new owners be met at once: the directory says when files were made in it."""
+        with contextlib.suppress(OSError):
+            changed = os.stat(self._spool.path).st_mtime_ns  # noqa: PTH116
+            if changed != self._seen:
+                self._seen = changed
+                self._adopts_at = 0.0
+
+    def _sources(self) -> list[Source]:
+        return [] if self._ends else list(self._adopted.values())
+
+    def _adopt(self) -> None:
+        self._orphans = 0
+        directory = self._opened[None][0]
+        for source in self._adopted.values():
+            with contextlib.suppress(OSError):
+                source.alive()  # if its owner has died, the lock is ours from here on
+        if self._ends:
+            return
+        try:
+            owners = directory.owners()
+        except OSError:
+            self._orphans += 1
+            return
+        for owner in owners:
+            if owner not in self._adopted:
+                try:
+                    self._follow(directory, owner)
+                except OSError:
+                    self._orphans += 1
+
+    def _follow(self, directory: Directory, owner: str) -> None:
+        lock = directory.lock(owner, create=True)
+        if lock is None and not owner.startswith("r"):
+            return  # it lives, and sends itself
+        source = Source(directory, owner, lock, self._codec)
+        if not source.finished:
+            self._rank += 1
+            source.rank = self._rank
+            self._adopted[owner] = source
+
+
+class Relay:
+    """Sends what is in a directory, and what comes to it.
+
+    Args:
+        spool: the directory, with the keys, ``max_age`` and ``clients`` for what is in it.
+        linger: seconds that messages wait for company; default: as for any publisher.
+        endpoints: that messages may be sent to where those on disk name them.
+        once: send what is there, and not what comes.
+
+    Attributes:
+        publisher: that sends.
+
+    Raises:
+        ValueError: the directory cannot be used safely.
+        OSError: it cannot be made or looked at.
+        AnotherRelay: there is one already.
+        RuntimeError: a test keeps messages in this process.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        *,
+        linger: float | None = None,
+        endpoints: Iterable[str] = (),
+        once: bool = False,
+    ) -> None:
+        options: dict[str, Any] = {} if linger is None else {"linger": linger}
+        self.publisher = Publisher(spool=spool, max_messages=_MESSAGES, max_bytes=_BYTES, **options)
+        if not sends_to_aws(self.publisher._make_core):
+            raise RuntimeError("a relay sends, and a test keeps all messages in this process")
+        lock = prepare(spool.path).lock(RELAY_LOCK, create=True)
+        if lock is None:
+            raise AnotherRelay(f"another relay sends what is in {spool.path!r}")
+        self._lock: Lock | None = lock
+        allowed = frozenset(endpoints)
+
+        def make_core(options: Options) -> Core:
+            def follow(core: Core) -> Follower:
+                return Follower(core, spool, allowed, once)
+
+            return Core(options, Threads, store=follow)
+
+        self.publisher._make_core = make_core
+        store: Any = self.publisher._current().store
+        self._follower: Follower = store
+        self._follower.begin()
+
+    @property
+    def owners(self) -> int:
+        """How many processes there are, or were, whose messages it sends."""
+        return self._follower.owners
+
+    @property
+    def on_disk(self) -> SpoolStats:
+        """What is on disk, as far as it has been read."""
+        return self._follower.stats()
+
+    def wait_for_look(self, timeout: float) -> bool:
+        """Wait until it knows what there is, at most so many seconds; whether it does."""
+        return self._follower.looked.wait(timeout)
+
+    def wait(self, timeout: float) -> bool:
+        """Wait, with ``once``, until all that was there was sent or stays; whether it is so."""
+        return self._follower.over.wait(timeout)
+
+    def close(self, timeout: float | None = None) -> Ledger:
+        """Take no more, and finish what is on its way; the rest stays for the next one.
+
+        Args:
+            timeout: seconds; default: ``close_timeout`` of a publisher.
+        """
+        if timeout is None:
+            timeout = self.publisher._options.close_timeout
+        ledger = self.publisher.close(timeout)
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            with contextlib.suppress(OSError):
+                lock.release(unlink=True)
+        return ledger
+
+    def __enter__(self) -> Relay:  # noqa: PYI034 - typing has no Self in Python 3.10
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
