@@ -201,6 +201,9 @@ def goal_kinesis_cpu(bench: Bench) -> Goal:
         "cpu_us",
         0.45,
     )
+    batch = goal.ratio(rows, "publisher (batch)", "shared pool", "cpu_us")
+    goal.add("`put_records`: of the shared pool's", batch)
+    bound(goal, rows, "cpu_us")
     return goal
 
 
