@@ -94,6 +94,7 @@ def test_a_writer_killed_at_a_named_point(directory: Directory, point: str) -> N
 
 
 READER_POINTS = [
+    *(f"rename:{at}:{when}" for at in (1, 2) for when in ("before", "after")),
     *(f"write:{at}:{when}" for at in (1, 2, 5) for when in ("before", "half", "after")),
     *(f"unlink:{at}:{when}" for at in (1, 2, 3, 4, 9) for when in ("before", "after")),
 ]
@@ -136,11 +137,11 @@ def test_adopters_killed_at_random(directory: Directory) -> None:
     dice = random.Random(3)
     account = Account()
     for number in range(KILLS):
-        with start(directory, "write", f"w{number}", 2_000, "r") as process:
+        with start(directory, "write", f"w{number}", 600, "r") as process:
             account.hear(process.communicate(timeout=60)[0])
         with start(directory, "read", "a", 0, "r") as process:
             assert process.stdout is not None
-            some = "".join(process.stdout.readline() for _ in range(dice.randrange(1, 150)))
+            some = "".join(process.stdout.readline() for _ in range(dice.randrange(1, 50)))
             process.kill()
             account.hear(some + process.stdout.read())
     drain(directory, account, "r")

@@ -172,6 +172,24 @@ def test_a_segment_held_by_one_message_is_written_anew(directory: Directory) -> 
     assert entries(left_by(log)) == [b"300" * 40, b"in the next segment"]
 
 
+def test_marks_that_come_while_a_segment_is_written_anew_are_kept(directory: Directory) -> None:
+    log = Log(directory, segment_bytes=10_000)
+    tickets = [append(log, b"%03d" % number * 40) for number in range(100)]
+    log.tend(0)
+    log.settle(tickets[3:])
+    original = directory.rename
+
+    def rename(before: str, after: str) -> None:
+        log.settle(tickets[:1])
+        original(before, after)
+
+    directory.rename = rename
+    log.tend(0)
+    assert log.bytes == size(directory)
+    assert log.bytes < 2000
+    assert entries(left_by(log)) == [b"001" * 40, b"002" * 40]
+
+
 @pytest.mark.parametrize("mode", ["h", "r"])
 def test_a_reader_writes_a_segment_anew_too(directory: Directory, mode: str) -> None:
     """Of a dead owner, and of a living one that appends to it no more."""
