@@ -15,7 +15,7 @@ SEND = ("here", "relay")
 SYNC = ("kernel", "disk")
 WHEN = ("always", "overflow")
 ON_UNAVAILABLE = ("memory", "raise")
-_KEY_SIZES = (16, 24, 32)  # bytes, of AES
+KEY_SIZES = (16, 24, 32)  # bytes, of AES
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def _keys(value: Any) -> tuple[bytes, ...] | None:
     for key in keys:  # of which only type and length are told
         if not isinstance(key, bytes):
             raise TypeError(f"{rule}, not a sequence with {type(key).__name__}")
-        if len(key) not in _KEY_SIZES:
+        if len(key) not in KEY_SIZES:
             raise ValueError(f"{rule}, not {len(key)} bytes")
     if not keys:
         raise ValueError(f"{rule}, not an empty sequence")

@@ -42,10 +42,12 @@ def make_parser() -> Parser:
     from ._doctor import add_to as add_doctor
     from ._relay import add_to as add_relay
     from ._send import add_to as add_send
+    from ._spool import add_to as add_spool
 
     add_doctor(commands)
     add_send(commands)
     add_relay(commands)
+    add_spool(commands)
     add_completion(commands, make_parser)
     return parser
 

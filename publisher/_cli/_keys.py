@@ -7,6 +7,7 @@ import binascii
 from pathlib import Path
 from typing import Any
 
+from .._spooling import KEY_SIZES
 from ._console import InputError
 
 _LARGEST = 64 * 1024  # bytes
@@ -39,7 +40,7 @@ def read_keys(path: str | None) -> tuple[bytes, ...] | None:
             key = base64.b64decode(line, validate=True)
         except binascii.Error:
             key = b""
-        if len(key) != 32:  # as openssl rand -base64 32 makes them
-            raise InputError(f"--key-file {path}: key {number} is not 32 bytes in base64")
+        if len(key) not in KEY_SIZES:  # as openssl rand -base64 32 makes them
+            raise InputError(f"--key-file {path}: key {number} is not 16, 24 or 32 bytes in base64")
         keys.append(key)
     return tuple(keys)

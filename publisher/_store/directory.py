@@ -246,6 +246,11 @@ class Lock:
         close_copy(descriptor, self._identity)
 
 
+def is_held(directory: Directory, owner: str) -> bool:
+    """Whether this process has that lock, or is about to."""
+    return (*directory.key, owner) in _held
+
+
 def close_copy(descriptor: int, identity: tuple[int, int]) -> None:
     """Close a descriptor, unless it is of another file by now: hosts close what they inherit."""
     if descriptor < 0:
