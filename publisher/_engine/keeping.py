@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from .._account.telling import Teller
-from .._log_lines import is_line
+from .._log_lines import LINES, is_line
 from ..errors import SpoolFull
 from .accept import Entrance, Way, slices
 from .admission import Admission
@@ -35,6 +35,7 @@ from .state import RUNNING
 from .store import ReplayedMessage, Store, StoredEntry, StoredMessage
 from .tracker import Tracker
 
+_lines = LINES.get  # the name costs less than the attribute
 _LOOK_AGAIN = 0.05  # seconds after which a caller who waits for space asks whether it may
 _FULL = "the memory was full"
 
@@ -72,6 +73,8 @@ class KeptEntrance:
         admission: Admission,
     ) -> None:
         self._store = store
+        # Messages go into memory, and are written down.
+        self._usual = not store.only_overflow and not store.hands_over
         self._on_full = on_full
         self._clock = clock
         self._flow = flow
@@ -88,7 +91,45 @@ class KeptEntrance:
         if not (route.delivery.spooled and route.lane.target.storable):
             return self._entrance.accept(route, entry, size)
         message = StoredMessage(route, entry, self._clock())
-        self._come_in(message, size)
+        flow = self._flow
+        if (
+            not self._usual
+            or _lines()
+            or flow.messages >= flow.limit
+            or flow.bytes + size > flow.max_bytes
+        ):
+            self._come_in(message, size)
+            return message
+        # The usual way in, as Entrance.accept() has it: the permit, with no call before ``try``.
+        ticket: Ticket | None = None  # once the permit is to be given back
+        flow.messages += 1
+        flow.bytes += size
+        try:
+            self._store.keep(message)
+            message.accepted = self._clock()  # inboxes are in the order of acceptance
+        except Exception as error:
+            back = Ticket(size)
+            back.granted = True
+            ticket = back  # from here on its permit is given back in one go
+            flow.give_back(ticket)
+            if not isinstance(error, SpoolFull):
+                self._settle_unaccepted(message)
+                raise
+        finally:
+            # Whatever is raised meanwhile: with a permit it goes in.
+            if ticket is None or ticket.granted:
+                counters = route.lane.counters
+                counters.accepted += 1
+                counters.accepted_bytes += size
+                try:
+                    route.inbox.append(message)
+                    if len(route.inbox) >= route.wake_at:
+                        self._admission.touch(route)
+                except BaseException:
+                    self._admission.touch(route)
+                    raise
+        if ticket is not None:  # the store is full
+            self._come_in(message, size)
         return message
 
     def accept_batch(
@@ -160,9 +201,8 @@ class KeptEntrance:
         try:
             entered = admission.come_in(message.route.inbox, message, ticket, ask)
         except BaseException:
-            if not ticket.granted and message.kept is not None:
-                # It may be on disk, and its caller has been told that it is not accepted.
-                self._runtime.call([(self._store.settle, [message.kept])])
+            if not ticket.granted:
+                self._settle_unaccepted(message)
             raise
         if entered:
             return
@@ -178,6 +218,11 @@ class KeptEntrance:
             raise refusal()
         else:
             admission.turn_away(message, size)
+
+    def _settle_unaccepted(self, message: Message) -> None:
+        """It may be on disk, and its caller has been told that it is not accepted."""
+        if message.kept is not None:
+            self._runtime.call([(self._store.settle, [message.kept])])
 
     def _ask(self, message: Message, ticket: Ticket, full: list[SpoolFull]) -> None:
         """Get a permit, if there is one, and have the message written down."""

@@ -138,7 +138,7 @@ def test_the_next_process_sends_what_a_closed_one_left(
     server.script(None)
     with publishing(spool=publisher.Spool(folder)) as made:
         getattr(made.client(service, **arguments), operation)(**params)
-        server.wait_for(lambda: server.count(service) == 2, SOON)
+        server.wait_for(lambda: server.count(service) >= 2, SOON)  # one may have been on its way
     assert made.stats().total.replayed == 1
     assert made.stats().total.delivered == 2
     assert files(folder) == []
