@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from benchmarks.harness import Bench, Goal
 
-MODULES = ("throughput", "floor", "caller", "confirm", "startup", "view", "memory", "faults")
+MODULES = (
+    "throughput",
+    "floor",
+    "caller",
+    "confirm",
+    "startup",
+    "view",
+    "memory",
+    "faults",
+    "durable",
+)
 
 
 def _goals() -> dict[str, Callable[[Bench], Goal]]:
