@@ -30,6 +30,7 @@ PAGES = {
     "sqs": ("django", ""),
     "firehose": ("", ""),
     "events": ("", ""),
+    "spool": ("cryptography", ""),
     "lambda": (
         "",
         """
