@@ -3,6 +3,7 @@
 #
 #   make demo                    the tour, with no AWS account
 #   make demo INPUT=access.log   the same with lines of your own (.gz too)
+#   make demo-durable            a process is killed half-way, and the rest arrives from its spool
 #   make test                    lint, types and tests
 #   make test PYTEST="-k fifo"   some of the tests
 #   make test-heavy              the tests that take seconds of real time each
@@ -27,7 +28,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-heavy test-engines lint bench bench-quick bench-engines soak clean node
+.PHONY: help demo demo-durable test test-heavy test-engines lint bench bench-quick bench-engines soak clean node
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -74,6 +75,9 @@ tests/node_modules/.made: tests/package.json tests/package-lock.json
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m publisher demo $(if $(INPUT),--input "$(INPUT)")
+
+demo-durable: $(VENV)/.demo
+	@$(BIN)/python -m publisher demo --durable
 
 PYTEST ?=
 test: lint node

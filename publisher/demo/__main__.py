@@ -1,4 +1,4 @@
-"""Run the demo: `python -m publisher demo [--input FILE]`."""
+"""Run the demo: `python -m publisher demo [--input FILE | --durable]`."""
 
 from __future__ import annotations
 
@@ -30,10 +30,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default="sns",
         help="what stands beside the stream: a topic of SNS (default), or a queue of SQS",
     )
+    parser.add_argument(
+        "--durable",
+        action="store_true",
+        help="kill a process half-way in place of the tour, and see the rest arrive",
+    )
     options = parser.parse_args(arguments)
+    if options.durable and options.input:
+        parser.error("--durable takes no --input")
     try:
         from rich.console import Console
 
+        from . import durable
         from .aws import DemoError, isolate
         from .lines import InputError, read
         from .run import run
@@ -42,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         lines = read(options.input)
         isolate()
+        if options.durable:
+            return 0 if durable.run(Console()) else 1
         return 0 if run(lines, Console(), options.service) else 1
     except InputError as error:
         return _complain(str(error), 2)
