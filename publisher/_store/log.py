@@ -288,7 +288,7 @@ class Log:
 
     def tend(self, now: float) -> None:
         """Look after the files; for one thread, now and then."""
-        self._segments.tend()
+        self._segments.tend(now)
 
     def close(self) -> None:
         """Unlink all files if nothing is left to settle, or leave them; then release the lock."""

@@ -6,7 +6,7 @@ from array import array
 
 from .directory import Directory
 from .reading import Reading
-from .rewriting import put_in_place, write_beside
+from .rewriting import PINNED, put_in_place, write_beside
 
 
 class Part:
@@ -16,6 +16,7 @@ class Part:
         "back",
         "done_size",
         "left",
+        "low_at",
         "marked",
         "moved",
         "offsets",
@@ -36,6 +37,7 @@ class Part:
         self.done_size = 0
         self.moved = False  # it was written anew: what is known of places does not hold
         self.worth = 0  # writing it anew pays when no more than this are left
+        self.low_at: float | None = None  # when that was seen first
 
     def add(self, marks: set[int]) -> None:
         """Take over what the reading has found, without what is settled."""
@@ -65,6 +67,14 @@ class Part:
             self.reading.scan(final=True)
         return [(sequence, self.reading.find(sequence)) for sequence, _ in wanted]
 
+    def is_pinned(self, now: float) -> bool:
+        """Whether little has been left of it for a while."""
+        if not 0 < self.left <= self.worth:
+            return False
+        if self.low_at is None:
+            self.low_at = now
+        return now - self.low_at >= PINNED
+
     def rewrite(self, directory: Directory, *, alone: bool) -> None:
         """Replace the segment by one that has only its unsettled messages, where that pays.
 
@@ -75,7 +85,7 @@ class Part:
         Raises:
             OSError: it could not be written.
         """
-        self.worth = self.left // 4
+        self.worth, self.low_at = self.left // 4, None
         size = write_beside(directory, self.reading.anew(), sync=True)
         if not size:
             return

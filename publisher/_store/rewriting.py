@@ -11,6 +11,9 @@ from .reading import Reading
 
 #: How much is written at once.
 _CHUNK = 1 << 20
+#: Seconds for which little has to be left of a segment: one that is just being drained is not worth
+#: it.
+PINNED = 5.0
 
 
 def write_beside(directory: Directory, reading: Reading, *, sync: bool) -> int:

@@ -49,6 +49,7 @@ class Segment:
         "done_size",
         "interrupted",
         "limit",
+        "low_at",
         "marked",
         "name",
         "next",
@@ -90,6 +91,7 @@ class Segment:
         self.numbers: dict[bytes, int] = {}  # declared often enough
         self.seen = -1  # ``next`` at the last look
         self.worth = _RECORDS  # rewriting pays when fewer than this are left
+        self.low_at: float | None = None  # when that was seen first
         self.descriptor = -1
         self._identity = (0, 0)
         self._done = -1

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from . import record
 from .crypt import Codec
 from .directory import Directory, Lock
-from .rewriting import put_in_place, write_beside
+from .rewriting import PINNED, put_in_place, write_beside
 from .segment import Segment
 
 
@@ -111,7 +111,7 @@ class Segments:
 
     # Housekeeping, on one thread.
 
-    def tend(self) -> None:
+    def tend(self, now: float) -> None:
         """Begin the next segment where it is time, and give back what is done with."""
         with self.reading:
             segment = self.current
@@ -119,7 +119,7 @@ class Segments:
                 self._roll(segment)
             for segment in list(self.members.values()):
                 if segment.rolled:
-                    self._look_after(segment)
+                    self._look_after(segment, now)
 
     def _ripe(self, segment: Segment) -> bool:
         """Whether it is full, or whether all in it is settled and nothing came lately."""
@@ -163,7 +163,7 @@ class Segments:
         segment.rolled = True
         segment.worth = segment.reserved // 4
 
-    def _look_after(self, segment: Segment) -> None:
+    def _look_after(self, segment: Segment, now: float) -> None:
         if segment.held:
             return
         if segment.descriptor >= 0 and not self._close_log(segment):
@@ -172,7 +172,12 @@ class Segments:
             self._notice(segment)
         elif not segment.waiting:
             self._unlink(segment)
-        elif segment.waiting <= segment.worth:
+        elif segment.waiting > segment.worth:
+            return
+        elif segment.low_at is None:
+            segment.low_at = now
+        elif now - segment.low_at >= PINNED:
+            segment.low_at = None
             with contextlib.suppress(OSError):
                 self._rewrite(segment)
 
@@ -250,7 +255,7 @@ class Segments:
             if segment is not None:
                 self._end(segment)
             for segment in list(self.members.values()):
-                self._look_after(segment)
+                self._look_after(segment, 0)
                 if not segment.size and not segment.held:
                     self._unlink(segment)
             if any(segment.held for segment in self.members.values()):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from .._clock import now
 from . import record
 from .crypt import Codec
 from .directory import Directory, Lock
@@ -41,6 +42,7 @@ class Source:
     ) -> None:
         self.directory = directory
         self.owner = owner
+        self.clock: Callable[[], float] = now
         self.rank = 0  # among those that offer messages again: lower ones go first
         #: Nothing is left to do: what may be unlinked is unlinked, and the lock is released.
         self.finished = False
@@ -250,7 +252,7 @@ class Source:
                     self.directory.remove(f"{part.reading.name}.done")
                     self._gone += part.reading.damaged
                     del self._parts[number]
-            elif 0 < part.left <= part.worth:
+            elif part.is_pinned(self.clock()):
                 with contextlib.suppress(OSError):
                     part.rewrite(self.directory, alone=self._lock is not None)
         if self._lock is not None and not self._parts:

@@ -6,6 +6,7 @@ settled, is told on standard output before anything else happens.
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
@@ -79,7 +80,7 @@ def write(directory: Directory, name: str, count: int, mode: str) -> None:
             say("settled", *(one for _, one in gone))
             log.settle([ticket for ticket, _ in gone])
         if index % 5 == 4:
-            log.tend(0)
+            log.tend(10 * index)
     if mode == "h":
         say("settled", *(one for _, one in pending))
         log.settle([ticket for ticket, _ in pending])
@@ -111,6 +112,7 @@ def read(directory: Directory, name: str, count: int, mode: str) -> None:
         source = adopt(directory, owner)
         if source is None:
             continue
+        source.clock = itertools.count(0, 10).__next__
         while kepts := source.take(11):
             say("settled", *(kept.entry.decode().strip() for kept in kepts))
             source.settle(kepts)

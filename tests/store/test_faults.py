@@ -145,6 +145,7 @@ def test_a_segment_that_is_written_anew_survives_a_loss_of_power(
     log.tend(0)
     log.settle(tickets[:50] + tickets[51:])
     log.tend(0)
+    log.tend(5)
     assert log.bytes < 300
     assert found_after_power_loss(disk, tmp_path / "after") == {b"050" * 10}
     log.close()
