@@ -15,6 +15,7 @@ from .._process import publishers
 from ..errors import InvalidMessage
 from ..services import flag, load, names
 from .finding import ERROR, NOTE, OK, WARNING, Finding
+from .spooling import directory
 
 _LOCAL = ("127.0.0.1", "localhost", "::1")
 _OLD = 30.0  # seconds
@@ -43,6 +44,7 @@ def findings() -> Iterator[Finding]:
         bounds = (core.options.max_messages, core.options.max_bytes)
         stats = core.stats()
         yield from accounts(stats.destinations, bounds)
+        yield from directory(core.options.spool)
         yield from spool(stats.spool)
 
 

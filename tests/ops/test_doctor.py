@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 import publisher
 from publisher import _process, doctor, services
 from publisher._cli import main
-from publisher._doctoring import aws, live, process
+from publisher._doctoring import aws, live, process, spooling
 from publisher.contrib.prometheus import PublisherCollector
 from tests.servers import Answer, Endpoint, Error
 from tests.support import SOON, STREAM, TOPIC, client_of, publishing
@@ -188,6 +188,54 @@ def test_a_live_publisher_with_a_spool(endpoint: Endpoint) -> None:
         made._core.account.on_disk = lambda: OLD
         texts = [each.text for each in live.findings() if each.about == "spool"]
     assert "1 damaged record was passed over" in texts
+
+
+def test_the_directory_of_a_spool(
+    tmp_path: Path, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def about(made: publisher.Publisher) -> list[tuple[str, str]]:
+        found = [each for each in live.findings() if each.about == "spool's directory"]
+        assert made._core is not None
+        return [(each.severity, each.text) for each in found]
+
+    folder = tmp_path / "spool"
+    with publishing(spool=publisher.Spool(folder)) as made:
+        client_of(made, "sns", endpoint.url).publish(TopicArn=TOPIC, Message="x").result(SOON)
+        ((severity, text),) = about(made)
+        assert severity == doctor.OK
+        assert "is private and can be written" in text
+        folder.chmod(0o750)
+        ((severity, text),) = about(made)
+        assert severity == doctor.ERROR
+        assert "open to others (mode 0750)" in text
+        folder.chmod(0o700)
+        monkeypatch.setattr(spooling, "mounts", lambda: "1 1 0:1 / / rw - tmpfs tmpfs rw")
+        assert (
+            doctor.WARNING,
+            f"{folder} is in memory (tmpfs): its messages end with the machine",
+        ) in (about(made))
+
+
+@pytest.mark.parametrize(
+    ("folder", "severity", "text"),
+    [
+        ("spool", doctor.OK, "is made at the first message"),
+        ("no/spool", doctor.ERROR, "cannot be made"),
+    ],
+)
+def test_a_spool_that_is_not_there_yet(
+    tmp_path: Path, folder: str, severity: str, text: str
+) -> None:
+    (found,) = spooling.directory(publisher.Spool(tmp_path / folder))
+    assert found.severity == severity
+    assert text in found.text
+
+
+def test_a_disk_with_little_room(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    (_, found) = spooling.directory(publisher.Spool(tmp_path, max_bytes=1 << 60))
+    assert found.severity == doctor.NOTE
+    assert "less than max_bytes" in found.text
 
 
 def test_metrics_of_a_process_with_a_spool(tmp_path: Path, endpoint: Endpoint, capsys: Any) -> None:

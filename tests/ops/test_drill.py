@@ -1,4 +1,4 @@
-"""The drill: five broken set-ups, each named by the logs, by the metrics and by doctor."""
+"""The drill: six broken set-ups, each named by the logs, by the metrics and by doctor."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from publisher import _process
+from publisher import Spool, _process
 from publisher._cli import main
-from publisher._doctoring import aws
+from publisher._doctoring import aws, live
 from publisher.contrib.prometheus import PublisherCollector
 from tests.ops.test_metrics import Samples, parsed, total
 from tests.servers import Answer, Endpoint, Error, ShardLimit
@@ -158,3 +158,20 @@ def test_a_buffer_too_small(
     out = doctor("--metrics", str(drill.path))
     assert cause in out
     assert "raise max_messages" in out
+
+
+def test_a_spool_that_cannot_be_made(
+    endpoint: Endpoint, tmp_path: Path, drill: Drill, caplog: pytest.LogCaptureFixture, capsys: Any
+) -> None:
+    def send(made: Any) -> None:
+        sns = client_of(made, "sns", endpoint.url)
+        for _ in range(20):
+            sns.publish(TopicArn=TOPIC, Message="x").result(SOON)
+        texts = [str(each) for each in live.findings()]
+        assert any("cannot be made" in text and "mkdir -m 700" in text for text in texts)
+
+    drill.run(send, spool=Spool(tmp_path / "not" / "there"))
+    assert "messages are sent from memory alone" in caplog.text
+    assert total(drill.samples, "publisher_spool_unwritten_messages") == 20
+    assert main(["doctor", "--metrics", str(drill.path)]) == 1
+    assert "20 messages were kept in memory alone: the disk failed" in capsys.readouterr().out
