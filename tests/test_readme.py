@@ -56,3 +56,10 @@ def test_the_options_table_has_every_option() -> None:
 def test_every_linked_page_exists() -> None:
     for target in re.findall(r"\]\(([\w/.]+\.md)\)", README.read_text()):
         assert (README.parent / target).is_file(), target
+
+
+def test_every_test_that_shows_a_promise_exists() -> None:
+    shown = re.findall(r"`(tests/\w+/\w+\.py)`", README.read_text())
+    assert len(shown) >= 8
+    for path in shown:
+        assert "def test_" in (README.parent / path).read_text(), path
