@@ -7,6 +7,7 @@
 #   make test                    lint, types and tests
 #   make test PYTEST="-k fifo"   some of the tests
 #   make test-heavy              the tests that take seconds of real time each
+#   make kills                   500 processes of each kind with a spool, killed (KILLS=100 for fewer)
 #   make test-engines            the tests with a real Spark and a real Ray (Java 17 or newer is needed)
 #   make lint                    only lint and types
 #   make bench                   the figures beside every peer's; make bench-quick: in two minutes
@@ -28,7 +29,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-durable test test-heavy test-engines lint bench bench-quick bench-engines soak clean node
+.PHONY: help demo demo-durable test test-heavy kills test-engines lint bench bench-quick bench-engines soak clean node
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -85,6 +86,10 @@ test: lint node
 
 test-heavy: $(VENV)/.dev node
 	@$(BIN)/python -m pytest -n 2 -m heavy $(PYTEST)
+
+KILLS ?= 500
+kills: $(VENV)/.dev
+	@KILLS=$(KILLS) $(BIN)/python -m pytest -s -m heavy tests/spool/test_kills.py $(PYTEST)
 
 test-engines: .venv-engines/.engines
 	@.venv-engines/bin/python -m pytest tests/engines $(PYTEST)

@@ -14,7 +14,7 @@ from typing import Any
 
 from .._account.telling import Teller
 from .._log_lines import LINES, is_line
-from ..errors import SpoolFull
+from ..errors import PublisherError, SpoolFull, SpoolUnavailable
 from .accept import Entrance, Way, slices
 from .admission import Admission
 from .ends import (
@@ -31,7 +31,7 @@ from .message import BatchFuture, Message, Route
 from .patience import Patience
 from .reentrance import ENTRIES, reentered
 from .settle import Settler
-from .state import RUNNING
+from .state import RUNNING, is_live
 from .store import ReplayedMessage, Store, StoredEntry, StoredMessage
 from .tracker import Tracker
 
@@ -156,7 +156,7 @@ class KeptEntrance:
             made = [StoredEntry(route, entry, self._clock(), batch) for entry in some]
             batch.chunks += made
             for message, size in zip(made, made_sizes, strict=True):
-                self._come_in(message, size, of_a_batch=True)
+                self._come_in(message, size, batch)
         return batch
 
     def replay(
@@ -189,42 +189,52 @@ class KeptEntrance:
 
     # -- details
 
-    def _come_in(self, message: Message, size: int, *, of_a_batch: bool = False) -> None:
+    def _come_in(self, message: Message, size: int, batch: BatchFuture | None = None) -> None:
         flow, admission = self._flow, self._admission
         if sys.is_finalizing() or is_line(closed=flow.closed):
             admission.accept(message, size)
             return
         admission.check_size(size)
-        ticket = Ticket(size)
-        full: list[SpoolFull] = []
-        ask = partial(self._ask, message, ticket, full)
-        try:
-            entered = admission.come_in(message.route.inbox, message, ticket, ask)
-        except BaseException:
-            if not ticket.granted:
-                self._settle_unaccepted(message)
-            raise
-        if entered:
+        full: list[PublisherError] = []
+        if self._enter(message, size, full):
             return
-        if message.kept is not None:
-            self._end_kept(message, size)
-        elif full and self._on_full == "raise" and not of_a_batch:
-            raise full[0]
-        elif full:
-            self._settler.settle(
-                [message], [full[0]], DROPPED, "buffer_full", permits=False, size=size
-            )
-        elif flow.closed and not of_a_batch:
+        raises = self._on_full == "raise" or any(type(each) is SpoolUnavailable for each in full)
+        if full and raises and (batch is None or batch.chunks[0] is message):
+            raise full[0]  # no message of the call has come in
+        if full:
+            self._finish(message, partial(self._end_full, message, full[0], size))
+        elif flow.closed and batch is None:
             raise refusal()
         else:
             admission.turn_away(message, size)
+
+    def _enter(self, message: Message, size: int, full: list[PublisherError]) -> bool:
+        """Let it in, or have it end as one that is written down; whether one of these was done."""
+        ticket, entered = Ticket(size), None
+        ask = partial(self._ask, message, ticket, full)
+        end = partial(self._end_kept, message, size)
+        try:
+            entered = self._admission.come_in(message.route.inbox, message, ticket, ask)
+            if not entered and message.kept is not None:
+                if self._teller.watches:
+                    self._teller.accepted(message, size)
+                self._finish(message, end)
+                return True
+        except BaseException:
+            if entered is False:
+                if is_live(message):  # it goes its way all the same, as what has a permit
+                    self._runtime.call([(end, None)])
+            elif not ticket.granted:
+                self._settle_unaccepted(message)
+            raise
+        return entered
 
     def _settle_unaccepted(self, message: Message) -> None:
         """It may be on disk, and its caller has been told that it is not accepted."""
         if message.kept is not None:
             self._runtime.call([(self._store.settle, [message.kept])])
 
-    def _ask(self, message: Message, ticket: Ticket, full: list[SpoolFull]) -> None:
+    def _ask(self, message: Message, ticket: Ticket, full: list[PublisherError]) -> None:
         """Get a permit, if there is one, and have the message written down."""
         flow, store = self._flow, self._store
         if flow.closed:
@@ -235,15 +245,13 @@ class KeptEntrance:
                 return
         try:
             kept = self._keep(message)
-        except SpoolFull as error:
+        except Exception as error:
+            if ticket.granted:
+                flow.give_back(ticket)
+            if not isinstance(error, (SpoolFull, SpoolUnavailable)):
+                raise
             full.append(error)
-            if ticket.granted:
-                flow.give_back(ticket)
             return
-        except Exception:  # its caller is told that it is not accepted
-            if ticket.granted:
-                flow.give_back(ticket)
-            raise
         if not kept and not ticket.granted:  # it goes on in memory alone
             self._admission.ask(ticket, message.route)
 
@@ -261,30 +269,32 @@ class KeptEntrance:
                     raise
                 self._store.wait_for_space(min(seconds, _LOOK_AGAIN))
 
-    def _end_kept(self, message: Message, size: int) -> None:
-        """End a message that is written down and does not go into memory."""
-        store, kept = self._store, message.kept
-        if self._teller.watches:
-            self._teller.accepted(message, size)
-        value: Any
-        if store.hands_over:
-            value, reason = (answer_handed_over, {}, store.receipt(kept)), HANDED_OVER
-        else:
-            value, reason = (build_staying, message, _FULL), OVERFLOWED
-            # In this order: whoever looks whether all was offered, under the tracker's lock, sees
-            # this message, or is followed by what says that there is one.
-            store.stay([kept])
-            if message.route.lane.keeps_order:
-                self._tracker.note_staying(message.route)
-
-        def end(_: object = None) -> None:
-            self._settler.settle([message], [value], SPOOLED, reason, permits=False, size=size)
-
+    def _finish(self, message: Message, end: Callable[[object], None]) -> None:
+        """End a message that has no permit."""
         if reentered():  # what it interrupted may hold what another thread waits for under LOCK
             message._phase = RUNNING  # not to be cancelled: it has no permit to give back
             self._runtime.call([(end, None)])
         else:
-            end()
+            end(None)
+
+    def _end_full(self, message: Message, error: PublisherError, size: int, _: object) -> None:
+        """End a message that the store did not take."""
+        self._settler.settle([message], [error], DROPPED, "buffer_full", permits=False, size=size)
+
+    def _end_kept(self, message: Message, size: int, _: object) -> None:
+        """End one that is written down and does not go into memory; it may be called again."""
+        store = self._store
+        value: Any
+        if store.hands_over:
+            value, reason = (answer_handed_over, {}, store.receipt(message.kept)), HANDED_OVER
+        else:
+            value, reason = (build_staying, message, _FULL), OVERFLOWED
+            # In this order: whoever looks whether all was offered, under the tracker's lock, sees
+            # this message, or is followed by what says that there is one.
+            store.overflow(message)
+            if message.route.lane.keeps_order:
+                self._tracker.note_staying(message.route)
+        self._settler.settle([message], [value], SPOOLED, reason, permits=False, size=size)
 
 
 ENTRIES.update(call.__code__ for call in (KeptEntrance.accept, KeptEntrance.accept_batch))

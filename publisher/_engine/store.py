@@ -78,6 +78,12 @@ class Store(Protocol):
     def settle(self, kept: Sequence[Any]) -> None:
         """These have ended for good. Called on a thread of ours."""
 
+    def overflow(self, message: Message) -> None:
+        """A message that is written down stays, as there is no room in memory.
+
+        It may be said twice. Called in the caller's thread.
+        """
+
     def stay(self, kept: Sequence[Any]) -> None:
         """These have ended here, and are to be offered again. Called on a thread of ours."""
 

@@ -192,10 +192,8 @@ class Lock:
         The claim in the registry comes first: while it stands, nobody else in this process opens
         the file.
         """
-        if _held.setdefault(self._key, self) is not self:
-            return False
         try:
-            if self._lock(create=create):
+            if _held.setdefault(self._key, self) is self and self._lock(create=create):
                 return True
         except BaseException:
             self._let_go()

@@ -58,8 +58,7 @@ class Log:
         self._write = write or directory.write
         self._added = record.MESSAGE_HEAD.size + (0 if codec is None else OVERHEAD)
         self._oldest: tuple[int, float | None] = (-1, None)
-        # Held by whoever has the disk keep what was written.
-        self._syncing = threading.RLock()
+        self._syncing = threading.RLock()  # held by who has the disk keep what was written
 
     def __repr__(self) -> str:
         return f"<Log {self.owner}: {self.waiting} waiting, {self.bytes} bytes>"
@@ -69,9 +68,8 @@ class Log:
     def append(self, holder: Any, where: bytes, when: float, entry: bytes, wait: bool) -> None:
         """Write a message.
 
-        ``holder.kept`` is its sequence from the reservation on, so that whoever catches an
-        exception that a signal handler raised in here finds it, and settles it. After an OSError it
-        is None, and nothing is left to settle.
+        ``holder.kept`` is its sequence from the reservation on: whoever catches an exception that a
+        signal handler raised in here settles it. After an OSError it is None.
 
         Args:
             holder: has an attribute ``kept``.
@@ -95,18 +93,17 @@ class Log:
         try:
             segment = self._reserve(holder)
             data, noted = segment.pack(holder.kept, where, when, entry)
-            size = len(data)
-            if self._write(segment.descriptor, data) != size:
-                raise OSError(errno.ENOSPC, "only a part of the record could be written")
+            size = self._write(segment.descriptor, data)
             segments.total += size
-            size += segment.size
-            segment.size = size
+            segment.size += size
+            if size != len(data):
+                raise OSError(errno.ENOSPC, "only a part of the record could be written")
             if noted is not None:
                 noted[0][where] = noted[1]
             if wait and self._disk:
-                self._commit(segment, size, holder.kept)
-        except OSError:
-            self._give_up(holder)
+                self._commit(segment, segment.size, holder.kept)
+        except OSError as error:  # without a number it is of a signal handler
+            self._give_up(holder, interrupted=error.errno is None)
             raise
         except BaseException:
             self._give_up(holder, interrupted=True)
@@ -197,11 +194,14 @@ class Log:
                     del order[: len(some)]
         return taken
 
-    def _read(self, segment: Segment, sequences: Iterable[int]) -> list[Kept]:
-        found: list[Kept] = []
-        lost: list[int] = []
+    def _read(self, segment: Segment, sequences: Sequence[int]) -> list[Kept]:
+        found, lost = [], []
         try:
             reading = segment.reading()
+            if any(reading.find(sequence) < 0 for sequence in sequences):
+                reading.scan(
+                    final=False
+                )  # bytes of a call that ended in the middle are not counted
             places = [(sequence, reading.find(sequence)) for sequence in sequences]
             lost += [sequence for sequence, offset in places if offset < 0]
             for kept in reading.messages(self, [place for place in places if place[1] >= 0]):

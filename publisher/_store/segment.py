@@ -199,6 +199,9 @@ class Segment:
     # What stays, and is read again. One thread at a time.
 
     def stay(self, sequence: int) -> None:
+        if sequence in self.interrupted:  # its call does not hold the descriptor any more
+            self.interrupted.remove(sequence)
+            self.accounted += 1
         self._queue.append(sequence)
 
     def staying(self) -> int:

@@ -243,7 +243,7 @@ class Feeder:
         lane = core.tracker.lane_of(route)
         limits = lane.target.service.limits
         most = limits.entries * (1 if queue.pause else _REQUESTS) - queue.offered
-        most = min(most, int(flow.max_messages * _SHARE) - flow.messages)
+        most = min(most, max(int(flow.max_messages * _SHARE), 1) - flow.messages)
         room = int(flow.max_bytes * _SHARE) - flow.bytes
         if most <= 0 or room <= 0 or flow.closed:
             return False

@@ -75,7 +75,8 @@ class Keeper:
         self._stopping = False
         self._closed = False
         self._turning = False
-        self._stays: deque[int] = deque()  # of this process's own, to be noted
+        #: Of this process's own, to be noted; a message is noted once.
+        self._stays: deque[int | Message] = deque()
         self._spaces: deque[threading.Lock] = deque()  # who waits for space
         self._since = 0  # bytes written since the files were looked after
         self._tend = min(_TEND, spool.max_bytes // 8)
@@ -103,6 +104,8 @@ class Keeper:
             self._look_soon()
             raise SpoolFull(f"{error}; the bound is max_bytes of the spool") from None
         except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno is None:
+                raise  # none of the system's: a signal handler has raised it
             self._fail(error)
             return False
         self._since += len(entry)
@@ -187,6 +190,11 @@ class Keeper:
         if len(own) < len(kept):
             self._feeder.ended(one for one in kept if type(one) is not int)
             ring(self._alarm)
+
+    def overflow(self, message: Message) -> None:
+        """A message that is written down stays; it may be said twice."""
+        self._stays.append(message)
+        self._look_soon()
 
     def stay(self, kept: Sequence[Any]) -> None:
         """These have ended here, and are offered again."""
@@ -274,9 +282,7 @@ class Keeper:
             self._adopts_at = now + self.adopts_every
             self._adopt()
             self._feeder.wake_up()
-        while self._stays:
-            log.stay([self._stays[0]])
-            self._stays.popleft()  # not before: until then nobody counts it as read
+        self._note_stays(log)
         own = None if self.hands_over else log
         at = self._feeder.feed(self._sources(), own, now)
         for owner, source in list(self._adopted.items()):
@@ -285,6 +291,16 @@ class Keeper:
         busy = self._feeder.waiting or log.waiting or self._spaces
         soonest = min(at, self._adopts_at, now + (_LOOKS if busy else _IDLE))
         return max(soonest - core.clock(), 0.0)
+
+    def _note_stays(self, log: Log) -> None:
+        while self._stays:
+            one = self._stays[0]
+            if isinstance(one, int):
+                log.stay([one])
+            elif one.kept is not None:
+                log.stay([one.kept])
+                one.kept = None
+            self._stays.popleft()  # not before: until then nobody counts it as read
 
     def _sources(self) -> list[Source]:
         """What others wrote, and is offered here."""

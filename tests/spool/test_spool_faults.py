@@ -1,0 +1,249 @@
+"""What a spool does when the disk fails, is full, or holds what is not ours."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import publisher
+from publisher._store.directory import Directory, prepare
+from publisher.spool import keeper
+from tests.servers import Answer, Endpoint
+from tests.support import SOON, STREAM, client_of, publishing, until
+
+DOWN = Answer(status=503, body=b"{}", store=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "spool"
+
+
+@pytest.fixture
+def server() -> Iterator[Endpoint]:
+    with Endpoint() as made:
+        yield made
+
+
+class Disk:
+    """Makes the calls of directories fail, in the way that is set."""
+
+    def __init__(self) -> None:
+        self.write: Callable[[int, bytes], int] = os.write
+
+    def _write(self, descriptor: int, data: bytes) -> int:
+        return self.write(descriptor, data)
+
+    def prepare(self, path: str) -> Directory:
+        made = prepare(path)
+        made.write = self._write
+        return made
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    made = Disk()
+    monkeypatch.setattr(keeper, "prepare", made.prepare)
+    return made
+
+
+def fails(number: int) -> Callable[[int, bytes], int]:
+    def write(descriptor: int, data: bytes) -> int:
+        raise OSError(number, os.strerror(number))
+
+    return write
+
+
+def is_short(descriptor: int, data: bytes) -> int:
+    return os.write(descriptor, data[: len(data) // 2])
+
+
+def put(client: Any, data: bytes = b"m") -> Any:
+    return client.put_record(StreamName=STREAM, Data=data, PartitionKey="k")
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def on_disk(made: publisher.Publisher) -> publisher.SpoolStats:
+    found = made.stats().spool
+    assert found is not None
+    return found
+
+
+FAULTS = [fails(errno.ENOSPC), fails(errno.EROFS), fails(errno.EIO), fails(errno.EDQUOT), is_short]
+NAMES = ["full", "read-only", "error", "quota", "short"]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=NAMES)
+def test_a_disk_that_fails_costs_durability_and_no_message(
+    folder: Path,
+    server: Endpoint,
+    disk: Disk,
+    fault: Callable[[int, bytes], int],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with publishing(spool=publisher.Spool(folder)) as made:
+        kinesis = client_of(made, "kinesis", server.url)
+        assert put(kinesis).result(SOON)
+        disk.write = fault
+        assert all(future.result(SOON) for future in [put(kinesis) for _ in range(20)])
+        assert on_disk(made).unwritten == 20
+        disk.write = os.write
+        assert put(kinesis).result(SOON)
+        assert on_disk(made).unwritten == 20
+    warnings = [one for one in caplog.records if "memory alone" in one.getMessage()]
+    assert len(warnings) == 1
+    assert server.count("kinesis") == 22
+    assert [name for name in files(folder) if name != "damaged"] == []
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=NAMES)
+def test_who_wants_it_on_disk_is_told_at_the_call(
+    folder: Path, server: Endpoint, disk: Disk, fault: Callable[[int, bytes], int]
+) -> None:
+    with publishing(spool=publisher.Spool(folder, on_unavailable="raise")) as made:
+        kinesis = client_of(made, "kinesis", server.url)
+        assert put(kinesis).result(SOON)
+        disk.write = fault
+        for _ in range(3):
+            with pytest.raises(publisher.SpoolUnavailable):
+                put(kinesis)
+        with pytest.raises(publisher.SpoolUnavailable):
+            kinesis.put_records(
+                StreamName=STREAM, Records=[{"Data": b"m", "PartitionKey": "k"}] * 3
+            )
+        disk.write = os.write
+        assert put(kinesis).result(SOON)
+        assert made.stats().total.accepted == 2
+    assert server.count("kinesis") == 2
+    assert [name for name in files(folder) if name != "damaged"] == []
+
+
+def test_a_batch_whose_first_entries_are_on_disk_tells_of_the_others(
+    folder: Path, server: Endpoint, disk: Disk
+) -> None:
+    left = [3]
+
+    def write(descriptor: int, data: bytes) -> int:
+        if left[0] > 0:
+            left[0] -= 1
+            return os.write(descriptor, data)
+        raise OSError(errno.ENOSPC, "full")
+
+    with publishing(spool=publisher.Spool(folder, on_unavailable="raise"), linger=5) as made:
+        kinesis = client_of(made, "kinesis", server.url)
+        disk.write = write
+        future = kinesis.put_records(
+            StreamName=STREAM, Records=[{"Data": b"m", "PartitionKey": "k"}] * 5
+        )
+        disk.write = os.write
+        made.flush(SOON)
+        response = future.result(SOON)
+        assert response["FailedRecordCount"] == 2
+        assert [one.get("ErrorCode") for one in response["Records"]] == [
+            *[None] * 3,
+            *["SpoolUnavailable"] * 2,
+        ]
+    assert server.count("kinesis") == 3
+
+
+def test_what_stays_after_short_writes_is_found(folder: Path, server: Endpoint, disk: Disk) -> None:
+    """The torn pieces stand between the records, and are longer than some."""
+    server.script(DOWN)
+    with publishing(spool=publisher.Spool(folder), delivery_timeout=0.3) as made:
+        kinesis = client_of(made, "kinesis", server.url)
+        put(kinesis, b"first")
+        disk.write = is_short
+        put(kinesis.with_options(delivery_timeout=60), bytes(5000)).cancel()
+        disk.write = os.write
+        first = put(kinesis, b"second")
+        assert isinstance(first.exception(SOON), publisher.StillSpooled)
+        until(lambda: made.stats().total.replayed)  # what is on disk was read
+        later = [put(kinesis, b"later %d" % number) for number in range(20)]
+        for future in later:
+            assert isinstance(future.exception(SOON), publisher.StillSpooled)
+        server.script(None)
+        server.wait_for(lambda: len({one.data for one in server.stored("kinesis")}) == 22, SOON)
+    assert [name for name in files(folder) if name != "damaged"] == []
+
+
+class AlarmError(TimeoutError):
+    """What an alarm raises in the caller: an OSError that is none of the disk's."""
+
+
+def test_an_alarm_is_not_taken_for_an_error_of_the_disk(
+    folder: Path, server: Endpoint, disk: Disk
+) -> None:
+    def ring(*_: object) -> None:
+        raise AlarmError
+
+    def write(descriptor: int, data: bytes) -> int:
+        written = os.write(descriptor, data)
+        if threading.current_thread() is threading.main_thread():
+            signal.raise_signal(signal.SIGALRM)
+        return written
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        with publishing(spool=publisher.Spool(folder)) as made:
+            kinesis = client_of(made, "kinesis", server.url)
+            assert put(kinesis).result(SOON)
+            disk.write = write
+            with pytest.raises(AlarmError):
+                put(kinesis)
+            disk.write = os.write
+            assert on_disk(made).unwritten == 0
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert files(folder) == []
+
+
+@pytest.mark.parametrize("on_full", ["drop", "drop_oldest", "raise", "block"])
+def test_a_full_spool_follows_on_full(folder: Path, server: Endpoint, on_full: str) -> None:
+    release = threading.Event()
+    server.script(lambda _: Answer(hold=release))
+    with publishing(
+        spool=publisher.Spool(folder, max_bytes=3000), on_full=on_full, max_block=0.2, linger=0
+    ) as made:
+        kinesis = client_of(made, "kinesis", server.url)
+        kept = [put(kinesis, bytes(1000)) for _ in range(2)]
+        if on_full == "raise":
+            with pytest.raises(publisher.SpoolFull):
+                put(kinesis, bytes(1000))
+        else:
+            assert isinstance(put(kinesis, bytes(1000)).exception(0), publisher.SpoolFull)
+        batch = (
+            kinesis.put_records(
+                StreamName=STREAM, Records=[{"Data": bytes(1000), "PartitionKey": "k"}] * 2
+            )
+            if on_full != "raise"
+            else None
+        )
+        release.set()
+        assert all(future.result(SOON) for future in kept)
+        if batch is not None:
+            with pytest.raises(publisher.SpoolFull):
+                batch.result(SOON)
+        until(lambda: on_disk(made).bytes < 1000)
+        assert put(kinesis, bytes(1000)).result(SOON)
+    assert files(folder) == []
+
+
+def test_who_waits_for_space_goes_on_when_there_is_some(folder: Path, server: Endpoint) -> None:
+    with publishing(
+        spool=publisher.Spool(folder, max_bytes=20_000), on_full="block", max_block=SOON, linger=0
+    ) as made:
+        kinesis = client_of(made, "kinesis", server.url)
+        futures = [put(kinesis, bytes(1000)) for _ in range(200)]
+        assert all(future.result(SOON) for future in futures)
+        assert on_disk(made).bytes <= 20_000
+    assert files(folder) == []

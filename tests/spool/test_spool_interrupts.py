@@ -1,0 +1,130 @@
+"""An exception at any point of a call that writes to a spool leaves nothing behind, on disk too."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import publisher
+from publisher._threads.crew import LazyThread
+from tests.interrupts import Point, strike
+from tests.servers import Answer, Endpoint
+from tests.support import FAST, SOON, STREAM, assert_at_rest, client_of, until
+
+pytestmark = pytest.mark.heavy
+
+#: Where other threads begin.
+OTHERS = {LazyThread._begin.__code__}
+
+
+class Bench(NamedTuple):
+    """One publisher, and what a scene has made."""
+
+    made: publisher.Publisher
+    client: Any
+    server: Endpoint
+    futures: list[publisher.PublishFuture]
+    release: threading.Event
+
+    def publish(self, data: bytes = b"m", **options: Any) -> publisher.PublishFuture:
+        client = self.client.with_options(**options) if options else self.client
+        future: publisher.PublishFuture = client.put_record(
+            StreamName=STREAM, Data=data, PartitionKey="k"
+        )
+        self.futures.append(future)
+        return future
+
+
+Scene = Callable[[Bench], Callable[[], Any]]
+
+
+def first(bench: Bench) -> Callable[[], Any]:
+    """It makes the directory, the lock and the segment."""
+    return bench.publish
+
+
+def second(bench: Bench) -> Callable[[], Any]:
+    bench.publish().result(SOON)
+    return bench.publish
+
+
+def batch(bench: Bench) -> Callable[[], Any]:
+    bench.publish().result(SOON)
+    records = [{"Data": b"m", "PartitionKey": "k"}] * 2
+    return lambda: bench.futures.append(
+        bench.client.put_records(StreamName=STREAM, Records=records)
+    )
+
+
+def cancel(bench: Bench) -> Callable[[], Any]:
+    return bench.publish(linger=50).cancel
+
+
+def overflow(bench: Bench) -> Callable[[], Any]:
+    """Of two messages in memory both are on their way."""
+    bench.server.script(lambda _: Answer(hold=bench.release))
+    bench.publish()
+    bench.publish()
+    return bench.publish
+
+
+def full(bench: Bench) -> Callable[[], Any]:
+    """There is no room for it on disk."""
+    bench.server.script(lambda _: Answer(hold=bench.release))
+    bench.publish(bytes(800))
+    return lambda: bench.publish(bytes(800))
+
+
+@pytest.mark.parametrize(
+    ("scene", "spool", "options"),
+    [
+        pytest.param(first, {}, {}, id="first"),
+        pytest.param(second, {}, {}, id="second"),
+        pytest.param(second, {"sync": "disk"}, {}, id="disk"),
+        pytest.param(batch, {}, {}, id="batch"),
+        pytest.param(cancel, {}, {}, id="cancel"),
+        pytest.param(overflow, {}, {"max_messages": 2}, id="full memory"),
+        pytest.param(overflow, {"when": "overflow"}, {"max_messages": 2}, id="only what overflows"),
+        *[
+            pytest.param(
+                full, {"max_bytes": 1200}, {"on_full": each, "max_block": 0.05}, id=f"full, {each}"
+            )
+            for each in ("block", "drop", "drop_oldest", "raise")
+        ],
+    ],
+)
+def test_an_exception_at_any_point_leaves_nothing_behind(
+    tmp_path: Path, scene: Scene, spool: dict[str, Any], options: dict[str, Any]
+) -> None:
+    met: set[Point] = set()
+    with Endpoint() as server:
+        for number in itertools.count():
+            folder = tmp_path / f"{number}"
+            made = publisher.Publisher(
+                **{**FAST, "linger": 0, "close_timeout": 1, **options},
+                spool=publisher.Spool(folder, **spool),
+            )
+            server.script(None)
+            bench = Bench(
+                made, client_of(made, "kinesis", server.url), server, [], threading.Event()
+            )
+            try:
+                struck = strike(scene(bench), met, OTHERS)
+            except publisher.BufferFull:
+                struck = False
+            bench.release.set()
+            assert made.flush(SOON) == 0
+            if made.stats().spool is not None:
+                until(lambda: made.stats().spool.waiting == 0)  # noqa: B023
+            made.close(SOON)
+            assert_at_rest(made)
+            assert all(future.done() for future in bench.futures)
+            assert not folder.exists() or not list(folder.iterdir()), f"after {len(met)} points"
+            if not struck:
+                break
+    assert len(met) > 50
