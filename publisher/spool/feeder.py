@@ -31,8 +31,6 @@ _REQUESTS = 20
 _SHARE = 0.5
 #: So many records are known by their place at most; what is beyond is read when those are gone.
 _AHEAD = 100_000
-#: Of so many of their bytes the bodies are in memory; the others are read again.
-_BODIES = 8 << 20
 _AT_ONCE = 1_000  # read in one go
 
 
@@ -84,6 +82,8 @@ class Feeder:
         wall: Callable[[], float],
         unread: Callable[[], bool],
     ) -> None:
+        #: Of so many bytes of what was read the bodies are in memory; the others are read again.
+        self.bodies = 8 << 20
         self._core = core
         self._destinations = destinations
         self._max_age = max_age
@@ -196,7 +196,7 @@ class Feeder:
             if not in_order and queue.kept and _order(kept) < _order(queue.kept[-1]):
                 late[kept.where] = queue
             queue.kept.append(kept)
-            if self._bodies < _BODIES:
+            if self._bodies < self.bodies:
                 self._bodies += len(kept.entry)
             else:
                 kept.entry = b""

@@ -28,8 +28,12 @@ if TYPE_CHECKING:
 #: Seconds between two looks at the files: while they grow, and at most while they do not.
 _BUSY, _IDLE = 0.02, 0.25
 _SLOWER = 1.5  # times, from one look without anything new to the next
+#: Seconds in which ends of requests are gathered, while some are under way: there is enough of it
+#: in memory to go on with.
+_GATHERS = 0.005
 #: Of the relay's publisher: it holds twenty requests of the most and largest messages.
 _MESSAGES, _BYTES = 20_000, 128 << 20
+_BODIES = 64 << 20  # bytes that are read ahead of what is offered, and kept
 
 
 class AnotherRelay(Exception):
@@ -48,6 +52,9 @@ class Follower(Keeper):
         self._once = once
         self._ends = False  # what comes from here on is left to the next one
         self._beat = _BUSY
+        self._feeder.bodies = _BODIES
+        self._halted = threading.Event()
+        self._looks_at = 0.0
         self._seen = -1  # when the directory was changed, at the last look
 
     def begin(self) -> None:
@@ -58,6 +65,11 @@ class Follower(Keeper):
     def owners(self) -> int:
         """How many there are whose messages it sends."""
         return len(self._adopted)
+
+    def stop(self) -> None:
+        """Offer nothing from here on."""
+        self._halted.set()
+        super().stop()
 
     def _turn(self) -> float:
         self._look_at_the_directory()
@@ -70,10 +82,16 @@ class Follower(Keeper):
             if self._ends and not feeder.offered and feeder.is_stuck:
                 self.over.set()
         self._beat = _BUSY if feeder.taken > taken else min(self._beat * _SLOWER, _IDLE)
+        if feeder.offered:
+            self._halted.wait(_GATHERS)
         return min(pause, self._beat)
 
     def _look_at_the_directory(self) -> None:
         """Have new owners be met at once: the directory says when files were made in it."""
+        now = self._core.clock()
+        if now < self._looks_at:
+            return
+        self._looks_at = now + _BUSY
         with contextlib.suppress(OSError):
             changed = os.stat(self._spool.path).st_mtime_ns  # noqa: PTH116
             if changed != self._seen:
