@@ -30,6 +30,7 @@ PAGES = {
     "sqs": ("django", ""),
     "firehose": ("", ""),
     "events": ("", ""),
+    "relay": ("", ""),
     "spool": ("cryptography", ""),
     "lambda": (
         "",

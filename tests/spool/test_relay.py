@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import configparser
 import itertools
 import json
 import logging
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -21,7 +23,7 @@ from typing import Any
 import pytest
 
 import publisher
-from publisher._cli import main
+from publisher._cli import main, make_parser
 from publisher.spool.relay import AnotherRelay, Relay
 from publisher.testing import capture
 from tests.hosts.process import Process
@@ -494,3 +496,30 @@ def test_metrics_are_served_to_this_machine(
         assert relay.end() == 0
     finally:
         relay.close()
+
+
+# The page
+
+
+def test_the_commands_of_the_page_are_taken() -> None:
+    page = (ROOT / "docs" / "relay.md").read_text()
+    unit = re.search(r"```ini\n(.*?)```", page, re.DOTALL)
+    assert unit is not None
+    parsed = configparser.ConfigParser()
+    parsed.optionxform = str  # type: ignore[assignment,method-assign]
+    parsed.read_string(unit[1])
+    service = parsed["Service"]
+    started = shlex.split(service["ExecStart"])
+    contained = re.search(r"command: (\[.*\])", page)
+    assert contained is not None
+    for command in (started, json.loads(contained[1])):
+        assert command[-len(command) + 1 :][:3] == ["-m", "publisher", "relay"]
+        options = make_parser().parse_args(command[3:])
+        assert options.directory == "/var/lib/shop/spool"
+    assert service["StateDirectoryMode"] == "0700"
+
+
+def test_what_the_page_links_to_is_there() -> None:
+    page = (ROOT / "docs" / "relay.md").read_text()
+    for target in re.findall(r"\]\((?!http)([^)#]+)", page):
+        assert (ROOT / "docs" / target).exists(), target
