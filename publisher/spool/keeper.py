@@ -34,6 +34,7 @@ logger = logging.getLogger("publisher")
 _THREAD = "publisher-spool"
 _IDLE = 5.0  # seconds between two looks while there is nothing
 _LOOKS = 1.0  # seconds between two looks while there is something
+_MOST = 32  # owners whose files are taken over at once: each holds a descriptor
 _WARNS = 10.0  # seconds between two lines about a disk that fails
 _TEND = 4 << 20  # bytes after which the files are looked after at once; less in a small spool
 _OWN = 1 << 60  # the rank of what this process wrote: the last
@@ -288,6 +289,8 @@ class Keeper:
         for owner, source in list(self._adopted.items()):
             if source.finished:
                 del self._adopted[owner]
+                if self._orphans:  # there is room for another one
+                    self._adopts_at = now
         busy = self._feeder.waiting or log.waiting or self._spaces
         soonest = min(at, self._adopts_at, now + (_LOOKS if busy else _IDLE))
         return max(soonest - core.clock(), 0.0)
@@ -315,6 +318,9 @@ class Keeper:
         except OSError:  # not even a look at it is possible: who publishes is told
             return
         for owner in owners:
+            if len(self._adopted) >= _MOST:
+                self._orphans += 1  # when some of the others are through
+                continue
             try:
                 source = adopt(directory, owner, self._codec)
             except OSError:

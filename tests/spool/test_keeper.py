@@ -13,6 +13,10 @@ import pytest
 from moto import mock_aws
 
 import publisher
+from publisher._store.directory import prepare
+from publisher._store.log import Log
+from publisher._store.source import adopt
+from publisher.spool import keeper
 from publisher.testing import capture
 from tests.servers import Answer, Endpoint, Request
 from tests.support import FIFO_QUEUE, QUEUE, SOON, STREAM, client_of, publishing
@@ -246,4 +250,36 @@ def test_a_capture_and_a_mock_leave_nothing_on_disk(folder: Path) -> None:
             sns = made.client("sns", region_name="eu-west-1")
             assert sns.publish(TopicArn=topic, Message="m").result(SOON)["MessageId"]
             assert files(folder) == []
+    assert files(folder) == []
+
+
+class Holder:
+    kept: Any = None
+
+
+def test_what_many_dead_owners_left_is_taken_over_a_few_at_a_time(
+    folder: Path, server: Endpoint
+) -> None:
+    server.script(DOWN)
+    arguments = {"endpoint_url": server.url, "region_name": "us-east-1"}
+    record = {"StreamName": STREAM, "PartitionKey": "k"}
+    with publishing(spool=publisher.Spool(folder)) as made:
+        made.client("kinesis", **arguments).put_record(Data=b"left", **record)
+        made.close(0)
+    directory = prepare(folder)
+    (owner,) = directory.dead_owners()
+    source = adopt(directory, owner)
+    assert source is not None
+    (kept,) = source.take(9)
+    source.close()
+    many = keeper._MOST * 2
+    for _ in range(many):
+        log = Log(directory)
+        log.append(Holder(), kept.where, kept.when, kept.entry, False)
+        log.close()
+    assert len(directory.dead_owners()) == many + 1
+    server.script(None)
+    with publishing(spool=publisher.Spool(folder)) as made:
+        made.client("kinesis", **arguments).put_record(Data=b"new", **record)
+        server.wait_for(lambda: server.count("kinesis") == many + 2, SOON)
     assert files(folder) == []
