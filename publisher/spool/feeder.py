@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .._account.losses import Limiter
 from .._engine.ends import FAILED, build_too_old
-from .destinations import Destinations, Unreachable
+from .._text import printable
+from .destinations import Destinations
 
 if TYPE_CHECKING:
     from .._engine.core import Core
@@ -150,7 +151,7 @@ class Feeder:
         is_all = self.has_all = self._read(sources, own)
         soonest = now + _LONGEST
         for queue in list(self._queues.values()):
-            if queue.kept and not queue.asleep:
+            if queue.kept and not (queue.asleep or self._core.flow.closed):
                 if queue.left_alone_until > now:
                     soonest = min(soonest, queue.left_alone_until)
                 elif self._offer(queue, now):
@@ -237,7 +238,7 @@ class Feeder:
         core, flow = self._core, self._core.flow
         try:
             route = self._destinations.route(queue.where)
-        except (Unreachable, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever a stranger's text has boto3 raise
             self._put_to_sleep(queue, error)
             return False
         lane = core.tracker.lane_of(route)
@@ -245,7 +246,7 @@ class Feeder:
         most = limits.entries * (1 if queue.pause else _REQUESTS) - queue.offered
         most = min(most, max(int(flow.max_messages * _SHARE), 1) - flow.messages)
         room = int(flow.max_bytes * _SHARE) - flow.bytes
-        if most <= 0 or room <= 0 or flow.closed:
+        if most <= 0 or room <= 0:
             return False
         if lane.keeps_order:
             if not core.tracker.begin_offering(lane, self._has_heard_all):
@@ -285,7 +286,7 @@ class Feeder:
             try:
                 entry = service.load(kept.entry)
                 size = service.measure(entry)
-            except ValueError:  # InvalidMessage is one too
+            except Exception:  # noqa: BLE001 - these bytes may be anybody's
                 self.skipped += 1
                 kept.source.settle_taken([kept])
                 continue
@@ -316,7 +317,6 @@ class Feeder:
         found = [kept for kept in kepts if kept.entry]
         for source, some in again.items():
             found += source.read_again(some)
-        self.skipped += len(kepts) - len(found)
         return sorted(found, key=_order)
 
     def _give_back(self, queue: _Queue, kepts: Sequence[Kept]) -> None:
@@ -330,7 +330,7 @@ class Feeder:
             logger.warning(
                 "%d messages stay in the spool: %s (suppressed %d)",
                 len(queue.kept),
-                error,
+                printable(error),
                 suppressed,
                 extra={"event": "publisher.spool_unreachable", "messages": len(queue.kept)},
             )

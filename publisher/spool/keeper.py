@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import weakref
@@ -57,6 +58,7 @@ class Keeper:
     def __init__(self, core: Core, spool: Spool, endpoints: frozenset[str] = frozenset()) -> None:
         self._core = core
         self._spool = spool
+        self._epoch = core.wall() - core.clock()
         #: One item once the directory is there: it, and the log of this process in it.
         self._opened: dict[None, tuple[Directory, Log]] = {}
         self._failed: tuple[float, Exception] = (-_LOOKS, OSError())  # to open it, and when
@@ -65,7 +67,7 @@ class Keeper:
         self.hands_over = spool.send == "relay"
         self._destinations = Destinations(spool.clients or {}, endpoints)
         self._feeder = Feeder(
-            core, self._destinations, spool.max_age, core.wall, lambda: bool(self._stays)
+            core, self._destinations, spool.max_age, self._wall, lambda: bool(self._stays)
         )
         self._adopted: dict[str, Source] = {}  # by their owner
         self._orphans = 0  # owners that have died and could not be taken over
@@ -82,12 +84,17 @@ class Keeper:
         self._since = 0  # bytes written since the files were looked after
         self._tend = min(_TEND, spool.max_bytes // 8)
         self._unwritten = 0
+        self._gone = 0  # damaged places in files that are gone
         self._warned_at = -_WARNS
         _keepers.add(self)
 
     def use(self, publisher: Any) -> None:
         """The publisher that makes the clients of what is offered again; it is not kept alive."""
         self._destinations.use(publisher)
+
+    def _wall(self) -> float:
+        """Seconds since the epoch, which a clock that is set meanwhile does not change."""
+        return self._epoch + self._core.clock()
 
     # -- what the engine asks; see _engine/store.py
 
@@ -100,7 +107,7 @@ class Keeper:
             where = lane.written or self._destinations.write(lane)
             entry = lane.target.service.dump(message.entry)
             wait = self._spool.sync == "disk" and not reentered() and self._core.runtime.may_hold()
-            self._open().append(message, where, self._core.wall(), entry, wait)
+            self._open().append(message, where, self._wall(), entry, wait)
         except Full as error:
             self._look_soon()
             raise SpoolFull(f"{error}; the bound is max_bytes of the spool") from None
@@ -177,7 +184,10 @@ class Keeper:
         alarm = locked()
         self._spaces.append(alarm)
         self._look_soon()
-        return alarm.acquire(timeout=timeout)
+        rang = alarm.acquire(timeout=timeout)
+        with contextlib.suppress(ValueError):  # it is gone if it has rung
+            self._spaces.remove(alarm)
+        return rang
 
     def receipt(self, kept: Any) -> Mapping[str, Any]:
         """What the caller is answered for a message that is left to the relay."""
@@ -239,9 +249,9 @@ class Keeper:
         return SpoolStats(
             waiting=sum(each.waiting for each in every),
             bytes=sum(each.bytes for each in every),
-            oldest_age=0.0 if oldest is None else max(self._core.wall() - oldest, 0.0),
+            oldest_age=0.0 if oldest is None else max(self._wall() - oldest, 0.0),
             orphans=self._orphans,
-            skipped=self._feeder.skipped + sum(each.damaged for each in every),
+            skipped=self._gone + self._feeder.skipped + sum(each.damaged for each in every),
             unwritten=self._unwritten,
         )
 
@@ -288,6 +298,7 @@ class Keeper:
         at = self._feeder.feed(self._sources(), own, now)
         for owner, source in list(self._adopted.items()):
             if source.finished:
+                self._gone += source.damaged
                 del self._adopted[owner]
                 if self._orphans:  # there is room for another one
                     self._adopts_at = now
@@ -326,7 +337,9 @@ class Keeper:
             except OSError:
                 self._orphans += 1
                 continue
-            if source is not None and not source.finished:
+            if source is not None and source.finished:
+                self._gone += source.damaged
+            elif source is not None:
                 self._rank += 1
                 source.rank = self._rank
                 self._adopted[owner] = source

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import freezegun
 import pytest
 
 import publisher
 from publisher._store.directory import Directory, prepare
+from publisher._store.log import Log
 from publisher.spool import keeper
 from tests.servers import Answer, Endpoint
 from tests.support import SOON, STREAM, client_of, publishing, until
@@ -246,4 +251,88 @@ def test_who_waits_for_space_goes_on_when_there_is_some(folder: Path, server: En
         futures = [put(kinesis, bytes(1000)) for _ in range(200)]
         assert all(future.result(SOON) for future in futures)
         assert on_disk(made).bytes <= 20_000
+    assert files(folder) == []
+
+
+def left(folder: Path, where: bytes, entry: bytes) -> None:
+    """A record of a process that has died."""
+    log = Log(prepare(str(folder)))
+    log.append(SimpleNamespace(kept=None), where, time.time(), entry, False)
+    log.close()
+
+
+def where(service: str = "kinesis", place: Any = None, **client: Any) -> bytes:
+    said = {"service": service, "place": place or {"StreamName": "s"}, "client": client}
+    return json.dumps(said).encode()
+
+
+HOSTILE = {
+    "nothing": b"",
+    "nested": b"[" * 10_000,
+    "too little": b'{"service":"kinesis"}',
+    "no place": b'{"service":"kinesis","place":{},"client":{}}',
+    "another place": where(place={"StreamName": "a\x1b"}, region_name="us-east-1"),
+    "another service": where("s3", region_name="us-east-1"),
+    "a region that is none": where(region_name="no \x1b[31m region"),
+    "no region": where(),
+    "an address that is none": where(endpoint_url="\u202e://x", region_name="us-east-1"),
+    "another server": where(endpoint_url="http://127.0.0.1:9", region_name="us-east-1"),
+    "a file": where(verify="/etc/passwd", region_name="us-east-1"),
+    "a secret": where(aws_secret_access_key="x", region_name="us-east-1"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_what_nobody_of_us_wrote_goes_nowhere_and_keeps_nothing_up(
+    folder: Path,
+    server: Endpoint,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    left(folder, HOSTILE[kind], b"not one of ours")
+    with publishing(spool=publisher.Spool(folder), linger=0) as made:
+        kinesis = client_of(made, "kinesis", server.url, region_name="us-east-1")
+        server.script(DOWN)
+        stays = put(kinesis.with_options(delivery_timeout=0.2))
+        assert isinstance(stays.exception(SOON), publisher.StillSpooled)
+        server.script(None)
+        server.wait_for(lambda: server.count("kinesis") == 1, SOON)
+        assert put(kinesis).result(SOON)
+    assert not [one for one in caplog.records if one.levelname == "CRITICAL"]
+    assert not any(character in caplog.text for character in "\x1b\u202e")
+    assert server.count("kinesis") == 2
+
+
+def test_a_clock_that_is_set_meanwhile_expires_nothing(folder: Path, server: Endpoint) -> None:
+    server.script(DOWN)
+    with publishing(spool=publisher.Spool(folder, max_age=3600), delivery_timeout=0.2) as made:
+        future = put(client_of(made, "kinesis", server.url))
+        assert isinstance(future.exception(SOON), publisher.StillSpooled)
+        with freezegun.freeze_time("2099-01-01"):
+            server.script(None)
+            server.wait_for(lambda: server.count("kinesis") == 1, SOON)
+        assert made.stats().total.failed == 0
+
+
+def test_what_is_too_old_ends_as_failed(folder: Path, server: Endpoint) -> None:
+    class Hook:
+        def __init__(self) -> None:
+            self.failed: list[publisher.Event] = []
+
+        def on_failed(self, event: publisher.Event) -> None:
+            self.failed.append(event)
+
+    server.script(DOWN)
+    told = Hook()
+    with publishing(
+        spool=publisher.Spool(folder, max_age=0.3), delivery_timeout=0.2, hooks=[told]
+    ) as made:
+        future = put(client_of(made, "kinesis", server.url))
+        assert isinstance(future.exception(SOON), publisher.StillSpooled)
+        until(lambda: told.failed)
+        assert on_disk(made).waiting == 0
+        assert made.stats().total.failed == 1
+    assert isinstance(told.failed[0].exception, publisher.DeliveryTimeout)
     assert files(folder) == []
