@@ -15,6 +15,9 @@ from .directory import Directory, Lock
 from .rewriting import PINNED, put_in_place, write_beside
 from .segment import Segment
 
+#: So many names at most are tried for a new log.
+_TRIES = 5
+
 
 class Segments:
     """Makes segments, settles what is in them, and unlinks them.
@@ -58,8 +61,13 @@ class Segments:
         lock = Lock(self._directory, self._mode + secrets.token_hex(8))
         segment = Segment(self._directory, lock.owner, 1, self._codec)
         try:
-            if not lock.acquire(create=True):
-                raise OSError(errno.EAGAIN, "the lock of a new log is taken")
+            tries = 1
+            while not lock.acquire(create=True):  # who looks for dead owners was a moment faster
+                if tries == _TRIES:
+                    raise OSError(errno.EAGAIN, "the lock of a new log is taken")
+                tries += 1
+                lock = Lock(self._directory, self._mode + secrets.token_hex(8))
+                segment = Segment(self._directory, lock.owner, 1, self._codec)
             segment.create()
             if self._disk:
                 self._directory.sync()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import threading
@@ -22,6 +23,24 @@ def test_nothing_touches_the_disk_before_the_first_message(directory: Directory)
     log.tend(0)
     log.close()
     assert files(directory) == []
+
+
+def test_a_lock_that_others_have_looked_at_first_is_followed_by_another(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who looks for dead owners takes the lock for a moment, perhaps before its owner does."""
+    real, tries = fcntl.lockf, iter(range(10))
+
+    def lockf(descriptor: int, how: int) -> None:
+        if next(tries) < 2:
+            raise BlockingIOError
+        real(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "lockf", lockf)
+    log = Log(directory)
+    append(log, b"one")
+    assert next(tries) == 3
+    assert entries(left_by(log)) == [b"one"]
 
 
 def test_what_was_appended_is_read_by_the_next_process(directory: Directory) -> None:
