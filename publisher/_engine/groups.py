@@ -5,10 +5,10 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .lane import NEVER
-from .message import Message
+from .message import Message, Route
 from .state import PENDING
 
 _order = itertools.count()
@@ -56,18 +56,24 @@ class Held:
         self._heap.clear()
 
 
-def take_kept(groups: dict[str, Group], resent: dict[int, Message]) -> list[Message]:
+def take_kept(
+    groups: dict[str, Group], resent: dict[int, Message], later: deque[Message]
+) -> list[Message]:
     """Remove and return what a store keeps of these groups; the caller holds ``LOCK``.
 
     Args:
         groups: by their key; those that are left empty are removed, but for busy ones.
         resent: what was sent before and waits to be sent again, by identity.
+        later: gets what no store keeps.
     """
     taken: list[Message] = []
+    unkept: list[Message] = []
     for group in list(groups.values()):
         left: deque[Message] = deque()
         for message in group.queue:
-            if message.kept is None:
+            if message.kept is None and (message._phase == PENDING or id(message) in resent):
+                unkept.append(message)
+            elif message.kept is None:
                 left.append(message)
             # What somebody else took out to end it stands here still.
             elif message._phase == PENDING or resent.pop(id(message), None) is not None:
@@ -75,6 +81,7 @@ def take_kept(groups: dict[str, Group], resent: dict[int, Message]) -> list[Mess
         group.queue, group.due = left, -NEVER
         if not left and not group.busy:
             del groups[group.key]
+    later.extendleft(reversed(unkept))  # what is there came when these were waiting
     return taken
 
 
@@ -82,3 +89,13 @@ def trim(backlog: deque[Message]) -> None:
     """Forget what was sent, or has ended, at the head of a queue of unsent messages."""
     while backlog and backlog[0]._phase != PENDING:
         backlog.popleft()
+
+
+def unsent(routes: Iterable[Route]) -> Iterator[deque[Message]]:
+    """Each way in's queue of unsent messages that has the oldest."""
+    for route in routes:
+        for queue in (route.backlog, route.inbox):
+            trim(queue)
+            if queue:
+                yield queue
+                break

@@ -103,6 +103,10 @@ class Lane(abc.ABC):
         Called without the tracker's lock: it changes nothing.
         """
 
+    def is_clear(self) -> bool:
+        """As :meth:`is_idle`, but for what waits until all that stays in a store has gone."""
+        return self.is_idle()
+
     @abc.abstractmethod
     def is_empty(self) -> bool:
         """True when nothing waits here; requests in flight do not count."""
@@ -177,7 +181,7 @@ class Lane(abc.ABC):
 
     def begin_offering(self, leaving: bool) -> bool:
         """Whether what stays may be offered now; ``leaving``: some was taken out to be ended."""
-        return self.staying is None or self.staying.begin_offering(not leaving and self.is_idle())
+        return self.staying is None or self.staying.begin_offering(not leaving and self.is_clear())
 
     def end_offering(self, leaving: bool) -> bool:
         """All that stays was offered: whether new messages may go their usual way."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from .._account.ledger import Counters
 from .contract import Limits
-from .groups import Group, Held, take_kept, trim
+from .groups import Group, Held, take_kept, unsent
 from .lane import NEVER, Lane
 from .message import Message, Owner
 from .resend import Pieces, oldest_live
@@ -54,17 +54,15 @@ class OrderedLane(Lane):
         self.staying: Staying = Staying()
 
     def is_idle(self) -> bool:
-        return not (
-            self.in_flight
-            or self._groups
-            or self._pieces.queue
-            or self.staying.fresh
-            or any(route.inbox for route in self.routes)
-        )
+        return self.is_clear() and not self.staying.later
+
+    def is_clear(self) -> bool:
+        waits = self._groups or self._pieces.queue or self.staying.fresh
+        return not (self.in_flight or waits or any(route.inbox for route in self.routes))
 
     def is_empty(self) -> bool:
         self._admit()
-        waits = self._pieces.queue or self.staying.fresh
+        waits = self._pieces.queue or self.staying.fresh or self.staying.later
         return not waits and not any(group.queue for group in self._groups.values())
 
     def capacity(self) -> float:
@@ -97,13 +95,7 @@ class OrderedLane(Lane):
         if self.staying.fresh:
             return -NEVER  # they are taken out at the next look
         deadline = min(self._resent_deadline, self._pieces.deadline)
-        for route in self.routes:
-            trim(route.backlog)
-            for queue in (route.backlog, route.inbox):
-                if queue:
-                    deadline = min(deadline, queue[0].deadline)
-                    break
-        return deadline
+        return min([deadline, *(queue[0].deadline for queue in unsent(self.routes))])
 
     def take(self, now: float) -> tuple[list[Message], Split | None]:
         if self.staying.halted:
@@ -198,7 +190,7 @@ class OrderedLane(Lane):
             if all(message.kept is not None for message in self._pieces):
                 found = [*filter(is_live, pieces := self._pieces.expire(NEVER))]
                 self._let_go(pieces)
-            found += take_kept(self._groups, self._resent)
+            found += take_kept(self._groups, self._resent, self.staying.later)
             self._runnable = deque(group for group in self._runnable if group.queue)
             self._held.forget_empty()
         fresh, self.staying.fresh = self.staying.fresh, []
@@ -209,7 +201,7 @@ class OrderedLane(Lane):
 
     def evict_oldest(self, taken: dict[Message, None]) -> Message | None:
         with LOCK.rlock:
-            oldest = min(self._unsent(), key=lambda queue: queue[0].accepted, default=None)
+            oldest = min(unsent(self.routes), key=lambda queue: queue[0].accepted, default=None)
             if oldest is None:
                 return None
             message = oldest[0]
@@ -232,7 +224,7 @@ class OrderedLane(Lane):
         self._runnable.clear()
         self._held.clear()
         self._pieces.clear()
-        self.staying.fresh = []
+        self.staying.clear()
         self._resent.clear()
         self._resent_deadline = NEVER
         return left
@@ -245,42 +237,48 @@ class OrderedLane(Lane):
                 if message._phase == PENDING or id(message) in self._resent:
                     yield message
         yield from self._pieces
-        yield from self.staying.fresh
+        yield from (m for m in (*self.staying.fresh, *self.staying.later) if is_live(m))
 
     def oldest(self) -> float:
         others = itertools.chain(self._resent.values(), self._pieces, self.staying.fresh)
         return min(self.oldest_unsent(), oldest_live(others))
 
     def oldest_unsent(self) -> float:
-        return min((queue[0].accepted for queue in self._unsent()), default=NEVER)
+        return min((queue[0].accepted for queue in unsent(self.routes)), default=NEVER)
 
     # -- details
 
-    def _unsent(self) -> Iterator[deque[Message]]:
-        """Each way in's queue of unsent messages that has the oldest."""
-        for route in self.routes:
-            for queue in (route.backlog, route.inbox):
-                trim(queue)
-                if queue:
-                    yield queue
-                    break
-
     def _admit(self) -> None:
         """Move what callers appended to the groups, in the order of acceptance."""
+        staying = self.staying
         while (inbox := self._oldest_inbox()) is not None:
             message = inbox.popleft()
             if message._phase != PENDING:
                 continue
-            if self.staying.keeps_out(message):
-                self.staying.fresh.append(message)
+            if staying.keeps_out(message):
+                staying.fresh.append(message)
                 continue
             message.route.backlog.append(message)
-            key = self._group_of(message.entry)
-            group = self._groups.get(key)
-            if group is None:
-                group = self._groups[key] = Group(key)
-                self._runnable.append(group)
-            group.queue.append(message)
+            if staying.holds_back(message):
+                staying.later.append(message)
+                continue
+            if not message.replayed:  # those go first
+                self._join_later()
+            self._join(message)
+        self._join_later()
+
+    def _join_later(self) -> None:
+        while self.staying.later and not self.staying.behind:
+            self._join(self.staying.later.popleft())
+
+    def _join(self, message: Message) -> None:
+        """Have a message stand behind those of its group."""
+        key = self._group_of(message.entry)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Group(key)
+            self._runnable.append(group)
+        group.queue.append(message)
 
     def _head(self, group: Group) -> Message | None:
         """The group's next message to send; what has ended or was taken out is passed over."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from .message import Message
 
 
@@ -13,14 +15,16 @@ class Staying:
             taken out and the last request has returned.
         behind: what stays goes before whatever comes in.
         fresh: came in meanwhile, to be taken out as well.
+        later: is kept by no store, and goes when all that stays has gone.
     """
 
-    __slots__ = ("behind", "fresh", "halted")
+    __slots__ = ("behind", "fresh", "halted", "later")
 
     def __init__(self) -> None:
         self.halted = False
         self.behind = False
         self.fresh: list[Message] = []
+        self.later: deque[Message] = deque()
 
     def halt(self) -> None:
         """Something that was in the lane stays."""
@@ -31,6 +35,15 @@ class Staying:
         if message.kept is None:
             return False
         return self.halted or (self.behind and not message.replayed)
+
+    def holds_back(self, message: Message) -> bool:
+        """Whether a message that comes in now waits until all that stays has gone."""
+        return self.behind and message.kept is None
+
+    def clear(self) -> None:
+        """Forget what waits."""
+        self.fresh = []
+        self.later.clear()
 
     def begin_offering(self, idle: bool) -> bool:
         """Whether what stays may be offered now."""

@@ -146,7 +146,10 @@ class Tracker:
             is_all: whether the store has nothing more to offer to it; asked under the lock.
         """
         with self.lock:
-            return is_all() and lane.end_offering(self._is_leaving_locked(lane))
+            ended = is_all() and lane.end_offering(self._is_leaving_locked(lane))
+            if ended:  # what waited for that may go
+                self.touched.extend((route,) for route in lane.routes[:1])
+            return ended
 
     def note_staying(self, route: Route) -> None:
         """A message that did not go this way stays: what comes later is not to overtake it."""

@@ -339,6 +339,7 @@ class Feeder:
         """Lanes to which all was offered that stays take new messages again."""
         for lane, queue in list(self._lanes.items()):
             if self._core.tracker.end_offering(lane, partial(self._is_through, queue)):
+                self._core.runtime.wake()
                 del self._lanes[lane]
 
     def _is_through(self, queue: _Queue) -> bool:

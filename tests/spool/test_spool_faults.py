@@ -21,7 +21,7 @@ from publisher._store.directory import Directory, prepare
 from publisher._store.log import Log
 from publisher.spool import keeper
 from tests.servers import Answer, Endpoint
-from tests.support import SOON, STREAM, client_of, publishing, until
+from tests.support import FIFO_QUEUE, SOON, STREAM, client_of, publishing, until
 
 DOWN = Answer(status=503, body=b"{}", store=False)
 
@@ -336,3 +336,54 @@ def test_what_is_too_old_ends_as_failed(folder: Path, server: Endpoint) -> None:
         assert made.stats().total.failed == 1
     assert isinstance(told.failed[0].exception, publisher.DeliveryTimeout)
     assert files(folder) == []
+
+
+def test_order_holds_where_messages_stay_and_the_disk_is_full(
+    folder: Path, server: Endpoint, disk: Disk
+) -> None:
+    """What cannot be written down waits behind what stays of its group, and is sent."""
+    server.script(DOWN)
+    with publishing(spool=publisher.Spool(folder), delivery_timeout=0.3) as made:
+        sqs = client_of(made, "sqs", server.url)
+        patient = sqs.with_options(delivery_timeout=60)
+
+        def send(client: Any, number: int) -> Any:
+            return client.send_message(
+                QueueUrl=FIFO_QUEUE,
+                MessageBody=f"{number}",
+                MessageGroupId="g",
+                MessageDeduplicationId=f"{number}",
+            )
+
+        first = [send(sqs, number) for number in range(3)]
+        assert all(isinstance(one.exception(SOON), publisher.StillSpooled) for one in first)
+        disk.write = fails(errno.ENOSPC)
+        last = send(patient, 3)
+        server.script(None)
+        assert last.result(SOON)
+        disk.write = os.write
+    assert [one.data for one in server.stored("sqs")] == [b"0", b"1", b"2", b"3"]
+
+
+def test_a_view_without_the_spool_waits_behind_what_stays(folder: Path, server: Endpoint) -> None:
+    server.script(DOWN)
+    with publishing(spool=publisher.Spool(folder), delivery_timeout=0.3) as made:
+        sqs = client_of(made, "sqs", server.url)
+        view = sqs.with_options(delivery_timeout=60, spool=False)
+        futures = [
+            (view if number % 2 else sqs).send_message(
+                QueueUrl=FIFO_QUEUE,
+                MessageBody=f"{number}",
+                MessageGroupId=f"{number % 4}",
+                MessageDeduplicationId=f"{number}",
+            )
+            for number in range(12)
+        ]
+        assert all(isinstance(f.exception(SOON), publisher.StillSpooled) for f in futures[::2])
+        server.script(None)
+        assert all(future.result(SOON) for future in futures[1::2])
+        server.wait_for(lambda: server.count("sqs") == 12, SOON)
+    arrived = [int(one.data) for one in server.stored("sqs")]
+    for group in range(4):
+        numbers = [number for number in arrived if number % 4 == group]
+        assert numbers == sorted(numbers)
