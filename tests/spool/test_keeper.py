@@ -283,3 +283,40 @@ def test_what_many_dead_owners_left_is_taken_over_a_few_at_a_time(
         made.client("kinesis", **arguments).put_record(Data=b"new", **record)
         server.wait_for(lambda: server.count("kinesis") == many + 2, SOON)
     assert files(folder) == []
+
+
+@pytest.mark.heavy
+def test_who_asks_for_the_account_all_the_time_disturbs_nobody(
+    folder: Path, server: Endpoint
+) -> None:
+    """What is on disk is told to any thread, while another one reads it."""
+    count = 6_000
+    server.script(DOWN)
+    with publishing(spool=publisher.Spool(folder), max_messages=count + 1) as made:
+        kinesis = made.client("kinesis", endpoint_url=server.url, region_name="us-east-1")
+        for number in range(count):
+            kinesis.put_record(StreamName=STREAM, Data=b"%d" % number, PartitionKey="k")
+        made.close(0)
+    server.script(None)
+    with publishing(spool=publisher.Spool(folder)) as made:
+        kinesis = made.client("kinesis", endpoint_url=server.url, region_name="us-east-1")
+        kinesis.put_record(StreamName=STREAM, Data=b"last", PartitionKey="k")
+        ended = threading.Event()
+
+        def ask() -> None:
+            while not ended.is_set():
+                made.stats()
+
+        threads = [threading.Thread(target=ask) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        try:
+            server.wait_for(lambda: len(set(bodies(server, "kinesis"))) == count + 1, 3 * SOON)
+        finally:
+            ended.set()
+            for thread in threads:
+                thread.join()
+        on_disk = made.stats().spool
+        assert on_disk is not None
+        assert on_disk.skipped == 0
+    assert files(folder) == []
