@@ -534,3 +534,29 @@ def test_threads_append_and_settle_at_once(directory: Directory) -> None:
     assert log.waiting == len(left)
     assert log.unmarked == 0
     assert sorted(entries(left_by(log))) == sorted(left)
+
+
+def test_who_asks_for_the_oldest_in_the_middle_of_a_read_disturbs_nothing(
+    directory: Directory,
+) -> None:
+    """What is on disk is told to any thread, while another one reads."""
+    log = Log(directory)
+    for number in range(5):
+        append(log, b"%d" % number, when=WHEN + number)
+    source = left_by(log)
+    source.settle(source.take(1))
+    (part,) = source._parts.values()
+    asked = []
+    read = part.reading._log._read
+
+    def ask_and_read(offset: int, length: int) -> bytes:
+        asked.append(source.oldest)
+        return read(offset, length)
+
+    part.reading._log.scanner._read = ask_and_read
+    assert [kept.entry for kept in source.take(2)] == [b"1", b"2"]
+    assert asked
+    assert {None, *asked} <= {None, *(WHEN + number for number in range(5))}
+    assert source.oldest == WHEN + 3
+    assert entries(source) == [b"3", b"4"]
+    assert source.damaged == 0
