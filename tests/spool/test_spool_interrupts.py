@@ -43,34 +43,13 @@ class Bench(NamedTuple):
 Scene = Callable[[Bench], Callable[[], Any]]
 
 
-def first(bench: Bench) -> Callable[[], Any]:
-    """It makes the directory, the lock and the segment."""
-    return bench.publish
-
-
 def second(bench: Bench) -> Callable[[], Any]:
     bench.publish().result(SOON)
     return bench.publish
 
 
-def batch(bench: Bench) -> Callable[[], Any]:
-    bench.publish().result(SOON)
-    records = [{"Data": b"m", "PartitionKey": "k"}] * 2
-    return lambda: bench.futures.append(
-        bench.client.put_records(StreamName=STREAM, Records=records)
-    )
-
-
 def cancel(bench: Bench) -> Callable[[], Any]:
     return bench.publish(linger=50).cancel
-
-
-def overflow(bench: Bench) -> Callable[[], Any]:
-    """Of two messages in memory both are on their way."""
-    bench.server.script(lambda _: Answer(hold=bench.release))
-    bench.publish()
-    bench.publish()
-    return bench.publish
 
 
 def full(bench: Bench) -> Callable[[], Any]:
@@ -83,19 +62,12 @@ def full(bench: Bench) -> Callable[[], Any]:
 @pytest.mark.parametrize(
     ("scene", "spool", "options"),
     [
-        pytest.param(first, {}, {}, id="first"),
         pytest.param(second, {}, {}, id="second"),
         pytest.param(second, {"sync": "disk"}, {}, id="disk"),
-        pytest.param(batch, {}, {}, id="batch"),
         pytest.param(cancel, {}, {}, id="cancel"),
-        pytest.param(overflow, {}, {"max_messages": 2}, id="full memory"),
-        pytest.param(overflow, {"when": "overflow"}, {"max_messages": 2}, id="only what overflows"),
-        *[
-            pytest.param(
-                full, {"max_bytes": 1200}, {"on_full": each, "max_block": 0.05}, id=f"full, {each}"
-            )
-            for each in ("block", "drop", "drop_oldest", "raise")
-        ],
+        pytest.param(
+            full, {"max_bytes": 1200}, {"on_full": "drop_oldest", "max_block": 0.05}, id="full"
+        ),
     ],
 )
 def test_an_exception_at_any_point_leaves_nothing_behind(
