@@ -103,6 +103,7 @@ class Follower(Keeper):
         return [] if self._ends else list(self._adopted.values())
 
     def _adopt(self) -> None:
+        found = self._orphans
         self._orphans = 0
         self._crowded = False
         directory = self._opened[None][0]
@@ -111,6 +112,7 @@ class Follower(Keeper):
             with contextlib.suppress(OSError):
                 dead += not source.alive()  # if its owner has died, the lock is ours from here on
         if self._ends:
+            self._orphans = found
             return
         try:
             owners = directory.owners()
