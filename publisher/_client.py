@@ -272,7 +272,8 @@ class Client:
     def is_idle(self) -> bool:
         """True when nothing that was published through this client or its views is unresolved."""
         binding = self._views._binding
-        return binding is None or all(lane.is_idle() for lane in list(binding.lanes.values()))
+        lanes = [] if binding is None else list(binding.lanes.values())
+        return all(lane.is_idle() and not lane.is_behind for lane in lanes)
 
     def __repr__(self) -> str:
         binding = self._views._binding

@@ -46,7 +46,8 @@ class Binding:
         if lane is None:
             if len(self.lanes) >= max(MAX_ROUTES, self._forget_at):
                 for old, idle in list(self.lanes.items()):
-                    if idle.is_idle():
+                    # One of which messages stay on disk knows that later ones are not to overtake.
+                    if idle.is_idle() and not idle.is_behind:
                         self.lanes.pop(old, None)
                 # Who went on with a forgotten lane would send beside its successor: there would be
                 # two lanes to one destination, and no order between them.

@@ -3,8 +3,6 @@
 # ruff: noqa: ARG001 - the harness hands every measurement the endpoint
 from __future__ import annotations
 
-import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -17,15 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Bench, Goal, Rows, Variant
-from benchmarks.load import (
-    REGION,
-    STREAM,
-    TOPIC,
-    kinesis_data,
-    messages,
-    package,
-    send_one_by_one,
-)
+from benchmarks.load import REGION, STREAM, kinesis_data, messages, package, send_one_by_one
 from benchmarks.rows.caller import latencies
 from benchmarks.stub import control
 from benchmarks.worker import Meter
@@ -54,16 +44,11 @@ def putter(ours: Any, endpoint: str) -> Callable[[tuple[str, bytes]], Any]:
     return lambda each: client.put_record(StreamName=STREAM, Data=each[1], PartitionKey=each[0])
 
 
-def caller(
-    endpoint: str, bursts: int, burst: int, spinning: bool, pace: float, keep: bool = False
-) -> dict[str, Any]:
+def caller(endpoint: str, bursts: int, burst: int, spinning: bool, pace: float) -> dict[str, Any]:
     """Time calls in bursts each `pace` seconds, in memory and durable turn about.
 
-    With `spinning`, beside a thread that never lets go of the GIL by itself; with `keep` the write
-    does not either.
+    With `spinning`, beside a thread that never lets go of the GIL by itself.
     """
-    if keep:
-        os.environ["BOTO3_PUBLISHER_SPOOL_GIL"] = "keep"
     work = messages("kinesis", 2_000)
     ended = threading.Event()
 
@@ -75,10 +60,10 @@ def caller(
     with folder() as path, package(**ROOM) as memory, package(**ROOM, spool=spool(path)) as durable:
         puts = {"memory": putter(memory, endpoint), "durable": putter(durable, endpoint)}
         durations: dict[str, list[float]] = {name: [] for name in puts}
-        for put in puts.values():
-            list(map(put, work[:500]))
-        memory.flush(30)
-        durable.flush(30)
+        for name, put in puts.items():
+            for each in work[:500]:
+                put(each)
+            (memory if name == "memory" else durable).flush(30)
         if spinning:
             threading.Thread(target=spin, daemon=True).start()
         for turn in range(bursts):
@@ -117,20 +102,12 @@ def goal_durable_beside_cpu(bench: Bench) -> Goal:
 
     def run() -> Rows:
         arguments = {"bursts": bench.scale(1_000, 100), "burst": 1, "pace": 0.005, "spinning": True}
-        variants = {
-            "os.write": Variant(caller, arguments),
-            "keep": Variant(caller, {**arguments, "keep": True}),
-        }
-        return bench.interleave("durable beside cpu", variants)
+        return bench.interleave("durable beside cpu", {"spin": Variant(caller, arguments)})
 
-    rows = bench.once("durable beside cpu", run)
+    rows = bench.once("durable beside cpu", run)["spin"]
     goal = Goal("a durable `put_record` beside a CPU-bound thread, in the caller")
-    default, keep = rows.get("os.write", []), rows.get("keep", [])
-    goal.add("p99.9, ms", [row["durable p999"] / 1e3 for row in default], 40)
-    goal.add(
-        "p99.9 with the write that keeps the GIL, ms", [r["durable p999"] / 1e3 for r in keep], 2
-    )
-    goal.add("p99.9 in memory, ms", [row["memory p999"] / 1e3 for row in default])
+    goal.add("p99.9, ms", [row["durable p999"] / 1e3 for row in rows], 40)
+    goal.add("p99.9 in memory, ms", [row["memory p999"] / 1e3 for row in rows])
     return goal
 
 
@@ -173,108 +150,6 @@ def goal_durable_throughput(bench: Bench) -> Goal:
         goal.add(f"{service}: of memory's", rates, limit, at_least=True)
         costs = goal.ratio(rows, own, memory, "cpu_us")
         goal.add(f"{service}: CPU per message, of memory's", costs)
-    return goal
-
-
-def drained_by_relay(endpoint: str, service: str, count: int) -> dict[str, float]:
-    """A relay sends what a process has left: messages a second from the first one that arrives."""
-    with folder() as path:
-        ours = package(**ROOM, spool=spool(path, send="relay"))
-        client = ours.client(service, endpoint_url=endpoint, region_name=REGION)
-        send_one_by_one(client, service, messages(service, count))
-        command = ["publisher", "relay", str(path), "--once", "--endpoint-url", endpoint]
-        clock = time.perf_counter
-        relay = subprocess.Popen([sys.executable, "-m", *command])
-        began, first = 0.0, 0
-        try:
-            while (seen := int(control(endpoint, "stats", {})["records"])) < count:
-                if seen and not began:
-                    began, first = clock(), seen
-                if relay.poll() is not None:
-                    raise RuntimeError(f"the relay ended with {relay.returncode}")
-                time.sleep(0.005)  # between two looks at the endpoint
-            wall = clock() - began
-        finally:
-            relay.terminate()
-            relay.wait(30)
-        ours.close(0)
-    return {"rate": (count - first) / wall}
-
-
-def goal_durable_relay(bench: Bench) -> Goal:
-    """A relay draining what was left to it, against the engine in the process."""
-
-    def run() -> Rows:
-        variants = {}
-        for service, count in (("kinesis", 80_000), ("sns", 10_000)):
-            many = {"service": service, "count": bench.scale(count, 2_000)}
-            variants[f"{service} relay"] = Variant(drained_by_relay, many)
-            variants[f"{service} memory"] = Variant(throughput, {**many, "durable": False})
-        return bench.interleave("durable relay", variants)
-
-    rows = bench.once("durable relay", run)
-    goal = Goal("a relay's drain against the engine in the process that publishes")
-    for service, limit in (("kinesis", 0.5), ("sns", 0.9)):
-        rates = goal.ratio(rows, f"{service} relay", f"{service} memory", "rate")
-        goal.add(f"{service}: messages a second, of the engine's", rates, limit, at_least=True)
-    return goal
-
-
-def web(endpoint: str, directory: str, seconds: float) -> dict[str, float]:
-    """One web process: 50 SNS messages a second, left to the relay."""
-    ours = package(spool=spool(Path(directory), send="relay"))
-    client = ours.client("sns", endpoint_url=endpoint, region_name=REGION)
-    began, clock = time.perf_counter(), time.perf_counter
-    work = messages("sns", int(50 * seconds))
-    for number, message in enumerate(work):
-        if (wait := began + number / 50 - clock()) > 0:
-            time.sleep(wait)  # the pace of the offered load
-        client.publish(TopicArn=TOPIC, Message=message)
-    ours.close(5)
-    return {"count": len(work)}
-
-
-def many_webs(endpoint: str, processes: int, seconds: float) -> dict[str, float]:
-    """Web processes at 50 SNS messages a second each, and one relay with a linger of 50 ms."""
-    with folder() as path:
-        path.mkdir(mode=0o700)
-        command = ["publisher", "relay", str(path), "--linger", "0.05", "--endpoint-url", endpoint]
-        relay = subprocess.Popen([sys.executable, "-m", *command])
-        try:
-            arguments = json.dumps(
-                {"endpoint": endpoint, "directory": str(path), "seconds": seconds}
-            )
-            one = [sys.executable, "-m", "benchmarks.worker", "benchmarks.rows.durable:web"]
-            webs = [
-                subprocess.Popen([*one, arguments], stdout=subprocess.DEVNULL)
-                for _ in range(processes)
-            ]
-            if any(each.wait(seconds + 120) for each in webs):
-                raise RuntimeError("a web process failed")
-            count, until = processes * int(50 * seconds), time.monotonic() + 60
-            while int((seen := control(endpoint, "stats", {}))["records"]) < count:
-                if time.monotonic() > until:
-                    raise RuntimeError(f"{seen['records']} of {count} arrived")
-                time.sleep(0.01)  # between two looks at the endpoint
-        finally:
-            relay.terminate()
-            relay.wait(30)
-    return {"filled": seen["records"] / seen["requests"]}
-
-
-def goal_durable_web(bench: Bench) -> Goal:
-    """Eight web processes at 50 SNS messages a second each, through one relay."""
-
-    def run() -> Rows:
-        arguments = {"processes": 8, "seconds": bench.scale(20, 5)}
-        return bench.interleave("durable web", {"8 processes": Variant(many_webs, arguments)})
-
-    rows = bench.once("durable web", run)
-    goal = Goal(
-        "8 web processes at 50 SNS messages a second each, one relay with a linger of 50 ms"
-    )
-    filled = [row["filled"] for row in rows.get("8 processes", [])]
-    goal.add("messages a request", filled, 9, at_least=True)
     return goal
 
 
@@ -339,13 +214,8 @@ def goal_durable_start(bench: Bench) -> Goal:
     rows = bench.once("durable start", run)
     goal = Goal("the start of a process with 100,000 messages of a dead one on disk")
     waiting = rows.get("waiting", [])
-    none = rows.get("none", [])
-    added = [
-        with_them["delivered"] - alone["delivered"]
-        for with_them, alone in zip(waiting, none, strict=False)
-    ]
-    goal.add("first message: s until delivered, beyond that beside none", added, 0.2)
-    goal.add("first message beside none: s until delivered", [row["delivered"] for row in none])
+    goal.add("first message: s until delivered", [row["delivered"] for row in waiting], 0.2)
+    goal.add("the same beside none", [row["delivered"] for row in rows.get("none", [])])
     goal.add("s until one of theirs was offered", [row["offered"] for row in waiting])
     goal.add("drained, messages a second", [row["rate"] for row in waiting])
     goal.add("files left when drained", [row["left"] for row in waiting], 0)

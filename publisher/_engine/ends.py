@@ -150,7 +150,10 @@ def overdue(message: Message) -> tuple[Any, str, str | None]:
 
 
 def late_text(message: Message) -> str:
-    return f"no outcome within delivery_timeout={message.route.delivery.timeout:g} s"
+    text = f"no outcome within delivery_timeout={message.route.delivery.timeout:g} s"
+    if message.route.lane.is_behind:
+        text += ", for it or for an earlier one to its destination"
+    return text
 
 
 def _build_late(message: Message, carried: bool | None) -> BaseException:

@@ -185,6 +185,7 @@ class Lane(abc.ABC):
 
     def end_offering(self, leaving: bool) -> bool:
         """All that stays was offered: whether new messages may go their usual way."""
+        self.is_empty()  # what came in before stands where it belongs
         return self.staying is None or (not leaving and self.staying.end_offering())
 
     @abc.abstractmethod

@@ -114,9 +114,7 @@ class Part:
         return pulled
 
     def first(self) -> tuple[int, int] | None:
-        """The oldest one that is still to be taken; any thread may ask, while one takes."""
-        if back := self.back.copy():
-            return min(back)
-        for sequence, offset in zip(self.sequences[:1], self.offsets[:1], strict=False):
-            return sequence, offset
-        return None
+        """The oldest one that is still to be taken."""
+        if self.back:
+            return min(self.back)
+        return (self.sequences[0], self.offsets[0]) if self.sequences else None

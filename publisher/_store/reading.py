@@ -258,14 +258,14 @@ class Reading:
 
     def accepted(self, sequence: int, offset: int) -> float | None:
         """When a message was accepted; None if that cannot be read."""
-        # With a file of its own: it is any thread that asks, while one reads.
-        fresh = self.anew()
-        fresh._where = self._where.copy()
+        damaged, places = self.damaged, self._places.copy()
         try:
-            for kept in fresh.messages(None, [(sequence, offset)]):
+            for kept in self.messages(None, [(sequence, offset)]):
                 return kept.when if isinstance(kept, Kept) else None
         except OSError:
             pass
+        finally:  # whoever takes it counts it
+            self.damaged, self._places = damaged, places
         return None
 
     def copy(self, sequences: set[int]) -> Iterator[bytes]:

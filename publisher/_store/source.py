@@ -275,22 +275,22 @@ class Source:
     @property
     def waiting(self) -> int:
         """How many messages are not settled, in the segments that were looked at."""
-        return sum(part.left for part in list(self._parts.values()))
+        return sum(part.left for part in self._parts.values())
 
     @property
     def bytes(self) -> int:
         """The bytes of its files."""
-        return sum(part.reading.size + part.done_size for part in list(self._parts.values()))
+        return sum(part.reading.size + part.done_size for part in self._parts.values())
 
     @property
     def damaged(self) -> int:
         """How many damaged places were found, and messages that none of the keys opens."""
-        return self._gone + sum(part.reading.damaged for part in list(self._parts.values()))
+        return self._gone + sum(part.reading.damaged for part in self._parts.values())
 
     @property
     def oldest(self) -> float | None:
         """When the oldest that can be taken was accepted; None if there is none."""
-        for part in list(self._parts.values()):
+        for part in self._parts.values():
             first = part.first()
             if first is not None:
                 if self._oldest[0] != first[0]:

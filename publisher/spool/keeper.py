@@ -35,7 +35,7 @@ logger = logging.getLogger("publisher")
 _THREAD = "publisher-spool"
 _IDLE = 5.0  # seconds between two looks while there is nothing
 _LOOKS = 1.0  # seconds between two looks while there is something
-MOST = 32  # owners whose files are taken over at once: each holds a descriptor
+_MOST = 32  # owners whose files are taken over at once: each holds a descriptor
 _WARNS = 10.0  # seconds between two lines about a disk that fails
 _TEND = 4 << 20  # bytes after which the files are looked after at once; less in a small spool
 _OWN = 1 << 60  # the rank of what this process wrote: the last
@@ -329,7 +329,7 @@ class Keeper:
         except OSError:  # not even a look at it is possible: who publishes is told
             return
         for owner in owners:
-            if len(self._adopted) >= MOST:
+            if len(self._adopted) >= _MOST:
                 self._orphans += 1  # when some of the others are through
                 continue
             try:

@@ -18,7 +18,7 @@ from .._publisher import Publisher
 from .._store.directory import RELAY_LOCK, Directory, Lock, prepare
 from .._store.source import Source
 from .._threads.runtime import Threads
-from .keeper import MOST, Keeper
+from .keeper import Keeper
 
 if TYPE_CHECKING:
     from .._account.ledger import Ledger, SpoolStats
@@ -51,7 +51,6 @@ class Follower(Keeper):
         self.over = threading.Event()  # all that was there has been sent, or stays
         self._once = once
         self._ends = False  # what comes from here on is left to the next one
-        self._crowded = False  # dead owners wait until others are through
         self._beat = _BUSY
         self._feeder.bodies = _BODIES
         self._halted = threading.Event()
@@ -79,7 +78,7 @@ class Follower(Keeper):
         self.looked.set()
         feeder = self._feeder
         if self._once:
-            self._ends = self._ends or (feeder.has_all and not self._crowded)
+            self._ends = self._ends or feeder.has_all
             if self._ends and not feeder.offered and feeder.is_stuck:
                 self.over.set()
         self._beat = _BUSY if feeder.taken > taken else min(self._beat * _SLOWER, _IDLE)
@@ -105,12 +104,10 @@ class Follower(Keeper):
     def _adopt(self) -> None:
         found = self._orphans
         self._orphans = 0
-        self._crowded = False
         directory = self._opened[None][0]
-        dead = 0
         for source in self._adopted.values():
             with contextlib.suppress(OSError):
-                dead += not source.alive()  # if its owner has died, the lock is ours from here on
+                source.alive()  # if its owner has died, the lock is ours from here on
         if self._ends:
             self._orphans = found
             return
@@ -122,28 +119,19 @@ class Follower(Keeper):
         for owner in owners:
             if owner not in self._adopted:
                 try:
-                    dead += self._follow(directory, owner, room=dead < MOST)
+                    self._follow(directory, owner)
                 except OSError:
                     self._orphans += 1
 
-    def _follow(self, directory: Directory, owner: str, *, room: bool) -> bool:
-        """Have an owner's messages offered, if there is room or it lives; whether it is dead."""
+    def _follow(self, directory: Directory, owner: str) -> None:
         lock = directory.lock(owner, create=True)
         if lock is None and not owner.startswith("r"):
-            return False  # it lives, and sends itself
-        if lock is not None and not room:
-            lock.release()
-            self._orphans += 1
-            self._crowded = True  # it comes when some of the others are through
-            return False
+            return  # it lives, and sends itself
         source = Source(directory, owner, lock, self._codec)
-        if source.finished:
-            self._gone += source.damaged
-            return False
-        self._rank += 1
-        source.rank = self._rank
-        self._adopted[owner] = source
-        return lock is not None
+        if not source.finished:
+            self._rank += 1
+            source.rank = self._rank
+            self._adopted[owner] = source
 
 
 class Relay:

@@ -272,7 +272,7 @@ def test_what_many_dead_owners_left_is_taken_over_a_few_at_a_time(
     assert source is not None
     (kept,) = source.take(9)
     source.close()
-    many = keeper.MOST * 2
+    many = keeper._MOST * 2
     for _ in range(many):
         log = Log(directory)
         log.append(Holder(), kept.where, kept.when, kept.entry, False)

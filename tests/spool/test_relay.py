@@ -24,7 +24,6 @@ import pytest
 
 import publisher
 from publisher._cli import main, make_parser
-from publisher.spool.keeper import MOST
 from publisher.spool.relay import AnotherRelay, Relay
 from publisher.testing import capture
 from tests.hosts.process import Process
@@ -229,14 +228,6 @@ def test_once_sends_what_is_there_and_ends(
     assert "1,500 messages of 1 writer on disk" in said
     assert "1,500 delivered, 0 lost, 0 stay on disk" in said
     assert len(server.stored()) == 1_500
-    assert files(folder) == []
-
-
-def test_dead_owners_are_taken_over_a_few_at_a_time(folder: Path, server: Endpoint) -> None:
-    for number in range(MOST + 8):
-        leave(folder, server.url, 1, str(number))
-    assert run(str(folder), "--once", "--endpoint-url", server.url) == 0
-    assert len(server.stored()) == 3 * (MOST + 8)
     assert files(folder) == []
 
 
