@@ -8,6 +8,8 @@ from .directory import Directory
 from .reading import Reading
 from .rewriting import PINNED, put_in_place, write_beside
 
+Places = list[tuple[int, int]]  # sequences, each with its offset
+
 
 class Part:
     """One segment of a source, and which of its messages are still to be taken."""

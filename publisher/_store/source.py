@@ -11,7 +11,7 @@ from .._clock import now
 from . import record
 from .crypt import Codec
 from .directory import Directory, Lock
-from .part import Part
+from .part import Part, Places
 from .reading import Kept, Reading, by_segment
 
 #: What is said of a file that is not a private one of this user: a link, a pipe, another's.
@@ -169,7 +169,7 @@ class Source:
             self._refresh(part)
             while len(taken) < limit and (wanted := part.pull(limit - len(taken))):
                 try:
-                    taken += self._read(part, wanted)
+                    taken += self._read(part, wanted, part.back)
                 except OSError:
                     if taken:
                         return taken
@@ -179,7 +179,7 @@ class Source:
         self._finish()
         return taken
 
-    def _read(self, part: Part, wanted: list[tuple[int, int]]) -> list[Kept]:
+    def _read(self, part: Part, wanted: Places, back: Places) -> list[Kept]:
         found: list[Kept] = []
         lost: list[int] = []
         try:
@@ -191,10 +191,11 @@ class Source:
                 else:
                     lost.append(kept)
         except OSError as error:
-            rest = [one for one in wanted if one[0] not in lost]
             if not isinstance(error, FileNotFoundError):  # the next look tries again
-                part.back += rest
+                back += wanted
+                lost.clear()
                 raise
+            rest = [one for one in wanted if one[0] not in lost]
             part.reading.damaged += len(rest)
             lost += [sequence for sequence, _ in rest]
             found.clear()
@@ -207,7 +208,7 @@ class Source:
         """Messages that were taken, with their entries; what is damaged by now is settled."""
         found: list[Kept] = []
         for part, some in self._by_part(kepts):
-            found += self._read(part, [(kept.sequence, kept.offset) for kept in some])
+            found += self._read(part, [(kept.sequence, kept.offset) for kept in some], [])
         return found
 
     def settle(self, kepts: Iterable[Kept]) -> None:

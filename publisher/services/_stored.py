@@ -53,6 +53,10 @@ _SHORT = [
 ]  # by kind and length
 
 
+class UnknownVersion(ValueError):
+    """A later version of this package has written it."""
+
+
 def dump(params: Mapping[str, Any]) -> bytes:
     """Those parameters as bytes; raises ValueError for what :func:`load` would not give back."""
     parts = [_HEAD]
@@ -65,7 +69,11 @@ def dump(params: Mapping[str, Any]) -> bytes:
 
 def load(data: bytes) -> dict[str, Any]:
     """What :func:`dump` was given. Raises ValueError for anything else than what it returned."""
-    if not 0 < len(data) <= MAX_SIZE or data[0] != _VERSION:
+    if not 0 < len(data) <= MAX_SIZE:
+        raise ValueError(f"{len(data):,} bytes that are no entry")
+    if data[0] > _VERSION:
+        raise UnknownVersion(f"{len(data):,} bytes that are no entry of this version")
+    if data[0] != _VERSION:
         raise ValueError(f"{len(data):,} bytes that are no entry of this version")
     try:
         return _items(data, 1, len(data), 0)
