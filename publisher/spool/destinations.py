@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import weakref
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -47,7 +48,12 @@ class Destinations:
         self._named = named
         self._endpoints = endpoints
         self._publisher: Any = lambda: None
-        self._lanes: weakref.WeakValueDictionary[bytes, Lane] = weakref.WeakValueDictionary()
+        #: Lanes that were written of, by any thread, until the feeding one has noted them; and
+        #: whether each is to be held.
+        self._new: deque[tuple[bytes, Any, bool]] = deque()
+        self._lanes: dict[bytes, list[weakref.ref[Lane]]] = {}
+        #: Lanes that could not be made again from what is written, until nothing of them stays.
+        self._held: dict[Lane, bytes] = {}
 
     def use(self, publisher: Any) -> None:
         """The publisher that makes the clients; it is not kept alive."""
@@ -65,9 +71,41 @@ class Destinations:
         if not is_all:  # only in this process it can be found again
             said["number"] = target.connection.number
         where = json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
-        self._lanes[where] = lane
+        self._new.append((where, lane, not is_all or "endpoint_url" in client))
         lane.written = where
         return where
+
+    # -- the feeding thread's
+
+    def lanes(self, where: bytes) -> list[Lane]:
+        """The lanes of this process to what was written, the first one first.
+
+        Clients with different arguments may be written alike.
+        """
+        while self._new:
+            text, lane, is_held = self._new.popleft()
+            self._note(text, lane)
+            if is_held:
+                self._held[lane] = text
+        publisher = self._publisher()
+        core = None if publisher is None else publisher._core
+        lanes = [ref() for ref in self._lanes.get(where, ())]
+        return [lane for lane in lanes if lane is not None and lane.core is core]
+
+    def let_go(self, is_over: Callable[[Lane, bytes], bool]) -> None:
+        """Hold no lane any more of which nothing stays, and forget those that are gone."""
+        for lane, where in list(self._held.items()):
+            if is_over(lane, where):
+                lane.written = None  # the next message has it be held again
+                del self._held[lane]
+        for where, refs in list(self._lanes.items()):
+            if not any(ref() is not None for ref in refs):
+                del self._lanes[where]
+
+    def _note(self, where: bytes, lane: Lane) -> None:
+        refs = self._lanes.setdefault(where, [])
+        if not any(ref() is lane for ref in refs):
+            refs.append(weakref.ref(lane))
 
     def route(self, where: bytes) -> Route:
         """The way to what was written.
@@ -79,9 +117,9 @@ class Destinations:
         publisher = self._publisher()
         if publisher is None:
             raise Unreachable("the publisher is gone")
-        lane = self._lanes.get(where)
-        if lane is not None and lane.core is publisher._core:
-            return lane.route(lane.core.delivery(lane.target.service.name, {}))
+        for lane in self.lanes(where):
+            core: Any = lane.core
+            return lane.route(core.delivery(lane.target.service.name, {}))
         name, place, arguments, complete = read(where)
         key = f"{name}:{arguments.get('region_name', '')}"
         if key in self._named:
@@ -104,8 +142,9 @@ class Destinations:
         except InvalidMessage as error:
             raise ValueError(str(error)) from None
         route: Route = client._routes.get(address) or client._route(address)
-        self._lanes[where] = route.lane  # type: ignore[assignment]
-        route.lane.written = where
+        made: Any = route.lane
+        self._note(where, made)
+        made.written = where
         return route
 
     def _is_known(self, endpoint: str | None, publisher: Any) -> bool:

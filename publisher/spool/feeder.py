@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .._account.losses import Limiter
 from .._engine.ends import FAILED, build_too_old
+from .._engine.lane import NEVER
+from .._store.record import SHIFT
 from .._text import printable
+from ..services._stored import UnknownVersion
 from .destinations import Destinations
 
 if TYPE_CHECKING:
     from .._engine.core import Core
+    from .._engine.lane import Lane
     from .._engine.message import Route
     from .._store.reading import Kept
 
@@ -32,7 +36,10 @@ _REQUESTS = 20
 _SHARE = 0.5
 #: So many records are known by their place at most; what is beyond is read when those are gone.
 _AHEAD = 100_000
+#: The same, with those of destinations that take nothing now: these do not keep others waiting.
+_FAR = 1_000_000
 _AT_ONCE = 1_000  # read in one go
+_ROUNDS = 1_000  # of one source at one look, at most
 
 
 class Source(Protocol):
@@ -53,7 +60,7 @@ class Source(Protocol):
 class _Queue:
     """What stayed of one destination."""
 
-    __slots__ = ("asleep", "kept", "left_alone_until", "offered", "pause", "where")
+    __slots__ = ("asleep", "kept", "left_alone_until", "offered", "pause", "tried", "where")
 
     def __init__(self, where: bytes) -> None:
         self.where = where
@@ -61,7 +68,8 @@ class _Queue:
         self.offered = 0  # records that are in memory now
         self.pause = 0.0  # seconds; 0 while it takes what it is offered
         self.left_alone_until = 0.0
-        self.asleep = False  # there is no way to it from here
+        self.asleep = False  # there is no way to it from here,
+        self.tried = False  # as was seen since the last call of wake_up()
 
 
 class Feeder:
@@ -93,8 +101,10 @@ class Feeder:
         self._queues: dict[bytes, _Queue] = {}
         #: What became of what was offered, from any thread: the record, and whether it has ended.
         self._news: deque[tuple[Kept, bool]] = deque()
-        #: Lanes that keep their order, to which something was offered.
-        self._lanes: dict[Any, _Queue] = {}
+        #: Lanes that keep their order and are behind what stays, by what is written of them.
+        self._lanes: dict[Any, bytes] = {}
+        self._own_is_read = True  # all that stays of this process, at the last look
+        self._too_old: set[Kept] = set()  # ended as such, and not heard of yet
         self._limiter = Limiter(core.clock)
         self._ahead = 0
         self._bodies = 0  # bytes
@@ -148,45 +158,76 @@ class Feeder:
             now: the core's clock.
         """
         self.take_news(now)
-        is_all = self.has_all = self._read(sources, own)
+        is_near = self._read(sources, own)
         soonest = now + _LONGEST
         for queue in list(self._queues.values()):
-            if queue.kept and not (queue.asleep or self._core.flow.closed):
-                if queue.left_alone_until > now:
-                    soonest = min(soonest, queue.left_alone_until)
-                elif self._offer(queue, now):
-                    soonest = now  # there may be more room
-        if is_all:
+            if queue.kept:
+                soonest = min(soonest, self._serve(queue, now))
+        if is_near and self._own_is_read:
             self._let_new_ones_through()
         for where, queue in list(self._queues.items()):
             if not (queue.kept or queue.offered):
                 del self._queues[where]
         return soonest
 
+    def _serve(self, queue: _Queue, now: float) -> float:
+        """Offer of a queue what there is room for; when to come again."""
+        for lane in self._destinations.lanes(queue.where):
+            if lane.is_behind:
+                self._lanes[lane] = queue.where
+        if self._core.flow.closed:
+            return NEVER
+        if queue.asleep and queue.tried:
+            self._give_up(queue, now)
+        elif queue.left_alone_until > now:
+            self._give_up(queue, now)
+            return queue.left_alone_until
+        elif self._offer(queue, now):
+            return now  # there may be more room
+        return NEVER
+
     def wake_up(self) -> None:
         """There may be a way by now to what had none."""
         for queue in self._queues.values():
-            queue.asleep = False
+            queue.tried = False
+        self._destinations.let_go(self._is_over)
 
     # -- details
 
     def _read(self, sources: Sequence[Source], own: Source | None) -> bool:
-        """Read on; whether all that stays is known.
+        """Read on; whether there was room for all that could be read.
 
         Of dead owners it is read as there is room, for it comes in its order. What this process
         wrote is read as a whole: of an ordered destination it comes as requests return.
         """
+        is_near = self.has_all = True
         for source in sources:
-            while self._ahead < _AHEAD:
-                if self._take(source, in_order=True) < _AT_ONCE:
-                    break
-            else:
-                return False
-        while own is not None and self._take(own, in_order=False) == _AT_ONCE:
-            pass
-        return True
+            try:
+                while is_near and self._take(source):
+                    is_near = self._has_room()
+            except OSError as error:  # the next look tries again
+                self._tell_unread(source, error)
+                self.has_all = False
+        self.has_all = self.has_all and is_near
+        self._own_is_read = own is None
+        if own is not None:
+            try:
+                for _ in range(_ROUNDS):
+                    if not self._take(own):
+                        self._own_is_read = True
+                        break
+            except OSError as error:
+                self._tell_unread(own, error)
+            self.has_all = self.has_all and self._own_is_read
+        return is_near
 
-    def _take(self, source: Source, *, in_order: bool) -> int:
+    def _has_room(self) -> bool:
+        """Whether more of what others left may be read."""
+        queues = list(self._queues.values())
+        near = sum(len(queue.kept) for queue in queues if not (queue.asleep or queue.pause))
+        return near < _AHEAD and self._ahead < _FAR
+
+    def _take(self, source: Source) -> int:
         """Read some; how many there were. Between sources there is no order."""
         kepts = source.take(_AT_ONCE)
         self._ahead += len(kepts)
@@ -194,7 +235,7 @@ class Feeder:
         late: dict[bytes, _Queue] = {}
         for kept in kepts:
             queue = self._queue(kept.where)
-            if not in_order and queue.kept and _order(kept) < _order(queue.kept[-1]):
+            if queue.kept and _order(kept) < _order(queue.kept[-1]):
                 late[kept.where] = queue
             queue.kept.append(kept)
             if self._bodies < self.bodies:
@@ -220,7 +261,10 @@ class Feeder:
             queue = self._queue(kept.where)
             queue.offered -= 1
             if has_ended:
-                queue.pause = queue.left_alone_until = 0.0
+                if kept in self._too_old:  # which says nothing of its destination
+                    self._too_old.discard(kept)
+                else:
+                    queue.pause = queue.left_alone_until = 0.0
                 ended.setdefault(kept.source, []).append(kept)
             else:
                 back.setdefault(kept.where, []).append(kept)
@@ -228,18 +272,32 @@ class Feeder:
             queue = self._queues[where]
             self._ahead += len(kepts)
             queue.kept = deque(sorted([*kepts, *queue.kept], key=_order))
-            queue.pause = min(max(queue.pause * 2, _FIRST), _LONGEST)
-            queue.left_alone_until = now + queue.pause
+            self._leave_alone(queue, now)
         for source, kepts in ended.items():
             source.settle_taken(kepts)
 
-    def _offer(self, queue: _Queue, now: float) -> bool:
-        """Offer as many as there is room for; whether there was some."""
-        core, flow = self._core, self._core.flow
+    @staticmethod
+    def _leave_alone(queue: _Queue, now: float) -> None:
+        queue.pause = min(max(queue.pause * 2, _FIRST), _LONGEST)
+        queue.left_alone_until = now + queue.pause
+
+    def _route(self, queue: _Queue) -> Route | None:
+        """The way to it; None, and it sleeps, if there is none."""
+        queue.tried = True
         try:
             route = self._destinations.route(queue.where)
         except Exception as error:  # noqa: BLE001 - whatever a stranger's text has boto3 raise
             self._put_to_sleep(queue, error)
+            return None
+        queue.asleep = False
+        return route
+
+    def _offer(self, queue: _Queue, now: float) -> bool:
+        """Offer as many as there is room for; whether there was some."""
+        core, flow = self._core, self._core.flow
+        route = self._route(queue)
+        if route is None:
+            self._give_up(queue, now)
             return False
         lane = core.tracker.lane_of(route)
         limits = lane.target.service.limits
@@ -249,10 +307,12 @@ class Feeder:
         if most <= 0 or room <= 0:
             return False
         if lane.keeps_order:
-            if not core.tracker.begin_offering(lane, self._has_heard_all):
-                return False
-            self._lanes[lane] = queue
-        taken, entries, sizes = self._ready(queue, route, most, room)
+            behind = [one for one in self._destinations.lanes(queue.where) if one.is_behind]
+            for one in dict.fromkeys([lane, *behind]):
+                if not core.tracker.begin_offering(one, self._has_heard_all):
+                    return False
+                self._lanes[one] = queue.where
+        taken, entries, sizes = self._ready(queue, route, most, room, now)
         if not taken:
             return False
         if not core.kept.replay(route, entries, sizes, taken):
@@ -264,7 +324,7 @@ class Feeder:
         return True
 
     def _ready(
-        self, queue: _Queue, route: Route, most: int, room: int
+        self, queue: _Queue, route: Route, most: int, room: int, now: float
     ) -> tuple[list[Kept], list[Any], list[int]]:
         """What may be offered, with entries and sizes, in its order; the rest is ended.
 
@@ -273,25 +333,35 @@ class Feeder:
             route: where it goes.
             most: how many.
             room: bytes together; the first one may have more.
+            now: the core's clock.
         """
         service = route.lane.target.service
         oldest = self._wall() - self._max_age
-        heads = [queue.kept.popleft() for _ in range(min(most, len(queue.kept)))]
-        self._ahead -= len(heads)
+        heads = self._heads(queue, most, now)
         taken: list[Kept] = []
         entries: list[Any] = []
         sizes: list[int] = []
-        heads = self._with_bodies(heads)
         for place, kept in enumerate(heads):
             try:
                 entry = service.load(kept.entry)
                 size = service.measure(entry)
+            except UnknownVersion:  # a later package's: it stays on disk
+                self.skipped += 1
+                self._tell(
+                    UnknownVersion,
+                    logging.WARNING,
+                    "a message in the spool is of a version that is not known here, and stays",
+                    "publisher.spool_version",
+                    1,
+                )
+                continue
             except Exception:  # noqa: BLE001 - these bytes may be anybody's
                 self.skipped += 1
                 kept.source.settle_taken([kept])
                 continue
             if kept.when < oldest:
                 queue.offered += 1  # until it is heard of
+                self._too_old.add(kept)
                 end = ((build_too_old, self._max_age, None), FAILED, None)
                 self._core.kept.end_replayed(route, entry, size, kept, end)
                 continue
@@ -304,20 +374,70 @@ class Feeder:
             sizes.append(size)
         return taken, entries, sizes
 
-    def _with_bodies(self, kepts: list[Kept]) -> list[Kept]:
-        """These records, with bodies: those that were let go are read again."""
-        again: dict[Source, list[Kept]] = {}
-        for kept in kepts:
-            if kept.entry:
-                self._bodies -= len(kept.entry)
-            else:
-                again.setdefault(kept.source, []).append(kept)
+    def _heads(self, queue: _Queue, most: int, now: float) -> list[Kept]:
+        """Take the first ones out of a queue, with their bodies; none if they cannot be read now.
+
+        Those whose bodies were let go are read again, one segment's at a time: of one that cannot
+        be read all are given back.
+        """
+        heads = [queue.kept.popleft() for _ in range(min(most, len(queue.kept)))]
+        self._ahead -= len(heads)
+        self._bodies -= sum(len(kept.entry) for kept in heads)
+        again: dict[tuple[Source, int], list[Kept]] = {}
+        for kept in heads:
+            if not kept.entry:
+                again.setdefault((kept.source, kept.sequence >> SHIFT), []).append(kept)
         if not again:
-            return kepts
-        found = [kept for kept in kepts if kept.entry]
-        for source, some in again.items():
-            found += source.read_again(some)
-        return sorted(found, key=_order)
+            return heads
+        found = [kept for kept in heads if kept.entry]
+        failed: OSError | None = None
+        for (source, _), some in again.items():
+            try:
+                found += source.read_again(some) if failed is None else some
+            except OSError as error:
+                failed = error
+                found += some
+        found.sort(key=_order)
+        if failed is None:
+            return found
+        self._tell_unread(queue, failed)
+        self._give_back(queue, found)
+        self._leave_alone(queue, now)
+        return []
+
+    def _give_up(self, queue: _Queue, now: float) -> None:
+        """End what is too old, in a queue of which nothing is offered now."""
+        oldest = self._wall() - self._max_age
+        count = 0
+        for kept in queue.kept:
+            if kept.when >= oldest or count == _AT_ONCE:
+                break
+            count += 1
+        if not count:
+            return
+        route = None if queue.asleep else self._route(queue)
+        if route is not None:
+            kepts, entries, sizes = self._ready(queue, route, count, 0, now)
+            del entries, sizes
+            self._give_back(queue, kepts)  # the clock has gone on between, so none is here
+            return
+        old = [queue.kept.popleft() for _ in range(count)]
+        self._ahead -= count
+        self._bodies -= sum(len(kept.entry) for kept in old)
+        self.skipped += count
+        by_source: dict[Source, list[Kept]] = {}
+        for kept in old:
+            by_source.setdefault(kept.source, []).append(kept)
+        for source, some in by_source.items():
+            source.settle_taken(some)
+        self._tell(
+            ("old", queue.where),
+            logging.ERROR,
+            f"{count} messages of the spool are given up: there was no way to their destination"
+            f" from here for {self._max_age:g} s",
+            "publisher.spool_expired",
+            count,
+        )
 
     def _give_back(self, queue: _Queue, kepts: Sequence[Kept]) -> None:
         queue.kept.extendleft(reversed(kepts))
@@ -326,29 +446,48 @@ class Feeder:
 
     def _put_to_sleep(self, queue: _Queue, error: Exception) -> None:
         queue.asleep = True
-        if (suppressed := self._limiter.suppressed(queue.where, 1)) is not None:
-            logger.warning(
-                "%d messages stay in the spool: %s (suppressed %d)",
-                len(queue.kept),
-                printable(error),
-                suppressed,
-                extra={"event": "publisher.spool_unreachable", "messages": len(queue.kept)},
-            )
+        count = len(queue.kept)
+        text = f"{count} messages stay in the spool: {printable(error)}"
+        self._tell(queue.where, logging.WARNING, text, "publisher.spool_unreachable", count)
+
+    def _tell_unread(self, what: Any, error: OSError) -> None:
+        text = f"a part of the spool cannot be read now, and stays: {printable(error)}"
+        self._tell(type(what), logging.WARNING, text, "publisher.spool_unread", 1)
+
+    def _tell(self, key: Any, level: int, text: str, event: str, count: int) -> None:
+        """Write a line, now and then; on the thread of callbacks, for handlers are user code."""
+        suppressed = self._limiter.suppressed(key, 1)
+        if suppressed is not None:
+            extra = {"event": event, "messages": count}
+            line = partial(logger.log, level, "%s (suppressed %d)", text, suppressed, extra=extra)
+            self._core.runtime.call([(lambda _: line(), None)])
 
     def _let_new_ones_through(self) -> None:
-        """Lanes to which all was offered that stays take new messages again."""
-        for lane, queue in list(self._lanes.items()):
-            if self._core.tracker.end_offering(lane, partial(self._is_through, queue)):
+        """Lanes to which all was offered that stays take new messages again.
+
+        So does one of which what stayed has gone another way.
+        """
+        tracker = self._core.tracker
+        for lane, where in list(self._lanes.items()):
+            is_through = partial(self._is_through, where)
+            if tracker.begin_offering(lane, is_through) and tracker.end_offering(lane, is_through):
                 self._core.runtime.wake()
                 del self._lanes[lane]
 
-    def _is_through(self, queue: _Queue) -> bool:
+    def _is_through(self, where: bytes) -> bool:
         """Whether all that stays of it was offered; what is heard of by now is looked at first."""
-        return not queue.kept and self._has_heard_all()
+        queue = self._queues.get(where)
+        return not (queue and queue.kept) and self._has_heard_all()
+
+    def _is_over(self, lane: Lane, where: bytes) -> bool:
+        """Whether nothing stays of a lane, and nothing is under way."""
+        if where in self._queues or not self._has_heard_all():
+            return False
+        return self._core.tracker.oldest([lane]) == NEVER and self._has_heard_all()
 
     def _has_heard_all(self) -> bool:
-        """Whether nothing stays that is in no queue yet."""
-        return not (self._news or self._unread())
+        """Whether nothing stays of this process that is in no queue yet."""
+        return self._own_is_read and not (self._news or self._unread())
 
 
 def _order(kept: Kept) -> tuple[int, int]:
