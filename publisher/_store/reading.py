@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
@@ -13,9 +12,8 @@ from typing import Any
 from . import record
 from .crypt import Codec
 from .directory import Directory
+from .file import File
 
-#: A part of the file that cannot be read (a bad sector) is read as zeros, in steps of this size.
-_STEP = 4096
 #: So many damaged places of one segment are remembered, to be put aside.
 _PLACES = 100
 
@@ -56,42 +54,6 @@ def by_segment(kepts: Iterable[Kept]) -> dict[int, list[Kept]]:
     return found
 
 
-class _File:
-    """A file of a segment, open while it is read."""
-
-    __slots__ = ("descriptor", "directory", "name", "scanner")
-
-    def __init__(self, directory: Directory, name: str, number: int, start: int) -> None:
-        self.directory = directory
-        self.name = name
-        self.descriptor = -1
-        self.scanner = record.Scanner(self._read, number, start)
-
-    def __enter__(self) -> record.Scanner:
-        self.descriptor = self.directory.read_from(self.name)
-        self.scanner.size = os.fstat(self.descriptor).st_size
-        return self.scanner
-
-    def __exit__(self, *error: object) -> None:
-        descriptor, self.descriptor = self.descriptor, -1
-        os.close(descriptor)
-        self.scanner.forget()
-
-    def _read(self, offset: int, length: int) -> bytes:
-        try:
-            return os.pread(self.descriptor, length, offset)
-        except OSError:
-            return b"".join(self._readable(offset, length))
-
-    def _readable(self, offset: int, length: int) -> Iterator[bytes]:
-        for at in range(offset, offset + length, _STEP):
-            step = min(_STEP, offset + length - at)
-            try:
-                yield os.pread(self.descriptor, step, at).ljust(step, b"\0")
-            except OSError:
-                yield b"\0" * step
-
-
 class Reading:
     """What has been found in one segment so far.
 
@@ -125,8 +87,8 @@ class Reading:
         self.start = record.seed(self.name)
         self._directory = directory
         self._made_of = (directory, owner, number, codec)
-        self._log = _File(directory, f"{self.name}.log", number, self.start)
-        self._done = _File(directory, f"{self.name}.done", number, self.start)
+        self._log = File(directory, f"{self.name}.log", number, self.start)
+        self._done = File(directory, f"{self.name}.done", number, self.start)
         self._done_position = 0
         self._sealer = None if codec is None else codec.sealer(self.name)
         self._places: list[tuple[int, int]] = []
@@ -166,8 +128,16 @@ class Reading:
         """Look at what has been appended since the last look.
 
         Raises:
-            OSError: the file is gone, or is not a private file of this user.
+            OSError: the file is gone, is not a private file of this user, or cannot be read now.
         """
+        before = self.position, self.damaged, self._places.copy()
+        try:
+            self._scan(final=final)
+        except OSError:
+            self.position, self.damaged, self._places = before  # the next look begins there again
+            raise
+
+    def _scan(self, *, final: bool) -> None:
         sequences, offsets = array("Q"), array("Q")
         with self._log as scanner:
             self.size = scanner.size
