@@ -73,8 +73,7 @@ class KeptEntrance:
         admission: Admission,
     ) -> None:
         self._store = store
-        # Messages go into memory, and are written down.
-        self._usual = not store.only_overflow and not store.hands_over
+        self._usual = not store.only_overflow and not store.hands_over  # into memory, and to disk
         self._on_full = on_full
         self._clock = clock
         self._flow = flow
@@ -242,6 +241,7 @@ class KeptEntrance:
         if store.only_overflow or not store.hands_over:
             flow.take(ticket.size, 1, ticket)
             if ticket.granted and store.only_overflow and not message.route.lane.is_behind:
+                store.begin()
                 return
         try:
             kept = self._keep(message)

@@ -69,6 +69,12 @@ class Store(Protocol):
             SpoolUnavailable: it could not be written, and the options say that its caller is told.
         """
 
+    def begin(self) -> None:
+        """A message that may be kept goes into memory alone: offer what stays from now on.
+
+        Called for each such message, in its caller's thread.
+        """
+
     def wait_for_space(self, timeout: float) -> bool:
         """Wait until something was removed, at most ``timeout`` seconds; whether it was."""
 

@@ -17,6 +17,8 @@ from .segment import Segment
 
 #: So many names at most are tried for a new log.
 _TRIES = 5
+#: Seconds for which the end of a log waits for who reads its files: if it takes longer, they hang.
+_HANGS = 1.0
 
 
 class Segments:
@@ -257,8 +259,10 @@ class Segments:
 
     def close(self) -> None:
         """Leave what is not settled, and nothing else; then give the lock back."""
-        with self.reading:
-            self.closed = True
+        self.closed = True
+        if not self.reading.acquire(timeout=_HANGS):  # the lock ends with the process
+            return
+        try:
             segment, self.current = self.current, None
             if segment is not None:
                 self._end(segment)
@@ -276,6 +280,8 @@ class Segments:
             if lock is not None:
                 with contextlib.suppress(OSError):
                     lock.release(unlink=not self.members)
+        finally:
+            self.reading.release()
 
     def forget(self) -> None:
         """In the child of a fork: close the copies of descriptors; the files are the parent's."""

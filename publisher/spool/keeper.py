@@ -8,7 +8,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._account.ledger import SpoolStats
 from .._aws import mocks
@@ -20,7 +20,7 @@ from .._store.log import Full, Log
 from .._store.source import Source, adopt
 from .._store.writing import writer
 from .._threads.crew import LazyThread
-from .._threads.primitives import locked, ring, tell_error
+from .._threads.primitives import join, locked, pop, ring, tell_error
 from ..errors import SpoolFull, spool_unavailable
 from .destinations import Destinations
 from .feeder import Feeder
@@ -35,12 +35,23 @@ logger = logging.getLogger("publisher")
 _THREAD = "publisher-spool"
 _IDLE = 5.0  # seconds between two looks while there is nothing
 _LOOKS = 1.0  # seconds between two looks while there is something
+_ENDS = 1.0  # seconds that the end of a publisher waits at most for a disk
 _MOST = 32  # owners whose files are taken over at once: each holds a descriptor
 _WARNS = 10.0  # seconds between two lines about a disk that fails
 _TEND = 4 << 20  # bytes after which the files are looked after at once; less in a small spool
+_MARKS = 1_000  # are written in one go
 _OWN = 1 << 60  # the rank of what this process wrote: the last
 
 _keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
+
+
+class _Figures(NamedTuple):
+    """What the thread has last found, for those who must not wait for a disk."""
+
+    waiting: int = 0  # in the files of others
+    bytes: int = 0  # of these files
+    damaged: int = 0  # places in them, and messages that were none
+    oldest: float | None = None  # of all that stays, seconds since the epoch
 
 
 class Keeper:
@@ -77,7 +88,13 @@ class Keeper:
         self._thread: LazyThread = LazyThread(core.runtime.crew, _THREAD, self._run)
         self._stopping = False
         self._closed = False
-        self._turning = False
+        self._runner: threading.Thread | None = None  # the thread, once it runs
+        self._to_let_go: list[None] = [None]  # a token
+        self._due = False  # whether a turn is to be made at once
+        self._figures = _Figures()
+        self._dated: tuple[float, float | None] = (-_LOOKS, None)  # when, and the oldest in files
+        #: Of this process's own, to be marked as settled.
+        self._settled: deque[int] = deque()
         #: Of this process's own, to be noted; a message is noted once.
         self._stays: deque[int | Message] = deque()
         self._spaces: deque[threading.Lock] = deque()  # who waits for space
@@ -117,12 +134,16 @@ class Keeper:
             self._fail(error)
             return False
         self._since += len(entry)
-        if self._thread.to_start:
-            self._thread.start()
+        self.begin()
         if self._since > self._tend:
             self._since = 0
-            ring(self._alarm)
+            self._look_soon()
         return True
+
+    def begin(self) -> None:
+        """Offer what others have left, from the first message on."""
+        if self._thread.to_start:
+            self._thread.start()
 
     def _open(self) -> Log:
         """The log of this process; the directory is made for the first message.
@@ -135,7 +156,7 @@ class Keeper:
         if opened is None:
             when, error = self._failed
             if self._core.clock() - when < _LOOKS:
-                raise error
+                raise error.with_traceback(None)  # each time that it is raised makes it longer
             spool = self._spool
             try:
                 directory = prepare(spool.path)
@@ -183,24 +204,27 @@ class Keeper:
         """Wait until files were removed, at most ``timeout`` seconds; whether some were."""
         alarm = locked()
         self._spaces.append(alarm)
-        self._look_soon()
-        rang = alarm.acquire(timeout=timeout)
-        with contextlib.suppress(ValueError):  # it is gone if it has rung
-            self._spaces.remove(alarm)
-        return rang
+        try:
+            self._look_soon()
+            return alarm.acquire(timeout=timeout)
+        finally:
+            with contextlib.suppress(ValueError):  # it is gone if it has rung
+                self._spaces.remove(alarm)
 
     def receipt(self, kept: Any) -> Mapping[str, Any]:
         """What the caller is answered for a message that is left to the relay."""
         return {"SpoolId": f"{self._open().owner}-{kept:x}"}
 
     def settle(self, kept: Sequence[Any]) -> None:
-        """These have ended for good."""
+        """These have ended for good. The thread writes it down: nobody else waits for the disk."""
         own = [one for one in kept if type(one) is int]
         if own:
-            self._open().settle(own)
+            self._settled.extend(own)
+            self.begin()
+            ring(self._alarm)
         if len(own) < len(kept):
             self._feeder.ended(one for one in kept if type(one) is not int)
-            ring(self._alarm)
+            self._look_soon()
 
     def overflow(self, message: Message) -> None:
         """A message that is written down stays; it may be said twice."""
@@ -221,18 +245,31 @@ class Keeper:
         ring(self._alarm)
 
     def close(self) -> None:
-        """Let go of everything: what still stays is the next process's."""
+        """Let go of everything: what still stays is the next process's.
+
+        The thread does it when it ends, so a disk that hangs holds nobody else for long.
+        """
         if self._closed:
             return
         self._closed = True
         self.stop()
-        self._thread.join(_LOOKS)
-        if not self._turning:  # else its disk hangs, and the process will let go for it
+        if self._runner is None:
+            self._let_go()
+        else:
+            join(self._runner, _ENDS)
+
+    def _let_go(self) -> None:
+        if not pop(self._to_let_go):
+            return
+        try:
+            self._write_marks()
             self._feeder.take_news(self._core.clock())
+            self._note_figures()
+        finally:
             for source in self._adopted.values():
                 source.close()
-        if (log := self._log) is not None:
-            log.close()
+            if (log := self._log) is not None:
+                log.close()
 
     def forget(self) -> None:
         """In the child of a fork: the files are the parent's."""
@@ -241,42 +278,82 @@ class Keeper:
             log.forget()
 
     def stats(self) -> SpoolStats:
-        """What is on disk, as far as this process knows."""
-        log, sources = self._log, list(self._adopted.values())
-        every: list[Any] = [*([] if log is None else [log]), *sources]
-        ages = [each.oldest for each in [self._feeder, *every]]
-        oldest = min((age for age in ages if age is not None), default=None)
+        """What is on disk, as far as this process knows.
+
+        Of what others left it is what the thread found last: files are read there alone.
+        """
+        log, figures = self._log, self._figures
+        own = 0 if log is None else max(log.waiting - len(self._settled), 0)
         return SpoolStats(
-            waiting=sum(each.waiting for each in every),
-            bytes=sum(each.bytes for each in every),
-            oldest_age=0.0 if oldest is None else max(self._wall() - oldest, 0.0),
+            waiting=figures.waiting + own,
+            bytes=figures.bytes + (0 if log is None else log.bytes),
+            oldest_age=0.0 if figures.oldest is None else max(self._wall() - figures.oldest, 0.0),
             orphans=self._orphans,
-            skipped=self._gone + self._feeder.skipped + sum(each.damaged for each in every),
+            skipped=figures.damaged + (0 if log is None else log.damaged),
             unwritten=self._unwritten,
         )
 
     # -- the thread
 
     def _look_soon(self) -> None:
-        if self._thread.to_start:
-            self._thread.start()
+        self._due = True
+        self.begin()
         ring(self._alarm)
 
     def _run(self) -> None:
+        self._runner = threading.current_thread()
         while not self._stopping:
-            self._turning = True
+            self._due = False
             try:
                 pause = self._turn()
             except BaseException:  # noqa: BLE001 - logged; nobody else would do its work
                 tell_error("the spool met an error and goes on")
                 pause = _LOOKS
-            self._turning = False
-            if pause > 0:
-                self._alarm.acquire(timeout=pause)
+            self._wait(pause)
+        # From here on close() waits for it, and what ends until then is written down.
+        self._core.runtime.crew.threads.pop(self._runner, None)
+        while not self._closed:
+            self._alarm.acquire(timeout=_IDLE)
+            self._write_marks()
+        self._let_go()
+
+    def _wait(self, pause: float) -> None:
+        """Wait for the next turn; what ends meanwhile is written down without one."""
+        clock = self._core.clock
+        until = clock() + pause
+        while not (self._due or self._stopping) and (left := until - clock()) > 0:
+            self._alarm.acquire(timeout=left)
+            self._write_marks()
+
+    def _write_marks(self) -> None:
+        """Mark what has ended as settled."""
+        settled = self._settled
+        while some := [settled.popleft() for _ in range(min(len(settled), _MARKS))]:
+            try:
+                self._open().settle(some)
+            except BaseException:  # noqa: BLE001 - logged; these may be sent again
+                tell_error("the spool could not note what has ended")
+
+    def _note_figures(self) -> None:
+        """Note what :meth:`stats` tells."""
+        now, log, feeder = self._core.clock(), self._log, self._feeder
+        sources = list(self._adopted.values())
+        if now - self._dated[0] >= _LOOKS:  # this may read files
+            ages = [source.oldest for source in sources]
+            ages += [] if log is None else [log.oldest]
+            self._dated = now, min((age for age in ages if age is not None), default=None)
+        ages = [self._dated[1], feeder.oldest]
+        self._figures = _Figures(
+            waiting=sum(source.waiting for source in sources),
+            bytes=sum(source.bytes for source in sources),
+            damaged=self._gone + feeder.skipped + sum(source.damaged for source in sources),
+            oldest=min((age for age in ages if age is not None), default=None),
+        )
 
     def _turn(self) -> float:
         """Look after the files, and offer what stays; returns seconds until the next turn."""
         core = self._core
+        self._write_marks()
         if mocks.is_active():  # what was accepted outside of a mock is not sent into it
             return _LOOKS
         try:
@@ -302,6 +379,7 @@ class Keeper:
                 del self._adopted[owner]
                 if self._orphans:  # there is room for another one
                     self._adopts_at = now
+        self._note_figures()
         busy = self._feeder.waiting or log.waiting or self._spaces
         soonest = min(at, self._adopts_at, now + (_LOOKS if busy else _IDLE))
         return max(soonest - core.clock(), 0.0)

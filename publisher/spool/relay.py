@@ -57,10 +57,6 @@ class Follower(Keeper):
         self._looks_at = 0.0
         self._seen = -1  # when the directory was changed, at the last look
 
-    def begin(self) -> None:
-        """Begin to send."""
-        self._look_soon()
-
     @property
     def owners(self) -> int:
         """How many there are whose messages it sends."""
