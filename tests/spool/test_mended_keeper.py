@@ -19,7 +19,7 @@ from publisher._store.log import Log
 from publisher._store.reading import Reading
 from publisher._store.source import adopt
 from publisher._threads import runtime
-from publisher.spool import keeper
+from publisher.spool import feeder, keeper
 from tests.servers import Answer, Endpoint
 from tests.support import SOON, STREAM, publishing
 
@@ -63,7 +63,7 @@ def held(lock: Any) -> Iterator[None]:
     def hold() -> None:
         with lock:
             has_it.set()
-            release.wait(SOON)
+            release.wait(3 * SOON)
 
     thread = threading.Thread(target=hold, daemon=True)
     thread.start()
@@ -96,8 +96,10 @@ def leave(folder: Path, server: Endpoint, count: int) -> None:
 
 
 def test_figures_that_are_asked_for_all_the_time_cost_no_message(
-    folder: Path, server: Endpoint
+    folder: Path, server: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(feeder, "_AHEAD", 200)  # so the files are read all the time
+    monkeypatch.setattr(feeder, "_AT_ONCE", 50)
     leave(folder, server, 3_000)
     with publishing(spool=publisher.Spool(folder)) as made:
         kinesis = client_of(made, server)
@@ -105,7 +107,7 @@ def test_figures_that_are_asked_for_all_the_time_cost_no_message(
         over = threading.Event()
 
         def ask() -> None:
-            while not over.wait(0.0005):
+            while not over.is_set():
                 made.stats()
 
         thread = threading.Thread(target=ask)
