@@ -178,16 +178,35 @@ class Scanner:
     def following(self, offset: int) -> int:
         """Where the next whole record begins after a damaged one; -1 if there is none.
 
-        The damaged record's own length is believed first: what stands in the body of a message is
-        looked into only where that leads nowhere. Long ones are checked until that has cost
-        several times the file's size, short ones always: the time is bounded whatever is there.
+        The damaged record's own length may be right, and what is found before its end stand in its
+        body; or it is wrong, and leads past whole records. Those follow one another up to there.
         """
+        first, believed = self._next(offset), self._believed(offset)
+        if believed < 0 or first >= believed:
+            return first
+        if first < 0:  # looking for it has cost too much
+            return believed
+        at = first
+        while at < believed and (total := self.check(at)):
+            at += total
+        return first if at == believed else believed
+
+    def _believed(self, offset: int) -> int:
+        """Where a whole record begins if the length of the damaged one is right; -1 if none."""
         index = self._index(offset, HEADER_SIZE)
-        if index + HEADER_SIZE <= len(self._window):
-            length = HEADER.unpack_from(self._window, index)[3]
-            after: int = offset + HEADER_SIZE + length
-            if length <= MAX_PAYLOAD and after < self.size and self.check(after):
-                return after
+        if index + HEADER_SIZE > len(self._window):
+            return -1
+        length = HEADER.unpack_from(self._window, index)[3]
+        after: int = offset + HEADER_SIZE + length
+        believable = length <= MAX_PAYLOAD and after < self.size and self.check(after)
+        return after if believable else -1
+
+    def _next(self, offset: int) -> int:
+        """Where the first whole record begins that is found after ``offset``; -1 if none is.
+
+        Long candidates are checked until that has cost several times the file's size, short ones
+        always: the time is bounded whatever is there.
+        """
         self._budget = 8 * self.size
         at = offset + 1
         while at + HEADER_SIZE <= self.size:

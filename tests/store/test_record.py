@@ -68,6 +68,19 @@ def test_other_bytes_between_records_are_skipped(
     assert scan(b"".join(packed), kind=SmallWindows) == (found, damaged)
 
 
+@pytest.mark.parametrize("total", [32, 64, 128])
+def test_no_flipped_bit_costs_a_neighbour(total: int) -> None:
+    """Records as long as a bit of a length says: a wrong length leads to where another begins."""
+    payload = b"x" * (total - record.HEADER.size)
+    written = [(record.MESSAGE, (1 << 24) + number, payload) for number in range(5)]
+    data = b"".join(record.pack(*one, SEED) for one in written)
+    for bit in range(total, 2 * total * 8):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        found, _ = scan(bytes(flipped))
+        assert len(found) >= len(written) - 1
+
+
 @given(st.binary(max_size=2000))
 def test_arbitrary_bytes_are_no_records(data: bytes) -> None:
     found, damaged = scan(data)
