@@ -228,14 +228,14 @@ class Reading:
 
     def accepted(self, sequence: int, offset: int) -> float | None:
         """When a message was accepted; None if that cannot be read."""
-        damaged, places = self.damaged, self._places.copy()
+        # With a file of its own: another thread may be in the middle of a read.
+        fresh = self.anew()
+        fresh._where = self._where.copy()
         try:
-            for kept in self.messages(None, [(sequence, offset)]):
+            for kept in fresh.messages(None, [(sequence, offset)]):
                 return kept.when if isinstance(kept, Kept) else None
         except OSError:
             pass
-        finally:  # whoever takes it counts it
-            self.damaged, self._places = damaged, places
         return None
 
     def copy(self, sequences: set[int]) -> Iterator[bytes]:
