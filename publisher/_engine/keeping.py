@@ -1,8 +1,7 @@
 """The way in where there is a store: admission, then the store, then the inbox.
 
 Nobody is held at the bound of the memory: what finds it full is written down and stays, and so does
-what another process is to send. Where the store is full, ``on_full`` says what becomes of a
-message.
+what another process is to send. Where the store is full, ``on_full`` says what becomes of it.
 """
 
 from __future__ import annotations
@@ -267,7 +266,8 @@ class KeptEntrance:
                 left = left or self._patience.at_the_bound(message.route.delivery.timeout)
                 if (seconds := left()) <= 0:
                     raise
-                self._store.wait_for_space(min(seconds, _LOOK_AGAIN))
+                if self._store.wait_for_space(min(seconds, _LOOK_AGAIN)):
+                    self._patience.note_answer()  # the disk moves, as a service may not
 
     def _finish(self, message: Message, end: Callable[[object], None]) -> None:
         """End a message that has no permit."""

@@ -185,11 +185,18 @@ def _live(life: Life, told: int) -> None:
         os.write(told, b"%d\n" % number)
     if life.kill_after is None and not life.call:
         made.flush(10)
-        while (held := made.stats().spool) and held.waiting:  # its own, and what it has adopted
+        while _others(made, life.directory):  # until it has sent what they left
             time.sleep(0.005)
         made.close(10)
     else:
         signal.pause()  # until it is killed
+
+
+def _others(made: publisher.Publisher, directory: str) -> set[str]:
+    """Whose files are there, but for those of this process."""
+    store: Any = made._current().store
+    owners = {name.replace(".", "-").split("-")[0] for name in os.listdir(directory)}  # noqa: PTH208
+    return owners - {"damaged", store._log.owner}
 
 
 def _publish(client: Any, life: Life, number: int) -> None:

@@ -24,7 +24,7 @@ def main() -> None:
     if "key" in more:
         more["key"] = base64.b64decode(more["key"])
     spool = publisher.Spool(Path(directory), **{"send": "relay", **more})
-    made = publisher.Publisher(spool=spool)
+    made = publisher.Publisher(spool=spool, max_block=20)
     arguments = {"endpoint_url": url, "region_name": "us-east-1"}
     sns = made.client("sns", **arguments)
     kinesis = made.client("kinesis", **arguments)
