@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from publisher.services._stored import MAX_DEPTH, MAX_SIZE, NAMES, dump, load
+from publisher.services._stored import MAX_DEPTH, MAX_SIZE, NAMES, UnknownVersion, dump, load
 
 TIMES = st.datetimes(timezones=st.none() | st.just(dt.timezone.utc)).map(
     lambda time: time.replace(fold=0)
@@ -74,9 +74,12 @@ def test_what_cannot_come_back_is_not_dumped() -> None:
 
 
 def test_another_version_is_told_apart() -> None:
-    for data in (b"", b"\x00", b"\x02\x00\x00\x00"):
-        with pytest.raises(ValueError, match="no entry of this version"):
+    for data in (b"", b"\x00"):
+        with pytest.raises(ValueError, match="no entry") as caught:
             load(data)
+        assert type(caught.value) is ValueError
+    with pytest.raises(UnknownVersion, match="no entry of this version"):  # of a later one
+        load(b"\x02\x00\x00\x00")
     assert load(b"\x01") == {}
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import gc
 import json
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,14 @@ def count(made: publisher.Publisher) -> publisher.SpoolStats:
     return found
 
 
+def until(true: Callable[[], Any]) -> None:
+    """Wait for what no request to the server tells of."""
+    deadline, gate = time.monotonic() + SOON, threading.Event()
+    while not true():
+        assert time.monotonic() < deadline
+        gate.wait(0.01)
+
+
 def test_what_cannot_be_read_again_now_keeps_its_place(
     folder: Path, server: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,7 +170,7 @@ def test_two_clients_that_are_written_alike_both_go_on(
         assert len({lane.written for lane in lanes}) == 1
         assert len(lanes) == 2
         server.script(None)
-        server.wait_for(lambda: not any(lane.is_behind for lane in lanes), SOON)
+        until(lambda: not any(lane.is_behind for lane in lanes))
         server.wait_for(lambda: sorted(arrived(server)) == ["1", "2"], SOON)
         send(one, "3")
         send(other, "4")
@@ -179,7 +188,7 @@ def test_what_has_no_way_does_not_keep_others_from_being_read(
     with publishing(spool=publisher.Spool(folder)) as made:
         assert put(made, server, b"new").result(SOON)
         server.wait_for(lambda: server.count("kinesis") == 2, SOON)
-        server.wait_for(lambda: count(made).waiting == 10, SOON)
+        until(lambda: count(made).waiting == 10)
 
 
 def test_what_has_no_way_is_given_up_at_its_age(
@@ -189,9 +198,9 @@ def test_what_has_no_way_is_given_up_at_its_age(
     leave(folder, (NOWHERE, time.time() - 100, entry), (NOWHERE, time.time(), entry))
     with publishing(spool=publisher.Spool(folder, max_age=60)) as made:
         assert put(made, server, b"new").result(SOON)
-        server.wait_for(lambda: count(made).skipped == 1, SOON)
-        server.wait_for(lambda: count(made).waiting == 1, SOON)
-        server.wait_for(lambda: "are given up" in caplog.text, SOON)
+        until(lambda: count(made).skipped == 1)
+        until(lambda: count(made).waiting == 1)
+        until(lambda: "are given up" in caplog.text)
     assert server.count("kinesis") == 1
 
 
@@ -209,10 +218,10 @@ def test_what_a_client_has_left_that_is_let_go_is_sent(
         gc.collect()
         store: Any = made._current().store
         held = store._destinations._held  # nobody else is sure to have it
-        server.wait_for(lambda: len(held) == 1, SOON)
+        until(lambda: len(held) == 1)
         server.script(None)
         server.wait_for(lambda: arrived(server) == ["1"], SOON)
-        server.wait_for(lambda: not held, SOON)
+        until(lambda: not held)
 
 
 def test_a_message_of_a_later_version_stays_on_disk(folder: Path, server: Endpoint) -> None:
@@ -222,5 +231,5 @@ def test_a_message_of_a_later_version_stays_on_disk(folder: Path, server: Endpoi
     with publishing(spool=publisher.Spool(folder)) as made:
         assert put(made, server, b"new").result(SOON)
         server.wait_for(lambda: server.count("kinesis") == 2, SOON)
-        server.wait_for(lambda: (count(made).skipped, count(made).waiting) == (1, 1), SOON)
+        until(lambda: (count(made).skipped, count(made).waiting) == (1, 1))
     assert prepare(folder).dead_owners()
