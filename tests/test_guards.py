@@ -18,7 +18,16 @@ from botocore.awsrequest import AWSResponse
 
 import publisher
 from tests.servers import Endpoint
-from tests.support import SOON, Watch, client_of, codes, publish, publishing, texts
+from tests.support import (
+    SOON,
+    Watch,
+    client_of,
+    close_what_vcr_left,
+    codes,
+    publish,
+    publishing,
+    texts,
+)
 
 pytestmark = pytest.mark.every_python(
     "guards and mocks reach into botocore, urllib3 and sockets, which differ by version"
@@ -109,6 +118,7 @@ def test_what_a_cassette_has_is_delivered(endpoint: Endpoint, tmp_path: Path, se
         with publishing() as made, vcr.use_cassette(path, record_mode=mode):
             assert publish(client_of(made, service, endpoint.url), body).result(SOON)
     assert texts(endpoint.stored()) == ["recorded"]
+    close_what_vcr_left()
 
 
 # Handlers

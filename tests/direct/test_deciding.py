@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gc
 import http.client
 import logging
 import types
@@ -30,7 +29,7 @@ from publisher._doctoring import live
 from tests.direct.ways import DIRECT as WAY
 from tests.direct.ways import count, opened, sent, session_of, take, went
 from tests.servers.raw import RawServer
-from tests.support import TOPIC, client_of, codes, publishing
+from tests.support import TOPIC, client_of, close_what_vcr_left, codes, publishing
 
 pytestmark = pytest.mark.every_python("botocore's and urllib3's functions differ by version")
 
@@ -277,7 +276,7 @@ def test_a_cassette_of_vcr_records_and_plays(
     # VCR leaves a connection behind that knows no other request, as it does with boto3.
     assert sent(client, "direct again").result(0)
     assert went(client) > 1
-    gc.collect()  # the connections that VCR lets go of
+    close_what_vcr_left()
 
 
 def test_who_reads_botocores_log_finds_all_in_it(
