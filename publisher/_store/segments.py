@@ -60,16 +60,14 @@ class Segments:
         """Make the lock and the first segment. Of several that do so at once, one stays."""
         if self.closed:
             raise OSError(errno.EBADF, "the log is closed")
-        lock = Lock(self._directory, self._mode + secrets.token_hex(8))
-        segment = Segment(self._directory, lock.owner, 1, self._codec)
+        lock, segment = self._named()
         try:
             tries = 1
             while not lock.acquire(create=True):  # who looks for dead owners was a moment faster
                 if tries == _TRIES:
                     raise OSError(errno.EAGAIN, "the lock of a new log is taken")
                 tries += 1
-                lock = Lock(self._directory, self._mode + secrets.token_hex(8))
-                segment = Segment(self._directory, lock.owner, 1, self._codec)
+                lock, segment = self._named()
             segment.create()
             if self._disk:
                 self._directory.sync()
@@ -88,6 +86,11 @@ class Segments:
         if self.current is None:
             raise OSError(errno.EBADF, "the log is closed")
         return self.current
+
+    def _named(self) -> tuple[Lock, Segment]:
+        """A lock and a first segment under a name that nobody has; nothing is on disk yet."""
+        lock = Lock(self._directory, self._mode + secrets.token_hex(8))
+        return lock, Segment(self._directory, lock.owner, 1, self._codec)
 
     # Marks.
 

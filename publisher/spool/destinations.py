@@ -8,7 +8,6 @@ in it is used only where this process is set up with it too.
 from __future__ import annotations
 
 import json
-import logging
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -23,8 +22,6 @@ from ..errors import InvalidMessage
 if TYPE_CHECKING:
     from .._engine.lane import Lane
     from .._engine.message import Route
-
-logger = logging.getLogger("publisher")
 
 MAX_SIZE = 16 * 1024  # bytes; the longest address of any service has 2 KiB
 

@@ -130,11 +130,6 @@ class Feeder:
         return self._ahead
 
     @property
-    def unreachable(self) -> int:
-        """How many of them there is no way for from here."""
-        return sum(len(queue.kept) for queue in list(self._queues.values()) if queue.asleep)
-
-    @property
     def oldest(self) -> float | None:
         """When the oldest of them was accepted, seconds since the epoch."""
         return min((q.kept[0].when for q in list(self._queues.values()) if q.kept), default=None)
@@ -255,7 +250,7 @@ class Feeder:
     def take_news(self, now: float) -> None:
         """Hear of what was offered: what has ended is settled, what stays is offered again."""
         back: dict[bytes, list[Kept]] = {}
-        ended: dict[Source, list[Kept]] = {}
+        ended: list[Kept] = []
         while self._news:
             kept, has_ended = self._news.popleft()
             queue = self._queue(kept.where)
@@ -265,7 +260,7 @@ class Feeder:
                     self._too_old.discard(kept)
                 else:
                     queue.pause = queue.left_alone_until = 0.0
-                ended.setdefault(kept.source, []).append(kept)
+                ended.append(kept)
             else:
                 back.setdefault(kept.where, []).append(kept)
         for where, kepts in back.items():
@@ -273,8 +268,7 @@ class Feeder:
             self._ahead += len(kepts)
             queue.kept = deque(sorted([*kepts, *queue.kept], key=_order))
             self._leave_alone(queue, now)
-        for source, kepts in ended.items():
-            source.settle_taken(kepts)
+        _settle(ended)
 
     @staticmethod
     def _leave_alone(queue: _Queue, now: float) -> None:
@@ -425,11 +419,7 @@ class Feeder:
         self._ahead -= count
         self._bodies -= sum(len(kept.entry) for kept in old)
         self.skipped += count
-        by_source: dict[Source, list[Kept]] = {}
-        for kept in old:
-            by_source.setdefault(kept.source, []).append(kept)
-        for source, some in by_source.items():
-            source.settle_taken(some)
+        _settle(old)
         self._tell(
             ("old", queue.where),
             logging.ERROR,
@@ -488,6 +478,15 @@ class Feeder:
     def _has_heard_all(self) -> bool:
         """Whether nothing stays of this process that is in no queue yet."""
         return self._own_is_read and not (self._news or self._unread())
+
+
+def _settle(kepts: Iterable[Kept]) -> None:
+    """Have each source note which of its records have ended."""
+    by_source: dict[Source, list[Kept]] = {}
+    for kept in kepts:
+        by_source.setdefault(kept.source, []).append(kept)
+    for source, some in by_source.items():
+        source.settle_taken(some)
 
 
 def _order(kept: Kept) -> tuple[int, int]:
