@@ -26,11 +26,6 @@ Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "spool"
-
-
-@pytest.fixture
 def spool(folder: Path, capsys: pytest.CaptureFixture[str]) -> Command:
     """The command: its exit code and what it says. It changes nothing."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +18,10 @@ from publisher._store.source import adopt
 from publisher.spool import keeper
 from publisher.testing import capture
 from tests.servers import Answer, Endpoint, Request
+from tests.spool.support import DOWN, Holder
 from tests.support import FIFO_QUEUE, QUEUE, SOON, STREAM, client_of, publishing
 
 pytestmark = pytest.mark.every_python("files, locks and threads at the end of a publisher")
-
-DOWN = Answer(status=503, body=b"{}", store=False)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "spool"
-
-
-@pytest.fixture
-def server() -> Iterator[Endpoint]:
-    with Endpoint() as made:
-        yield made
 
 
 def files(folder: Path) -> list[str]:
@@ -251,10 +238,6 @@ def test_a_capture_and_a_mock_leave_nothing_on_disk(folder: Path) -> None:
             assert sns.publish(TopicArn=topic, Message="m").result(SOON)["MessageId"]
             assert files(folder) == []
     assert files(folder) == []
-
-
-class Holder:
-    kept: Any = None
 
 
 def test_what_many_dead_owners_left_is_taken_over_a_few_at_a_time(

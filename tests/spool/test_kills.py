@@ -12,20 +12,14 @@ import pytest
 
 from tests.servers import Answer, Endpoint, Failure, Request
 from tests.spool.lives import IN_FLIGHT, Death, Life, Nursery, read
+from tests.spool.support import DOWN
 
 pytestmark = pytest.mark.heavy
 
 #: Of each kind; ``make kills`` has 500.
 KILLS = int(os.environ.get("KILLS", "25"))
-DOWN = Answer(status=503, body=b"{}", store=False)
 #: At which time of a call a process kills itself, at most; about as often it is called.
 CALLS = {"write": 400, "unlink": 8, "rename": 2, "fdatasync": 60}
-
-
-@pytest.fixture
-def server() -> Iterator[Endpoint]:
-    with Endpoint() as made:
-        yield made
 
 
 @pytest.fixture

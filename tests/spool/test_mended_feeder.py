@@ -5,9 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +19,12 @@ from publisher._store.reading import Reading
 from publisher._store.source import adopt
 from publisher.spool import feeder
 from publisher.spool.keeper import Keeper
-from tests.servers import Answer, Endpoint
-from tests.support import FIFO_QUEUE, SOON, STREAM, client_of, publishing
+from tests.servers import Endpoint
+from tests.spool.support import DOWN, Holder
+from tests.support import FIFO_QUEUE, SOON, STREAM, client_of, publishing, until
 
 pytestmark = pytest.mark.every_python("threads and files")
 
-DOWN = Answer(status=503, body=b"{}", store=False)
 NOWHERE = json.dumps(
     {
         "service": "kinesis",
@@ -34,21 +32,6 @@ NOWHERE = json.dumps(
         "client": {"region_name": "us-east-1", "endpoint_url": "http://127.0.0.1:9/"},
     }
 ).encode()
-
-
-class Holder:
-    kept: Any = None
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "spool"
-
-
-@pytest.fixture
-def server() -> Iterator[Endpoint]:
-    with Endpoint() as made:
-        yield made
 
 
 def send(client: publisher.Client, body: str) -> publisher.PublishFuture:
@@ -96,14 +79,6 @@ def count(made: publisher.Publisher) -> publisher.SpoolStats:
     found = made.stats().spool
     assert found is not None
     return found
-
-
-def until(true: Callable[[], Any]) -> None:
-    """Wait for what no request to the server tells of."""
-    deadline, gate = time.monotonic() + SOON, threading.Event()
-    while not true():
-        assert time.monotonic() < deadline
-        gate.wait(0.01)
 
 
 def test_what_cannot_be_read_again_now_keeps_its_place(

@@ -20,31 +20,16 @@ from publisher._store.reading import Reading
 from publisher._store.source import adopt
 from publisher._threads import runtime
 from publisher.spool import feeder, keeper
-from tests.servers import Answer, Endpoint
+from tests.servers import Endpoint
+from tests.spool.support import DOWN, Holder
 from tests.support import SOON, STREAM, publishing
 
 RECORD = {"StreamName": STREAM, "PartitionKey": "k"}
-DOWN = Answer(status=503, body=b"{}", store=False)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "spool"
-
-
-@pytest.fixture
-def server() -> Iterator[Endpoint]:
-    with Endpoint() as made:
-        yield made
 
 
 def client_of(made: publisher.Publisher, server: Endpoint) -> Any:
     """One that is named on disk by its arguments, so that another process can make it."""
     return made.client("kinesis", endpoint_url=server.url, region_name="us-east-1")
-
-
-class Holder:
-    kept: Any = None
 
 
 def store_of(made: publisher.Publisher) -> Any:

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import publisher
 from publisher import _lanes
-from tests.servers import Answer, Endpoint
+from tests.servers import Endpoint
+from tests.spool.support import DOWN
 from tests.support import FIFO_QUEUE, SOON, client_of, publishing
 
 pytestmark = pytest.mark.every_python("threads race for the order")
-
-DOWN = Answer(status=503, body=b"{}", store=False)
-
-
-@pytest.fixture
-def server() -> Iterator[Endpoint]:
-    with Endpoint() as made:
-        yield made
 
 
 def send(client: publisher.Client, body: str, queue: str = FIFO_QUEUE) -> publisher.PublishFuture:

@@ -28,21 +28,10 @@ from publisher.spool.relay import AnotherRelay, Relay
 from publisher.testing import capture
 from tests.hosts.process import Process
 from tests.servers import Answer, Endpoint, Request
+from tests.spool.support import DOWN
 from tests.support import FIFO_QUEUE, QUEUE, SOON, STREAM, TOPIC, assert_at_rest, until
 
-DOWN = Answer(status=503, body=b"{}", store=False)
 ROOT = Path(__file__).parent.parent.parent
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "spool"
-
-
-@pytest.fixture
-def server() -> Iterator[Endpoint]:
-    with Endpoint() as made:
-        yield made
 
 
 def files(folder: Path) -> list[str]:

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,20 +21,8 @@ from publisher._store.directory import Directory, prepare
 from publisher._store.log import Log
 from publisher.spool import keeper
 from tests.servers import Answer, Endpoint
+from tests.spool.support import DOWN
 from tests.support import FIFO_QUEUE, SOON, STREAM, client_of, publishing, until
-
-DOWN = Answer(status=503, body=b"{}", store=False)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "spool"
-
-
-@pytest.fixture
-def server() -> Iterator[Endpoint]:
-    with Endpoint() as made:
-        yield made
 
 
 class Disk:
