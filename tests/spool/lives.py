@@ -26,7 +26,7 @@ from typing_extensions import Self
 import publisher
 from publisher._store.directory import Directory
 from publisher.spool import keeper
-from tests.support import FIFO_QUEUE, STREAM
+from tests.support import FIFO_QUEUE, STREAM, until
 
 ROOT = Path(__file__).parent.parent.parent
 #: What may be under way in one process; twice so many may be stored twice for each kill.
@@ -185,8 +185,7 @@ def _live(life: Life, told: int) -> None:
         os.write(told, b"%d\n" % number)
     if life.kill_after is None and not life.call:
         made.flush(10)
-        while _others(made, life.directory):  # until it has sent what they left
-            time.sleep(0.005)
+        until(lambda: not _others(made, life.directory), _ENDS)  # it has sent what they left
         made.close(10)
     else:
         signal.pause()  # until it is killed
