@@ -342,7 +342,7 @@ class Keeper:
             ages = [source.oldest for source in sources]
             ages += [] if log is None else [log.oldest]
             self._dated = now, min((age for age in ages if age is not None), default=None)
-        ages = [self._dated[1], feeder.oldest]
+        ages = [self._dated[1], feeder.queues.oldest]
         self._figures = _Figures(
             waiting=sum(source.waiting for source in sources),
             bytes=sum(source.bytes for source in sources),
@@ -380,7 +380,7 @@ class Keeper:
                 if self._orphans:  # there is room for another one
                     self._adopts_at = now
         self._note_figures()
-        busy = self._feeder.waiting or log.waiting or self._spaces
+        busy = self._feeder.queues.waiting or log.waiting or self._spaces
         soonest = min(at, self._adopts_at, now + (_LOOKS if busy else _IDLE))
         return max(soonest - core.clock(), 0.0)
 

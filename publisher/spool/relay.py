@@ -52,7 +52,7 @@ class Follower(Keeper):
         self._once = once
         self._ends = False  # what comes from here on is left to the next one
         self._beat = _BUSY
-        self._feeder.bodies = _BODIES
+        self._feeder.queues.bodies = _BODIES
         self._halted = threading.Event()
         self._looks_at = 0.0
         self._seen = -1  # when the directory was changed, at the last look
@@ -69,16 +69,16 @@ class Follower(Keeper):
 
     def _turn(self) -> float:
         self._look_at_the_directory()
-        taken = self._feeder.taken
+        taken = self._feeder.queues.taken
         pause = super()._turn()
         self.looked.set()
-        feeder = self._feeder
+        waits = self._feeder.queues
         if self._once:
-            self._ends = self._ends or feeder.has_all
-            if self._ends and not feeder.offered and feeder.is_stuck:
+            self._ends = self._ends or waits.has_all
+            if self._ends and not waits.offered and waits.is_stuck:
                 self.over.set()
-        self._beat = _BUSY if feeder.taken > taken else min(self._beat * _SLOWER, _IDLE)
-        if feeder.offered:
+        self._beat = _BUSY if waits.taken > taken else min(self._beat * _SLOWER, _IDLE)
+        if waits.offered:
             self._halted.wait(_GATHERS)
         return min(pause, self._beat)
 

@@ -17,7 +17,7 @@ from publisher._store.directory import prepare
 from publisher._store.log import Log
 from publisher._store.reading import Reading
 from publisher._store.source import adopt
-from publisher.spool import feeder
+from publisher.spool import queues
 from publisher.spool.keeper import Keeper
 from tests.servers import Endpoint
 from tests.spool.support import DOWN, Holder
@@ -95,7 +95,7 @@ def test_what_cannot_be_read_again_now_keeps_its_place(
 
     with publishing(spool=publisher.Spool(folder), delivery_timeout=0.2) as made:
         store: Any = made._current().store
-        store._feeder.bodies = 0
+        store._feeder.queues.bodies = 0
         monkeypatch.setattr(Log, "read_again", read)
         sqs = client_of(made, "sqs", server.url)
         futures = [send(sqs, f"{number}") for number in range(5)]
@@ -155,8 +155,8 @@ def test_two_clients_that_are_written_alike_both_go_on(
 def test_what_has_no_way_does_not_keep_others_from_being_read(
     folder: Path, server: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feeder, "_AHEAD", 4)
-    monkeypatch.setattr(feeder, "_AT_ONCE", 2)
+    monkeypatch.setattr(queues, "_AHEAD", 4)
+    monkeypatch.setattr(queues, "_AT_ONCE", 2)
     where, entry = written(folder, server)
     now = time.time()
     leave(folder, *[(NOWHERE, now, entry)] * 10, (where, now, entry))

@@ -19,7 +19,7 @@ from publisher._store.log import Log
 from publisher._store.reading import Reading
 from publisher._store.source import adopt
 from publisher._threads import runtime
-from publisher.spool import feeder, keeper
+from publisher.spool import keeper, queues
 from tests.servers import Endpoint
 from tests.spool.support import DOWN, Holder
 from tests.support import SOON, STREAM, publishing
@@ -83,8 +83,8 @@ def leave(folder: Path, server: Endpoint, count: int) -> None:
 def test_figures_that_are_asked_for_all_the_time_cost_no_message(
     folder: Path, server: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feeder, "_AHEAD", 200)  # so the files are read all the time
-    monkeypatch.setattr(feeder, "_AT_ONCE", 50)
+    monkeypatch.setattr(queues, "_AHEAD", 200)  # so the files are read all the time
+    monkeypatch.setattr(queues, "_AT_ONCE", 50)
     leave(folder, server, 3_000)
     with publishing(spool=publisher.Spool(folder)) as made:
         kinesis = client_of(made, server)
