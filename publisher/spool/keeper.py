@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 import weakref
 from collections import deque
@@ -21,25 +20,23 @@ from .._store.source import Source, adopt
 from .._store.writing import writer
 from .._threads.crew import LazyThread
 from .._threads.primitives import join, locked, pop, ring, tell_error
-from ..errors import SpoolFull, spool_unavailable
+from ..errors import SpoolFull
 from .destinations import Destinations
 from .feeder import Feeder
+from .notes import Notes
+from .unwritten import Unwritten
 
 if TYPE_CHECKING:
     from .._engine.core import Core
     from .._engine.message import Message
     from .._spooling import Spool
 
-logger = logging.getLogger("publisher")
-
 _THREAD = "publisher-spool"
 _IDLE = 5.0  # seconds between two looks while there is nothing
 _LOOKS = 1.0  # seconds between two looks while there is something
 _ENDS = 1.0  # seconds that the end of a publisher waits at most for a disk
 _MOST = 32  # owners whose files are taken over at once: each holds a descriptor
-_WARNS = 10.0  # seconds between two lines about a disk that fails
 _TEND = 4 << 20  # bytes after which the files are looked after at once; less in a small spool
-_MARKS = 1_000  # are written in one go
 _OWN = 1 << 60  # the rank of what this process wrote: the last
 
 _keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
@@ -77,8 +74,9 @@ class Keeper:
         self.only_overflow = spool.when == "overflow"
         self.hands_over = spool.send == "relay"
         self._destinations = Destinations(spool.clients or {}, endpoints)
+        self._notes = Notes(self._open)
         self._feeder = Feeder(
-            core, self._destinations, spool.max_age, self._wall, lambda: bool(self._stays)
+            core, self._destinations, spool.max_age, self._wall, self._notes.unread
         )
         self._adopted: dict[str, Source] = {}  # by their owner
         self._orphans = 0  # owners that have died and could not be taken over
@@ -93,16 +91,11 @@ class Keeper:
         self._due = False  # whether a turn is to be made at once
         self._figures = _Figures()
         self._dated: tuple[float, float | None] = (-_LOOKS, None)  # when, and the oldest in files
-        #: Of this process's own, to be marked as settled.
-        self._settled: deque[int] = deque()
-        #: Of this process's own, to be noted; a message is noted once.
-        self._stays: deque[int | Message] = deque()
         self._spaces: deque[threading.Lock] = deque()  # who waits for space
         self._since = 0  # bytes written since the files were looked after
         self._tend = min(_TEND, spool.max_bytes // 8)
-        self._unwritten = 0
+        self._unwritten = Unwritten(core, spool)
         self._gone = 0  # damaged places in files that are gone
-        self._warned_at = -_WARNS
         _keepers.add(self)
 
     def use(self, publisher: Any) -> None:
@@ -131,7 +124,7 @@ class Keeper:
         except (OSError, ValueError) as error:
             if isinstance(error, OSError) and error.errno is None:
                 raise  # none of the system's: a signal handler has raised it
-            self._fail(error)
+            self._unwritten.note(error)
             return False
         self._since += len(entry)
         self.begin()
@@ -175,31 +168,6 @@ class Keeper:
         opened = self._opened.get(None)
         return None if opened is None else opened[1]
 
-    def _fail(self, error: Exception) -> None:
-        """A message could not be written; what is done about it.
-
-        Raises:
-            SpoolUnavailable: the options say so.
-        """
-        told = spool_unavailable(
-            self._spool.path, error if isinstance(error, OSError) else OSError(str(error))
-        )
-        if self._spool.on_unavailable == "raise":
-            raise told
-        self._unwritten += 1
-        now = self._core.clock()
-        if now - self._warned_at >= _WARNS:
-            self._warned_at = now
-            self._core.runtime.call([(self._warn, told)])  # handlers of logging are user code
-
-    def _warn(self, told: Exception) -> None:
-        logger.warning(
-            "%s: messages are sent from memory alone, and a crash would lose them; %d so far",
-            told,
-            self._unwritten,
-            extra={"event": "publisher.spool_unavailable", "messages": self._unwritten},
-        )
-
     def wait_for_space(self, timeout: float) -> bool:
         """Wait until files were removed, at most ``timeout`` seconds; whether some were."""
         alarm = locked()
@@ -219,7 +187,7 @@ class Keeper:
         """These have ended for good. The thread writes it down: nobody else waits for the disk."""
         own = [one for one in kept if type(one) is int]
         if own:
-            self._settled.extend(own)
+            self._notes.settle(own)
             self.begin()
             ring(self._alarm)
         if len(own) < len(kept):
@@ -228,14 +196,13 @@ class Keeper:
 
     def overflow(self, message: Message) -> None:
         """A message that is written down stays; it may be said twice."""
-        self._stays.append(message)
+        self._notes.stays(message)
         self._look_soon()
 
     def stay(self, kept: Sequence[Any]) -> None:
         """These have ended here, and are offered again."""
         own = [one for one in kept if type(one) is int]
-        # A deque, for callers come here too: who reads the files holds their lock for long.
-        self._stays.extend(own)
+        self._notes.stay(own)
         self._feeder.stay(one for one in kept if type(one) is not int)
         self._look_soon()
 
@@ -262,7 +229,7 @@ class Keeper:
         if not pop(self._to_let_go):
             return
         try:
-            self._write_marks()
+            self._notes.write_marks()
             self._feeder.take_news(self._core.clock())
             self._note_figures()
         finally:
@@ -283,14 +250,14 @@ class Keeper:
         Of what others left it is what the thread found last: files are read there alone.
         """
         log, figures = self._log, self._figures
-        own = 0 if log is None else max(log.waiting - len(self._settled), 0)
+        own = 0 if log is None else max(log.waiting - self._notes.unmarked, 0)
         return SpoolStats(
             waiting=figures.waiting + own,
             bytes=figures.bytes + (0 if log is None else log.bytes),
             oldest_age=0.0 if figures.oldest is None else max(self._wall() - figures.oldest, 0.0),
             orphans=self._orphans,
             skipped=figures.damaged + (0 if log is None else log.damaged),
-            unwritten=self._unwritten,
+            unwritten=self._unwritten.count,
         )
 
     # -- the thread
@@ -314,7 +281,7 @@ class Keeper:
         self._core.runtime.crew.threads.pop(self._runner, None)
         while not self._closed:
             self._alarm.acquire(timeout=_IDLE)
-            self._write_marks()
+            self._notes.write_marks()
         self._let_go()
 
     def _wait(self, pause: float) -> None:
@@ -323,16 +290,7 @@ class Keeper:
         until = clock() + pause
         while not (self._due or self._stopping) and (left := until - clock()) > 0:
             self._alarm.acquire(timeout=left)
-            self._write_marks()
-
-    def _write_marks(self) -> None:
-        """Mark what has ended as settled."""
-        settled = self._settled
-        while some := [settled.popleft() for _ in range(min(len(settled), _MARKS))]:
-            try:
-                self._open().settle(some)
-            except BaseException:  # noqa: BLE001 - logged; these may be sent again
-                tell_error("the spool could not note what has ended")
+            self._notes.write_marks()
 
     def _note_figures(self) -> None:
         """Note what :meth:`stats` tells."""
@@ -353,7 +311,7 @@ class Keeper:
     def _turn(self) -> float:
         """Look after the files, and offer what stays; returns seconds until the next turn."""
         core = self._core
-        self._write_marks()
+        self._notes.write_marks()
         if mocks.is_active():  # what was accepted outside of a mock is not sent into it
             return _LOOKS
         try:
@@ -370,7 +328,7 @@ class Keeper:
             self._adopts_at = now + self.adopts_every
             self._adopt()
             self._feeder.wake_up()
-        self._note_stays(log)
+        self._notes.tell_stays(log)
         own = None if self.hands_over else log
         at = self._feeder.feed(self._sources(), own, now)
         for owner, source in list(self._adopted.items()):
@@ -383,16 +341,6 @@ class Keeper:
         busy = self._feeder.queues.waiting or log.waiting or self._spaces
         soonest = min(at, self._adopts_at, now + (_LOOKS if busy else _IDLE))
         return max(soonest - core.clock(), 0.0)
-
-    def _note_stays(self, log: Log) -> None:
-        while self._stays:
-            one = self._stays[0]
-            if isinstance(one, int):
-                log.stay([one])
-            elif one.kept is not None:
-                log.stay([one.kept])
-                one.kept = None
-            self._stays.popleft()  # not before: until then nobody counts it as read
 
     def _sources(self) -> list[Source]:
         """What others wrote, and is offered here."""
