@@ -27,6 +27,7 @@ THROTTLED = "ProvisionedThroughputExceededException"
 MESSAGES = {THROTTLED: "Rate exceeded for shard.", "InternalFailure": "Internal service failure."}
 COUNTS = ["requests", "records", "bytes", "entry_bytes", "failed_records", "failed_bytes"]
 COUNTS += ["connections", "open_connections", "by_action", "by_destination"]
+COUNTS += ["span"]  # seconds from the first request with messages to the last one
 Answer = tuple[float, int, str, bytes]
 
 
@@ -63,6 +64,7 @@ class Answers:
         self.connections = self.open_connections
         self.requests = self.records = self.bytes = 0
         self.entry_bytes = self.failed_records = self.failed_bytes = 0
+        self._first = self.span = 0.0
         self.by_action: Counter[str] = Counter()
         self.by_destination: Counter[str] = Counter()
         self._cpu = time.process_time()
@@ -124,6 +126,9 @@ class Answers:
         return code
 
     def _count(self, records: int, destination: str) -> None:
+        now = time.monotonic()
+        self._first = self._first or now
+        self.span = now - self._first
         self.records += records
         self.by_destination[destination] += records
 

@@ -103,13 +103,20 @@ def segment(call: Any, rate: float, work: list[Any], seconds: float) -> list[flo
 def measure(
     kind: str, service: str, endpoint: str, rate: float, seconds: float
 ) -> dict[str, float]:
+    """Run the view beside a ticker that publishes in the way that `kind` names."""
+    call, settle = sender(kind, service, endpoint)
+    return turn_about(call, settle, service, endpoint, rate, seconds)
+
+
+def turn_about(
+    call: Any, settle: Any, service: str, endpoint: str, rate: float, seconds: float
+) -> dict[str, float]:
     """Run the view a second beside a ticker that calls nothing, a second beside one that publishes.
 
     Turn about for `seconds` of each, in one process: what else the machine does hits both alike.
     Mean and p99 are the loaded view's over the other's; `delivered` is the share of the load that
     the endpoint had at the end of the second.
     """
-    call, settle = sender(kind, service, endpoint)
     work = messages(service, 2_000)
     for message in work[:50]:
         call(message)
