@@ -124,7 +124,7 @@ def _found(relay: Relay) -> str:
     on_disk = relay.on_disk
     text = f"{counted(on_disk.waiting, 'message')} of {counted(relay.owners, 'writer')} on disk"
     if on_disk.orphans:
-        text += f", and the files of {on_disk.orphans:,} more cannot be used"
+        text += f", and the files of {on_disk.orphans:,} more wait, or cannot be used"
     return text
 
 

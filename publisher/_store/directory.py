@@ -12,7 +12,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from .._fork import on_fork
@@ -20,8 +20,8 @@ from .safety import check, check_platform, fcntl
 
 RELAY_LOCK = "relay"
 _OWNER = r"[hr][0-9a-f]{16}"
-_LOCK = re.compile(rf"({_OWNER})\.lock")
-_SEGMENT = re.compile(rf"({_OWNER})-([1-9][0-9]{{0,11}})\.(log|done|tmp)")
+_OWNED = re.compile(rf"({_OWNER})[.-]")
+_SEGMENT = re.compile(rf"{_OWNER}-([1-9][0-9]{{0,11}})\.(log|done|tmp)")
 _SAFE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # which does not wait for a pipe's other end
 _MADE_NEW = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
@@ -104,18 +104,20 @@ class Directory:
         finally:
             os.close(descriptor)
 
-    def _names(self) -> list[str]:
+    def files(self) -> dict[str, list[str]]:
+        """The names of the files of each owner: one look at the directory for all of them."""
+        found: dict[str, list[str]] = {}
         with os.scandir(self.path) as entries:
-            return [entry.name for entry in entries]
+            for entry in entries:
+                if match := _OWNED.match(entry.name):
+                    found.setdefault(match[1], []).append(entry.name)
+        return found
 
     def owners(self, mode: str = "hr") -> list[str]:
         """Whose files are here, this process's own left out."""
-        found = {
-            match[1]
-            for match in map(re.compile(rf"({_OWNER})[.-]").match, self._names())
-            if match and match[1][0] in mode
-        }
-        return sorted(owner for owner in found if (*self.key, owner) not in _held)
+        return sorted(
+            owner for owner in self.files() if owner[0] in mode and not is_held(self, owner)
+        )
 
     def dead_owners(self, mode: str = "hr") -> list[str]:
         """Those of them whose process has ended, and whose lock can be taken."""
@@ -127,15 +129,6 @@ class Directory:
                     dead.append(owner)
                     lock.release()
         return dead
-
-    def segments(self, owner: str) -> dict[int, set[str]]:
-        """The numbers of an owner's segments, each with the kinds of its files: log, done, tmp."""
-        found: dict[int, set[str]] = {}
-        for name in self._names():
-            match = name.startswith(owner) and _SEGMENT.fullmatch(name)
-            if match:
-                found.setdefault(int(match[2]), set()).add(match[3])
-        return dict(sorted(found.items()))
 
     def lock(self, owner: str, *, create: bool) -> Lock | None:
         """The owner's lock, now held; None if this or another process holds it, or it is gone."""
@@ -160,6 +153,14 @@ class Directory:
                         break
             finally:
                 os.close(descriptor)
+
+
+def segments(names: Iterable[str]) -> dict[int, set[str]]:
+    """The numbers of an owner's segments, each with the kinds of its files: log, done, tmp."""
+    found: dict[int, set[str]] = {}
+    for match in filter(None, map(_SEGMENT.fullmatch, names)):
+        found.setdefault(int(match[1]), set()).add(match[2])
+    return dict(sorted(found.items()))
 
 
 def check_private(descriptor: int, name: str) -> None:

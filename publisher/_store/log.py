@@ -195,7 +195,8 @@ class Log:
         return taken
 
     def _read(self, segment: Segment, sequences: Sequence[int]) -> list[Kept]:
-        found, lost = [], []
+        found: list[Kept] = []
+        lost: list[int] = []
         try:
             reading = segment.reading()
             if any(reading.find(sequence) < 0 for sequence in sequences):
@@ -204,14 +205,10 @@ class Log:
                 )  # bytes of a call that ended in the middle are not counted
             places = [(sequence, reading.find(sequence)) for sequence in sequences]
             lost += [sequence for sequence, offset in places if offset < 0]
-            for kept in reading.messages(self, [place for place in places if place[1] >= 0]):
-                if isinstance(kept, Kept):
-                    found.append(kept)
-                else:
-                    lost.append(kept)
+            found, damaged = reading.messages(self, [place for place in places if place[1] >= 0])
+            lost += damaged
         except FileNotFoundError:  # somebody has deleted it
-            known = {kept.sequence for kept in found}
-            lost = [sequence for sequence in sequences if sequence not in known]
+            lost = list(sequences)
         self._segments.damaged += len(lost)
         self.settle(lost)
         return found

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from array import array
+from collections.abc import Sequence
 
+from . import record
 from .directory import Directory
 from .reading import Reading
 from .rewriting import PINNED, put_in_place, write_beside
@@ -114,6 +117,20 @@ class Part:
             self.left -= len(pulled) - len(still)
             return still
         return pulled
+
+    def settle(self, directory: Directory, sequences: Sequence[int]) -> None:
+        """Mark messages as settled.
+
+        Raises:
+            OSError: it could not be written: they are sent again after a crash.
+        """
+        self.left -= len(sequences)
+        marks = record.pack_marks(self.reading.number, sequences, self.reading.start)
+        descriptor = directory.append_to(f"{self.reading.name}.done")
+        try:
+            self.done_size += directory.write(descriptor, marks)
+        finally:
+            os.close(descriptor)
 
     def first(self) -> tuple[int, int] | None:
         """The oldest one that is still to be taken."""

@@ -198,33 +198,43 @@ class Reading:
             return self.offsets[index]
         return -1
 
-    def messages(self, source: Any, wanted: Iterable[tuple[int, int]]) -> Iterator[Kept | int]:
-        """Each of the messages, given by sequence and offset.
+    def messages(
+        self, source: Any, wanted: Iterable[tuple[int, int]]
+    ) -> tuple[list[Kept], list[int]]:
+        """The messages, given by sequence and offset; and the sequences of those that are damaged.
 
-        In the place of one that is damaged stands its sequence. One that no key opens is left
-        out: it stays for whoever has the key. Both are counted.
+        One that no key opens is in neither: it stays for whoever has the key. Both are counted.
         """
+        kepts: list[Kept] = []
+        lost: list[int] = []
         with self._log as scanner:
             for sequence, offset in wanted:
-                total = scanner.check(offset)
-                kind, found, payload = scanner.get(offset, total) if total else (0, 0, b"")
-                plain = self._opened(kind, found, payload)
-                if plain is None:
-                    self.damaged += 1
-                    continue
-                kept = self._message(source, sequence, plain, offset) if found == sequence else None
-                if kept is None:
-                    self._remember(offset, offset + (total or record.HEADER.size))
-                yield sequence if kept is None else kept
+                message = scanner.message(offset, sequence)
+                if message is None:
+                    plain = self._plain(scanner, sequence, offset)
+                    if plain is None:
+                        self.damaged += 1
+                        continue
+                    if len(plain) >= record.MESSAGE_HEAD.size:
+                        head = record.MESSAGE_HEAD.unpack_from(plain)
+                        message = (*head, plain[record.MESSAGE_HEAD.size :])
+                where = None if message is None else self._where.get(message[0])
+                if message is None or where is None or not math.isfinite(message[1]):
+                    self._remember(offset, offset + (scanner.check(offset) or record.HEADER_SIZE))
+                    lost.append(sequence)
+                else:
+                    kepts.append(Kept(source, sequence, where, message[1], message[2], offset))
+        return kepts, lost
 
-    def _message(self, source: Any, sequence: int, plain: bytes, offset: int) -> Kept | None:
-        if len(plain) < record.MESSAGE_HEAD.size:
-            return None
-        number, when = record.MESSAGE_HEAD.unpack_from(plain)
-        where = self._where.get(number)
-        if where is None or not math.isfinite(when):
-            return None
-        return Kept(source, sequence, where, when, plain[record.MESSAGE_HEAD.size :], offset)
+    def _plain(self, scanner: record.Scanner, sequence: int, offset: int) -> bytes | None:
+        """The payload of a message that stands there, as it was before it was encrypted.
+
+        It is empty where it is damaged, and None where no key opens it.
+        """
+        total = scanner.check(offset)
+        kind, found, payload = scanner.get(offset, total) if total else (0, 0, b"")
+        plain = self._opened(kind, found, payload)
+        return plain if plain is None or found == sequence else b""
 
     def accepted(self, sequence: int, offset: int) -> float | None:
         """When a message was accepted; None if that cannot be read."""
@@ -232,11 +242,10 @@ class Reading:
         fresh = self.anew()
         fresh._where = self._where.copy()
         try:
-            for kept in fresh.messages(None, [(sequence, offset)]):
-                return kept.when if isinstance(kept, Kept) else None
+            kepts, _ = fresh.messages(None, [(sequence, offset)])
         except OSError:
-            pass
-        return None
+            return None
+        return kepts[0].when if kepts else None
 
     def copy(self, sequences: set[int]) -> Iterator[bytes]:
         """The records of the segment with only these messages, ready to be written.

@@ -40,6 +40,7 @@ REST = struct.Struct("<BIQ")  # its second part, which the CRC covers
 MESSAGE_REST = struct.Struct("<BIQId")
 MESSAGE_HEAD = struct.Struct("<Id")
 DESTINATION_HEAD = struct.Struct("<I")
+_WHOLE_HEAD = struct.Struct("<2sIBIQId")  # all that stands before a message's entry
 #: So many marks at most are in one record.
 _MARKS = 8192
 #: While looking for the next whole record, shorter ones are checked however many there are.
@@ -163,6 +164,27 @@ class Scanner:
             offsets.append(self._base + index)
             index = after
         return self._base + index
+
+    def message(self, offset: int, sequence: int) -> tuple[int, float, bytes] | None:
+        """Destination, time and entry of the message that stands there in the window, and whole.
+
+        It is ``check`` and ``get`` for what is usual; None says that one has to look more closely.
+        """
+        index, window = offset - self._base, self._window
+        if not 0 <= index <= len(window) - _WHOLE_HEAD.size:
+            return None
+        magic, crc, kind, length, found, number, when = _WHOLE_HEAD.unpack_from(window, index)
+        after = index + HEADER_SIZE + length
+        if (
+            magic != MAGIC
+            or kind != MESSAGE
+            or found != sequence
+            or length < MESSAGE_HEAD.size
+            or after > len(window)
+            or crc32(self._view[index + PREFIX_SIZE : after], self._start) != crc
+        ):
+            return None
+        return number, when, window[index + _WHOLE_HEAD.size : after]
 
     def get(self, offset: int, total: int) -> tuple[int, int, bytes]:
         """Kind, sequence and payload of the record that ``check`` found."""

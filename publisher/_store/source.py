@@ -8,9 +8,8 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 
 from .._clock import now
-from . import record
 from .crypt import Codec
-from .directory import Directory, Lock
+from .directory import Directory, Lock, segments
 from .part import Part, Places
 from .reading import Kept, Reading, by_segment
 
@@ -32,13 +31,20 @@ class Source:
         owner: whose.
         lock: the owner's, if it is dead and this process has taken it.
         codec: decrypts.
+        names: of its files, at a look at the directory for many owners; what has come since is
+            found. It is looked at for this one alone if there are none.
 
     Raises:
         OSError: the directory cannot be read.
     """
 
     def __init__(
-        self, directory: Directory, owner: str, lock: Lock | None, codec: Codec | None = None
+        self,
+        directory: Directory,
+        owner: str,
+        lock: Lock | None,
+        codec: Codec | None = None,
+        names: Iterable[str] | None = None,
     ) -> None:
         self.directory = directory
         self.owner = owner
@@ -46,6 +52,7 @@ class Source:
         self.rank = 0  # among those that offer messages again: lower ones go first
         #: Nothing is left to do: what may be unlinked is unlinked, and the lock is released.
         self.finished = False
+        self.has_more = True  # than what has been taken, as far as the last call of take() saw
         #: Marks that could not be written: those messages are sent again after a crash.
         self.unmarked = 0
         self._lock = lock
@@ -56,7 +63,8 @@ class Source:
         self._gone = 0  # damaged places in segments that are gone
         self._oldest: tuple[int, float | None] = (-1, None)
         try:
-            self._look()
+            self._look(directory.files().get(owner, ()) if names is None else names)
+            self._note_more()
             self._finish()
         except BaseException:
             self.close()
@@ -70,30 +78,38 @@ class Source:
         if self._lock is None and not self.finished:
             self._lock = self.directory.lock(self.owner, create=True)
             if self._lock is not None:  # what it wrote last is final now
-                self._look()
+                self._note_more()
                 for part in self._parts.values():
+                    self._remove(f"{part.reading.name}.tmp")
                     part.scanned = False
         return self._lock is None and not self.finished
 
     # Finding.
 
-    def _look(self) -> None:
-        """Note segments that are new, and clear away what is left of others."""
-        for number, kinds in self.directory.segments(self.owner).items():
+    def _look(self, names: Iterable[str]) -> None:
+        """Note its segments, and clear away what is left of others."""
+        for number, kinds in segments(names).items():
             name = f"{self.owner}-{number}"
             if self._lock is not None and "tmp" in kinds:
                 self._remove(f"{name}.tmp")
-            if "log" in kinds:
-                self._note(number)
-            elif "done" in kinds:  # marks of a segment that is gone
+            if not self._note(number) and "done" in kinds:  # marks of a segment that is gone
                 self._remove(f"{name}.done")
 
-    def _note(self, number: int) -> None:
+    def _note(self, number: int) -> bool:
+        """Note a segment, if it is there."""
+        part = Part(Reading(self.directory, self.owner, number, self._codec))
+        try:
+            part.reading.size = os.lstat(self.directory.join(f"{part.reading.name}.log")).st_size
+        except FileNotFoundError:
+            return False
         self._last = max(self._last, number)
-        if number not in self._parts:
-            part = Part(Reading(self.directory, self.owner, number, self._codec))
-            part.reading.size = self._size(f"{part.reading.name}.log")
-            self._parts[number] = part
+        self._parts[number] = part
+        return True
+
+    def _note_more(self) -> None:
+        """Note the segments that have come since."""
+        while self._note(self._last + 1):
+            pass
 
     def _size(self, name: str) -> int:
         with contextlib.suppress(OSError):
@@ -103,15 +119,6 @@ class Source:
     def _remove(self, name: str) -> None:
         with contextlib.suppress(OSError):
             self.directory.remove(name)
-
-    def scan(self) -> bool:
-        """Look at one more segment, so that the counts know it; False if none was left."""
-        for part in self._parts.values():
-            if not part.scanned:
-                self._scan(part)
-                self._finish()
-                return True
-        return False
 
     def _scan(self, part: Part) -> None:
         reading = part.reading
@@ -144,10 +151,8 @@ class Source:
             self._scan(part)
         elif self._lock is None and not part.reading.ended:
             reading = part.reading
-            if (
-                self._size(f"{reading.name}.log") != reading.size
-                or self._size(f"{reading.name}.done") != part.done_size
-            ):
+            sizes = [self._size(f"{reading.name}.{kind}") for kind in ("log", "done")]
+            if sizes != [reading.size, part.done_size]:
                 self._scan(part)
 
     # Taking and settling.
@@ -162,8 +167,7 @@ class Source:
             OSError: a file cannot be opened now; a later call may.
         """
         if self._lock is None:
-            while self._size(f"{self.owner}-{self._last + 1}.log"):
-                self._note(self._last + 1)
+            self._note_more()
         taken: list[Kept] = []
         for part in list(self._parts.values()):
             self._refresh(part)
@@ -176,6 +180,7 @@ class Source:
                     raise
             if len(taken) >= limit:
                 break
+        self.has_more = len(taken) >= limit
         self._finish()
         return taken
 
@@ -185,23 +190,16 @@ class Source:
         try:
             places = part.places(wanted)
             lost += [sequence for sequence, offset in places if offset < 0]
-            for kept in part.reading.messages(self, [one for one in places if one[1] >= 0]):
-                if isinstance(kept, Kept):
-                    found.append(kept)
-                else:
-                    lost.append(kept)
+            found, damaged = part.reading.messages(self, [one for one in places if one[1] >= 0])
+            lost += damaged
         except OSError as error:
             if not isinstance(error, FileNotFoundError):  # the next look tries again
                 back += wanted
-                lost.clear()
                 raise
-            rest = [one for one in wanted if one[0] not in lost]
-            part.reading.damaged += len(rest)
-            lost += [sequence for sequence, _ in rest]
-            found.clear()
-        finally:
-            if lost:
-                self._settle(part, lost)
+            part.reading.damaged += len(wanted) - len(lost)
+            lost = [sequence for sequence, _ in wanted]
+        if lost:
+            self._settle(part, lost)
         return found
 
     def read_again(self, kepts: Sequence[Kept]) -> list[Kept]:
@@ -228,14 +226,8 @@ class Source:
         return [(self._parts[number], some) for number, some in by_segment(kepts).items()]
 
     def _settle(self, part: Part, sequences: list[int]) -> None:
-        part.left -= len(sequences)
-        marks = record.pack_marks(part.reading.number, sequences, part.reading.start)
         try:
-            descriptor = self.directory.append_to(f"{part.reading.name}.done")
-            try:
-                part.done_size += self.directory.write(descriptor, marks)
-            finally:
-                os.close(descriptor)
+            part.settle(self.directory, sequences)
         except OSError:
             self.unmarked += len(sequences)
 
@@ -272,6 +264,11 @@ class Source:
             self._end(unlink=False)
 
     # What is there.
+
+    @property
+    def is_taken_over(self) -> bool:
+        """Whether its lock is ours, and something is left to do."""
+        return self._lock is not None
 
     @property
     def waiting(self) -> int:

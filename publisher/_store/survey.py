@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .crypt import Codec
 from .directory import RELAY_LOCK, Directory, is_held
-from .reading import Kept, Reading
+from .reading import Reading
 from .safety import check, fcntl
 
 _FILE = re.compile(r"([hr][0-9a-f]{16})(?:\.lock|-([1-9][0-9]{0,11})\.(?:(log)|done|tmp))")
@@ -173,15 +173,13 @@ def _read(reading: Reading, found: Segment, waiting: set[int], *, settled: bool)
     damaged = reading.damaged
     for at in range(0, len(wanted), _MANY):
         some = wanted[at : at + _MANY]
-        seen = 0
-        for kept in reading.messages(None, some):
-            seen += 1
-            if not isinstance(kept, Kept):
-                damaged += 1
-            elif kept.sequence in waiting:
+        kepts, lost = reading.messages(None, some)
+        damaged += len(lost)
+        for kept in kepts:
+            if kept.sequence in waiting:
                 found.destinations[kept.where] += 1
                 if found.oldest is None or kept.when < found.oldest:
                     found.oldest = kept.when
-        found.unreadable += len(some) - seen
+        found.unreadable += len(some) - len(kepts) - len(lost)
     found.damaged = damaged
     found.places = list(reading._places)

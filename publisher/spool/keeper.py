@@ -16,7 +16,7 @@ from .._fork import on_fork
 from .._store.crypt import Codec
 from .._store.directory import Directory, prepare
 from .._store.log import Full, Log
-from .._store.source import Source, adopt
+from .._store.source import Source
 from .._store.writing import writer
 from .._threads.crew import LazyThread
 from .._threads.primitives import join, locked, pop, ring, tell_error
@@ -24,6 +24,7 @@ from ..errors import SpoolFull
 from .destinations import Destinations
 from .feeder import Feeder
 from .notes import Notes
+from .owners import Owners
 from .unwritten import Unwritten
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _THREAD = "publisher-spool"
 _IDLE = 5.0  # seconds between two looks while there is nothing
 _LOOKS = 1.0  # seconds between two looks while there is something
 _ENDS = 1.0  # seconds that the end of a publisher waits at most for a disk
-_MOST = 32  # owners whose files are taken over at once: each holds a descriptor
+_SHARE = 0.25  # of its time that the thread spends at most on looks at a large directory
 _TEND = 4 << 20  # bytes after which the files are looked after at once; less in a small spool
 _OWN = 1 << 60  # the rank of what this process wrote: the last
 
@@ -48,6 +49,7 @@ class _Figures(NamedTuple):
     waiting: int = 0  # in the files of others
     bytes: int = 0  # of these files
     damaged: int = 0  # places in them, and messages that were none
+    orphans: int = 0  # owners that have died and were not taken over yet
     oldest: float | None = None  # of all that stays, seconds since the epoch
 
 
@@ -62,6 +64,7 @@ class Keeper:
 
     #: Seconds between two looks for what dead owners left.
     adopts_every = 5.0
+    follows = False  # also what living ones leave to a relay
 
     def __init__(self, core: Core, spool: Spool, endpoints: frozenset[str] = frozenset()) -> None:
         self._core = core
@@ -78,10 +81,9 @@ class Keeper:
         self._feeder = Feeder(
             core, self._destinations, spool.max_age, self._wall, self._notes.unread
         )
-        self._adopted: dict[str, Source] = {}  # by their owner
-        self._orphans = 0  # owners that have died and could not be taken over
-        self._adopts_at = 0.0
-        self._rank = 0
+        self._owners = Owners(self._codec, follows=self.follows)
+        self._looks_at = 0.0  # at whose files are there
+        self._rests_until = 0.0  # from looks
         self._alarm = locked()
         self._thread: LazyThread = LazyThread(core.runtime.crew, _THREAD, self._run)
         self._stopping = False
@@ -95,7 +97,6 @@ class Keeper:
         self._since = 0  # bytes written since the files were looked after
         self._tend = min(_TEND, spool.max_bytes // 8)
         self._unwritten = Unwritten(core, spool)
-        self._gone = 0  # damaged places in files that are gone
         _keepers.add(self)
 
     def use(self, publisher: Any) -> None:
@@ -233,8 +234,7 @@ class Keeper:
             self._feeder.take_news(self._core.clock())
             self._note_figures()
         finally:
-            for source in self._adopted.values():
-                source.close()
+            self._owners.close()
             if (log := self._log) is not None:
                 log.close()
 
@@ -255,7 +255,7 @@ class Keeper:
             waiting=figures.waiting + own,
             bytes=figures.bytes + (0 if log is None else log.bytes),
             oldest_age=0.0 if figures.oldest is None else max(self._wall() - figures.oldest, 0.0),
-            orphans=self._orphans,
+            orphans=figures.orphans,
             skipped=figures.damaged + (0 if log is None else log.damaged),
             unwritten=self._unwritten.count,
         )
@@ -295,7 +295,7 @@ class Keeper:
     def _note_figures(self) -> None:
         """Note what :meth:`stats` tells."""
         now, log, feeder = self._core.clock(), self._log, self._feeder
-        sources = list(self._adopted.values())
+        sources = list(self._owners.sources.values())
         if now - self._dated[0] >= _LOOKS:  # this may read files
             ages = [source.oldest for source in sources]
             ages += [] if log is None else [log.oldest]
@@ -304,7 +304,8 @@ class Keeper:
         self._figures = _Figures(
             waiting=sum(source.waiting for source in sources),
             bytes=sum(source.bytes for source in sources),
-            damaged=self._gone + feeder.skipped + sum(source.damaged for source in sources),
+            damaged=feeder.skipped + self._owners.damaged + sum(one.damaged for one in sources),
+            orphans=self._owners.orphans,
             oldest=min((age for age in ages if age is not None), default=None),
         )
 
@@ -324,51 +325,34 @@ class Keeper:
             while self._spaces:
                 ring(self._spaces.popleft())
         now = core.clock()
-        if now >= self._adopts_at:
-            self._adopts_at = now + self.adopts_every
-            self._adopt()
+        if now >= self._looks_at:
+            self._look()
+            self._rests_until = now + (core.clock() - now) / _SHARE
+            self._looks_at = max(now + self.adopts_every, self._rests_until)
             self._feeder.wake_up()
+        self._take_over()
         self._notes.tell_stays(log)
         own = None if self.hands_over else log
         at = self._feeder.feed(self._sources(), own, now)
-        for owner, source in list(self._adopted.items()):
-            if source.finished:
-                self._gone += source.damaged
-                del self._adopted[owner]
-                if self._orphans:  # there is room for another one
-                    self._adopts_at = now
+        self._owners.let_go()
+        if self._owners.may_go_on:
+            at = now
         self._note_figures()
         busy = self._feeder.queues.waiting or log.waiting or self._spaces
-        soonest = min(at, self._adopts_at, now + (_LOOKS if busy else _IDLE))
+        soonest = min(at, self._looks_at, now + (_LOOKS if busy else _IDLE))
         return max(soonest - core.clock(), 0.0)
 
     def _sources(self) -> list[Source]:
         """What others wrote, and is offered here."""
-        return list(self._adopted.values())
+        return list(self._owners.sources.values())
 
-    def _adopt(self) -> None:
-        """Take over the files of owners that have died."""
-        self._orphans = 0
-        directory = self._opened[None][0]
-        try:
-            owners = directory.owners("h")
-        except OSError:  # not even a look at it is possible: who publishes is told
-            return
-        for owner in owners:
-            if len(self._adopted) >= _MOST:
-                self._orphans += 1  # when some of the others are through
-                continue
-            try:
-                source = adopt(directory, owner, self._codec)
-            except OSError:
-                self._orphans += 1
-                continue
-            if source is not None and source.finished:
-                self._gone += source.damaged
-            elif source is not None:
-                self._rank += 1
-                source.rank = self._rank
-                self._adopted[owner] = source
+    def _look(self) -> None:
+        """See whose files are there."""
+        self._owners.look(self._opened[None][0])
+
+    def _take_over(self) -> None:
+        """Take over files of owners that have died."""
+        self._owners.take_over(self._opened[None][0])
 
 
 def _forget() -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .._engine.core import Core
 from .._process import sends_to_aws
 from .._publisher import Publisher
-from .._store.directory import RELAY_LOCK, Directory, Lock, prepare
+from .._store.directory import RELAY_LOCK, Lock, prepare
 from .._store.source import Source
 from .._threads.runtime import Threads
 from .keeper import Keeper
@@ -44,6 +44,7 @@ class Follower(Keeper):
     """Offers what dead owners have left, and what living ones leave to a relay."""
 
     adopts_every = 1.0
+    follows = True
 
     def __init__(self, core: Core, spool: Spool, endpoints: frozenset[str], once: bool) -> None:
         super().__init__(core, spool, endpoints)
@@ -54,13 +55,13 @@ class Follower(Keeper):
         self._beat = _BUSY
         self._feeder.queues.bodies = _BODIES
         self._halted = threading.Event()
-        self._looks_at = 0.0
-        self._seen = -1  # when the directory was changed, at the last look
+        self._asks_at = 0.0  # whether the directory was changed
+        self._seen = -1  # when it was, at the last look
 
     @property
     def owners(self) -> int:
         """How many there are whose messages it sends."""
-        return len(self._adopted)
+        return len(self._owners.sources)
 
     def stop(self) -> None:
         """Offer nothing from here on."""
@@ -74,8 +75,10 @@ class Follower(Keeper):
         self.looked.set()
         waits = self._feeder.queues
         if self._once:
-            self._ends = self._ends or waits.has_all
-            if self._ends and not waits.offered and waits.is_stuck:
+            stays = not waits.offered and waits.is_stuck
+            if waits.has_all and not self._owners.may_go_on:
+                self._ends = self._ends or stays or not self._owners.is_crowded
+            if self._ends and stays:
                 self.over.set()
         self._beat = _BUSY if waits.taken > taken else min(self._beat * _SLOWER, _IDLE)
         if waits.offered:
@@ -85,49 +88,28 @@ class Follower(Keeper):
     def _look_at_the_directory(self) -> None:
         """Have new owners be met at once: the directory says when files were made in it."""
         now = self._core.clock()
-        if now < self._looks_at:
+        if now < self._asks_at:
             return
-        self._looks_at = now + _BUSY
+        self._asks_at = now + _BUSY
         with contextlib.suppress(OSError):
             changed = os.stat(self._spool.path).st_mtime_ns  # noqa: PTH116
             if changed != self._seen:
                 self._seen = changed
-                self._adopts_at = 0.0
+                self._looks_at = self._rests_until
 
     def _sources(self) -> list[Source]:
-        return [] if self._ends else list(self._adopted.values())
+        return [] if self._ends else super()._sources()
 
-    def _adopt(self) -> None:
-        found = self._orphans
-        self._orphans = 0
-        directory = self._opened[None][0]
-        for source in self._adopted.values():
+    def _look(self) -> None:
+        for source in self._owners.sources.values():
             with contextlib.suppress(OSError):
                 source.alive()  # if its owner has died, the lock is ours from here on
-        if self._ends:
-            self._orphans = found
-            return
-        try:
-            owners = directory.owners()
-        except OSError:
-            self._orphans += 1
-            return
-        for owner in owners:
-            if owner not in self._adopted:
-                try:
-                    self._follow(directory, owner)
-                except OSError:
-                    self._orphans += 1
+        if not self._ends:
+            super()._look()
 
-    def _follow(self, directory: Directory, owner: str) -> None:
-        lock = directory.lock(owner, create=True)
-        if lock is None and not owner.startswith("r"):
-            return  # it lives, and sends itself
-        source = Source(directory, owner, lock, self._codec)
-        if not source.finished:
-            self._rank += 1
-            source.rank = self._rank
-            self._adopted[owner] = source
+    def _take_over(self) -> None:
+        if not self._ends:
+            super()._take_over()
 
 
 class Relay:

@@ -15,7 +15,7 @@ import publisher
 from publisher._store.directory import prepare
 from publisher._store.log import Log
 from publisher._store.source import adopt
-from publisher.spool import keeper
+from publisher.spool import owners
 from publisher.testing import capture
 from tests.servers import Answer, Endpoint, Request
 from tests.spool.support import DOWN, Holder
@@ -255,7 +255,7 @@ def test_what_many_dead_owners_left_is_taken_over_a_few_at_a_time(
     assert source is not None
     (kept,) = source.take(9)
     source.close()
-    many = keeper._MOST * 2
+    many = owners.MOST * 2
     for _ in range(many):
         log = Log(directory)
         log.append(Holder(), kept.where, kept.when, kept.entry, False)

@@ -1,0 +1,124 @@
+"""Whose files are in the directory of a spool, and whose of them are read here.
+
+The directory is listed once at a look, whoever's files are in it. Dead owners are taken over a few
+at a time: the others wait for their turn, and are not looked for again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from .._store.crypt import Codec
+from .._store.directory import Directory, is_held
+from .._store.source import Source
+
+#: So many dead owners are taken over at once. The next ones come when what these left was read.
+MOST = 32
+#: Of so many at most something stays to be sent. Each holds a descriptor, for its lock.
+_HELD = 256
+#: So many locks are tried in one go: of a living owner in vain.
+_TRIES = 1_000
+
+
+class Owners:
+    """The owners whose messages are offered; for one thread, but for what is only told.
+
+    Args:
+        codec: decrypts.
+        follows: also what living ones leave to a relay.
+    """
+
+    def __init__(self, codec: Codec | None, *, follows: bool) -> None:
+        self.sources: dict[str, Source] = {}  # by their owner
+        self.damaged = 0  # places in files that are gone
+        self._codec = codec
+        self._follows = follows
+        self._failed = 0  # owners whose files could not be taken over, at the last look
+        #: Those that may be taken over when there is room, each with the names of its files.
+        self._waiting: dict[str, Sequence[str]] = {}
+        self._rank = 0
+
+    @property
+    def orphans(self) -> int:
+        """How many owners have died whose messages nobody has taken over yet, as far as known."""
+        return self._failed + len(self._waiting)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether some wait until others are through."""
+        return bool(self._waiting)
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether one waits for which there is room."""
+        return bool(self._waiting) and self._room() > 0
+
+    def _room(self) -> int:
+        held = [source for source in self.sources.values() if source.is_taken_over]
+        return min(MOST - sum(source.has_more for source in held), _HELD - len(held))
+
+    def look(self, directory: Directory) -> None:
+        """See who there is, at one look at the directory."""
+        self._failed = 0
+        try:
+            files = directory.files()
+        except OSError:  # not even a look at it is possible: who publishes is told
+            self._failed = 1
+            return
+        known, self._waiting = self._waiting, {}
+        for owner in sorted(files):
+            if owner in self.sources or is_held(directory, owner):
+                continue
+            if owner.startswith("r") and not self._follows:
+                continue
+            if owner.startswith("h") or owner in known or not self._follow(directory, owner, files):
+                self._waiting[owner] = files[owner]
+
+    def _follow(self, directory: Directory, owner: str, files: Mapping[str, Sequence[str]]) -> bool:
+        """Read what one leaves to a relay while it lives; False if it has died."""
+        try:
+            lock = directory.lock(owner, create=True)
+            if lock is not None:
+                lock.release()
+                return False
+            self._add(Source(directory, owner, None, self._codec, files[owner]))
+        except OSError:
+            self._failed += 1
+        return True
+
+    def take_over(self, directory: Directory) -> None:
+        """Take over what dead owners left, as there is room."""
+        room = self._room()
+        for _ in range(_TRIES):
+            if not self._waiting or room <= 0:
+                break
+            owner = next(iter(self._waiting))
+            names = self._waiting.pop(owner)
+            try:
+                lock = directory.lock(owner, create=True)
+                if lock is not None:
+                    room -= self._add(Source(directory, owner, lock, self._codec, names))
+            except OSError:
+                self._failed += 1
+
+    def _add(self, source: Source) -> bool:
+        """Have its messages be offered; whether it has some."""
+        if source.finished:
+            self.damaged += source.damaged
+            return False
+        self._rank += 1
+        source.rank = self._rank
+        self.sources[source.owner] = source
+        return True
+
+    def let_go(self) -> None:
+        """Forget those that are through."""
+        for source in list(self.sources.values()):
+            if source.finished:
+                self.damaged += source.damaged
+                del self.sources[source.owner]
+
+    def close(self) -> None:
+        """Leave what is left to the next one."""
+        for source in self.sources.values():
+            source.close()
