@@ -20,6 +20,7 @@ from .admission import Admission
 from .barrier import Barrier
 from .flow import FlowControl
 from .keeping import KeptEntrance
+from .kept_admission import KeptAdmission
 from .lane import NEVER, Lane
 from .patience import Patience
 from .reentrance import ENTRIES
@@ -134,7 +135,7 @@ class Core:
         self.accept_batch = entrance.accept_batch
         if self.store is not None:
             self.account.on_disk = self.store.stats
-            kept = self.kept = KeptEntrance(
+            kept_admission = KeptAdmission(
                 self.store,
                 options.on_full,
                 clock=clock,
@@ -144,8 +145,17 @@ class Core:
                 settler=self.settler,
                 patience=self.patience,
                 runtime=self.runtime,
+                admission=self.admission,
+            )
+            kept = self.kept = KeptEntrance(
+                self.store,
+                clock=clock,
+                flow=flow,
+                settler=self.settler,
+                runtime=self.runtime,
                 entrance=entrance,
                 admission=self.admission,
+                kept_admission=kept_admission,
             )
             self.accept, self.accept_batch = kept.accept, kept.accept_batch
         self.check_size = self.admission.check_size

@@ -35,7 +35,7 @@ MOVES: dict[tuple[str | None, str], frozenset[str]] = {
             "OrderedLane.evict_oldest",
             "OrderedLane._stay_locked",
             "Admission.turn_away",
-            "KeptEntrance._finish",
+            "KeptAdmission._end",
             "Chunk.apart_locked",  # a part is made as what the chunk is
         }
     ),

@@ -55,11 +55,15 @@ class Store(Protocol):
     def use(self, publisher: Any) -> None:
         """The publisher that makes clients for what is offered again."""
 
-    def keep(self, message: Message) -> bool:
+    def keep(self, message: Message, *, later: bool = False) -> bool:
         """Write a message down, in its caller's thread.
 
         Its ``kept`` is set before the first byte is written: whatever strikes this thread, who has
         the message can tell what became of it.
+
+        Args:
+            message: it.
+            later: :meth:`commit` follows, which sees to it that a loss of power does not lose it.
 
         Returns:
             False if it could not be written, and goes on in memory alone.
@@ -67,6 +71,20 @@ class Store(Protocol):
         Raises:
             SpoolFull: there is no room; nothing is written.
             SpoolUnavailable: it could not be written, and the options say that its caller is told.
+        """
+
+    def commit(self, messages: Sequence[Message]) -> bool:
+        """Have the disk keep what was written of these, once for all.
+
+        Returns:
+            False if it does not: then none of them counts as written, and each is to be settled.
+        """
+
+    def check_room(self, messages: Sequence[Message]) -> None:
+        """Say whether all of these could be written.
+
+        Raises:
+            SpoolFull: there is no room for so much.
         """
 
     def begin(self) -> None:

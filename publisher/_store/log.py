@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -14,6 +12,7 @@ from .directory import Directory
 from .reading import Kept, by_segment
 from .segment import Segment
 from .segments import Segments
+from .syncing import Syncing
 
 
 class Full(Exception):
@@ -57,15 +56,16 @@ class Log:
         self._segments = Segments(directory, mode, self._disk, codec, segment_bytes)
         self._write = write or directory.write
         self._added = record.MESSAGE_HEAD.size + (0 if codec is None else OVERHEAD)
-        self._oldest: tuple[int, float | None] = (-1, None)
-        self._syncing = threading.RLock()  # held by who has the disk keep what was written
+        self._syncing = Syncing(self._segments, directory)
 
     def __repr__(self) -> str:
         return f"<Log {self.owner}: {self.waiting} waiting, {self.bytes} bytes>"
 
     # The way in.
 
-    def append(self, holder: Any, where: bytes, when: float, entry: bytes, wait: bool) -> None:
+    def append(
+        self, holder: Any, where: bytes, when: float, entry: bytes, wait: bool | None
+    ) -> None:
         """Write a message.
 
         ``holder.kept`` is its sequence from the reservation on: whoever catches an exception that a
@@ -76,7 +76,8 @@ class Log:
             where: its destination, for whoever reads it back.
             when: the time of its acceptance, in seconds since the epoch.
             entry: the message.
-            wait: with ``sync="disk"``, return when the disk has it.
+            wait: with ``sync="disk"``, return when the disk has it; None: that is left to
+                :meth:`commit`, which follows.
 
         Raises:
             Full: it does not fit within ``max_bytes``.
@@ -86,7 +87,7 @@ class Log:
         segments = self._segments
         length = len(entry) + self._added
         if segments.total + length > self.max_bytes:
-            raise Full(f"{segments.total:,} bytes are in use, and the bound is {self.max_bytes:,}")
+            raise Full(self._room())
         if length > record.MAX_PAYLOAD:
             raise ValueError(f"an entry of {len(entry):,} bytes is too long for a record")
         holder.kept = None
@@ -101,14 +102,40 @@ class Log:
             if noted is not None:
                 noted[0][where] = noted[1]
             if wait and self._disk:
-                self._commit(segment, segment.size, holder.kept)
+                self._syncing.sync(segment, (holder.kept,))
         except OSError as error:  # without a number it is of a signal handler
             self._give_up(holder, interrupted=error.errno is None)
             raise
         except BaseException:
             self._give_up(holder, interrupted=True)
             raise
-        segment.accounted += 1
+        if wait is None and self._disk:
+            segment.interrupted.add(holder.kept)  # its descriptor is needed yet
+        else:
+            segment.accounted += 1
+
+    def commit(self, sequences: Sequence[int]) -> None:
+        """Return when the disk has messages that were appended to be committed later.
+
+        Raises:
+            OSError: it does not keep them. They are to be settled.
+        """
+        for number in sorted({sequence >> record.SHIFT for sequence in sequences}):
+            segment = self._segments.members.get(number)
+            if segment is not None and (some := segment.interrupted.intersection(sequences)):
+                self._syncing.sync(segment)
+                for sequence in some:
+                    segment.accounted += 1
+                    segment.interrupted.discard(sequence)
+
+    def check_room(self, lengths: Sequence[int]) -> None:
+        """Raise Full where entries of these lengths do not all fit within ``max_bytes``."""
+        needed = sum(lengths) + self._added * len(lengths)
+        if self._segments.total + needed > self.max_bytes:
+            raise Full(self._room())
+
+    def _room(self) -> str:
+        return f"{self._segments.total:,} bytes are in use, and the bound is {self.max_bytes:,}"
 
     def _reserve(self, holder: Any) -> Segment:
         """Take the next number of the current segment."""
@@ -140,25 +167,6 @@ class Log:
             segment.accounted += 1
             segment.settled += 1
             holder.kept = None
-
-    def _commit(self, segment: Segment, mine: int, sequence: int) -> None:
-        """Return when the disk has the first ``mine`` bytes of a segment, for all who wait."""
-        try:
-            with self._syncing:
-                if segment.broken:
-                    raise OSError(errno.EIO, "the disk did not keep what was written before")
-                if segment.synced < mine:
-                    size = segment.size
-                    try:
-                        self.directory.fdatasync(segment.descriptor)
-                    except OSError:
-                        # The system drops what it could not write and says so once only.
-                        segment.broken = True
-                        raise
-                    segment.synced = size
-        except OSError:
-            self._segments.mark(segment, (sequence,))
-            raise
 
     # What becomes of a message.
 
@@ -254,16 +262,8 @@ class Log:
         """When the oldest of those was accepted; None if there is none, or it cannot be read."""
         with self._segments.reading:
             for segment in list(self._segments.members.values()):
-                if order := segment.order():
-                    if self._oldest[0] != order[0]:
-                        self._oldest = (order[0], self._accepted(segment, order[0]))
-                    return self._oldest[1]
-        return None
-
-    def _accepted(self, segment: Segment, sequence: int) -> float | None:
-        with contextlib.suppress(OSError):
-            offset = segment.reading().find(sequence)
-            return segment.reading().accepted(sequence, offset) if offset >= 0 else None
+                if segment.order():
+                    return segment.oldest()
         return None
 
     @property
@@ -293,5 +293,5 @@ class Log:
 
     def forget(self) -> None:
         """In the child of a fork: begin anew, and leave the parent's files alone."""
-        self._syncing = threading.RLock()
+        self._syncing = Syncing(self._segments, self.directory)
         self._segments.forget()

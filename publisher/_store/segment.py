@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from array import array
@@ -39,6 +40,7 @@ class Segment:
         "_done",
         "_done_identity",
         "_identity",
+        "_oldest",
         "_queue",
         "_reading",
         "_unused",
@@ -99,6 +101,7 @@ class Segment:
         self.stayed = array("Q")  # sorted sequences of messages to be offered again
         self._queue: list[int] = []  # more of them, unsorted
         self._reading: Reading | None = None
+        self._oldest: tuple[int, float | None] = (-1, None)
 
     @property
     def log(self) -> str:
@@ -214,6 +217,17 @@ class Segment:
         if queue:
             self.stayed = array("Q", sorted([*self.stayed, *queue]))
         return self.stayed
+
+    def oldest(self) -> float | None:
+        """When the first of them was accepted; None if that cannot be read."""
+        first = self.order()[0]
+        if self._oldest[0] != first:
+            when = None
+            with contextlib.suppress(OSError):
+                offset = self.reading().find(first)
+                when = self.reading().accepted(first, offset) if offset >= 0 else None
+            self._oldest = (first, when)
+        return self._oldest[1]
 
     def reading(self) -> Reading:
         """What reads this segment, up to date."""

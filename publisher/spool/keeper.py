@@ -109,8 +109,8 @@ class Keeper:
 
     # -- what the engine asks; see _engine/store.py
 
-    def keep(self, message: Message) -> bool:
-        """Write a message down, in its caller's thread."""
+    def keep(self, message: Message, *, later: bool = False) -> bool:
+        """Write a message down, in its caller's thread; with ``later``, commit() follows."""
         if mocks.is_active():  # what is published to a mock ends with it
             return False
         lane = message.route.lane
@@ -118,10 +118,10 @@ class Keeper:
             where = lane.written or self._destinations.write(lane)
             entry = lane.target.service.dump(message.entry)
             wait = self._spool.sync == "disk" and not reentered() and self._core.runtime.may_hold()
+            wait = None if wait and later else wait
             self._open().append(message, where, self._wall(), entry, wait)
         except Full as error:
-            self._look_soon()
-            raise SpoolFull(f"{error}; the bound is max_bytes of the spool") from None
+            raise self._full(error) from None
         except (OSError, ValueError) as error:
             if isinstance(error, OSError) and error.errno is None:
                 raise  # none of the system's: a signal handler has raised it
@@ -133,6 +133,33 @@ class Keeper:
             self._since = 0
             self._look_soon()
         return True
+
+    def commit(self, messages: Sequence[Message]) -> bool:
+        """Have the disk keep what was written of these, once for all; whether it does."""
+        kept = [message.kept for message in messages if message.kept is not None]
+        try:
+            if kept and self._spool.sync == "disk":
+                self._open().commit(kept)
+        except OSError as error:
+            if error.errno is None:
+                raise  # none of the system's: a signal handler has raised it
+            return False
+        return True
+
+    def check_room(self, messages: Sequence[Message]) -> None:
+        """Raise SpoolFull where there is no room for all of these."""
+        try:
+            dumps = [one.route.lane.target.service.dump(one.entry) for one in messages]
+            self._open().check_room([len(dump) for dump in dumps])
+        except Full as error:
+            raise self._full(error) from None
+        except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno is None:
+                raise  # as above; what the disk says is told when they are written
+
+    def _full(self, error: Full) -> SpoolFull:
+        self._look_soon()
+        return SpoolFull(f"{error}; the bound is max_bytes of the spool")
 
     def begin(self) -> None:
         """Offer what others have left, from the first message on."""

@@ -39,6 +39,20 @@ class Bench(NamedTuple):
         self.futures.append(future)
         return future
 
+    def publish_batch(self) -> publisher.PublishFuture:
+        future: publisher.PublishFuture = self.client.put_records(
+            StreamName=STREAM, Records=[{"Data": b"m", "PartitionKey": "k"}] * 2
+        )
+        self.futures.append(future)
+        return future
+
+    def publish_events(self) -> publisher.PublishFuture:
+        event = {"Source": "s", "DetailType": "t", "Detail": "{}"}
+        client = client_of(self.made, "events", self.server.url)
+        future: publisher.PublishFuture = client.put_events(Entries=[event] * 2)
+        self.futures.append(future)
+        return future
+
 
 Scene = Callable[[Bench], Callable[[], Any]]
 
@@ -46,6 +60,38 @@ Scene = Callable[[Bench], Callable[[], Any]]
 def second(bench: Bench) -> Callable[[], Any]:
     bench.publish().result(SOON)
     return bench.publish
+
+
+def first(bench: Bench) -> Callable[[], Any]:
+    """The files are made for it."""
+    bench.publish(spool=False).result(SOON)
+    return bench.publish
+
+
+def batch(bench: Bench) -> Callable[[], Any]:
+    bench.publish().result(SOON)
+    return bench.publish_batch
+
+
+def overflow(bench: Bench) -> Callable[[], Any]:
+    """The memory is full."""
+    bench.server.script(lambda _: Answer(hold=bench.release))
+    bench.publish()
+    return bench.publish
+
+
+def batch_overflow(bench: Bench) -> Callable[[], Any]:
+    """There is room in memory for one of them."""
+    bench.server.script(lambda _: Answer(hold=bench.release))
+    bench.publish()
+    return bench.publish_batch
+
+
+def events(bench: Bench) -> Callable[[], Any]:
+    """They come in together; there is no room for them in memory."""
+    bench.server.script(lambda _: Answer(hold=bench.release))
+    bench.publish()
+    return bench.publish_events
 
 
 def cancel(bench: Bench) -> Callable[[], Any]:
@@ -64,6 +110,11 @@ def full(bench: Bench) -> Callable[[], Any]:
     [
         pytest.param(second, {}, {}, id="second"),
         pytest.param(second, {"sync": "disk"}, {}, id="disk"),
+        pytest.param(first, {}, {}, id="first"),
+        pytest.param(batch, {"sync": "disk"}, {}, id="batch"),
+        pytest.param(overflow, {"when": "overflow"}, {"max_messages": 1}, id="overflow"),
+        pytest.param(batch_overflow, {"sync": "disk"}, {"max_messages": 2}, id="batch overflow"),
+        pytest.param(events, {}, {"max_messages": 2}, id="events"),
         pytest.param(cancel, {}, {}, id="cancel"),
         pytest.param(
             full, {"max_bytes": 1200}, {"on_full": "drop_oldest", "max_block": 0.05}, id="full"
