@@ -63,7 +63,9 @@ class Ended:
         # A chunk that ends as one is alone.
         self.count = live[0].count if len(live) == 1 else len(live)
         self.done = False  # carried out: what remains is to tell
-        self.tell: Callable[[], None]  # hooks and the log, in their turn
+        #: What hooks and the log are told, for who tells it. No callable, which would know this
+        #: object: of a cycle the messages would stay until the garbage collector comes.
+        self.tell: tuple[Any, ...] = ()
         #: Mostly none: then nothing below looks for them.
         self._of_batches = not _NOT_OF_BATCHES.issuperset(map(type, live))
         self._batches = list(self._batches_of(live)) if self._of_batches else []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 from .._account.ledger import LOG_LINE, Account
@@ -130,12 +129,14 @@ class Settler:
             phase = CANCELLED if end == WITHDRAWN else FINISHED
             failed = end in (FAILED, DROPPED, SPOOLED) and reason != HANDED_OVER
             ended = Ended(live, phase, values, failed=failed)
-            if not safe:  # first: somebody has to tell it, whatever happens here
+            # Who hands a message over has its future not yet, and the dispatcher may never run.
+            is_silent = reason == HANDED_OVER and not self._teller.wants(_HOOK_OF[end])
+            if not safe and not is_silent:  # first: somebody has to tell it, whatever happens here
                 self._untold.append(ended)
             self._commit(ended, end, reason, permits, size)
         if safe:
             self._tell(ended)
-        else:
+        elif not is_silent:
             self._flow.admit()
             self._runtime.wake_if_started()
             if self._runtime.is_safe():  # the dispatcher has just ended
@@ -144,9 +145,7 @@ class Settler:
 
     def _commit(self, ended: Ended, end: str, reason: str | None, permits: bool, size: int) -> None:
         counters, now, count = ended.live[0].route.lane.counters, self._clock(), ended.count
-        ended.tell = partial(
-            self._tell_ended, ended, self._told(ended, end, reason), end, reason, now
-        )
+        ended.tell = (self._told(ended, end, reason), end, reason, now)
         accepted = [message.accepted for message in ended.live]
 
         def count_locked() -> dict[str, Any]:
@@ -178,7 +177,7 @@ class Settler:
     def _tell(self, ended: Ended) -> None:
         """Messages have ended: tell whoever waits for that. Not for a thread of a caller."""
         self._flow.admit()
-        ended.tell()
+        self._tell_ended(ended, *ended.tell)
         self._barrier.answer()
 
     def _tell_ended(
@@ -218,6 +217,11 @@ class Settler:
         kept = [message.kept for message in ended if message.kept is not None]
         if kept:
             (store.stay if end == SPOOLED else store.settle)(kept)
+
+    @property
+    def has_untold(self) -> bool:
+        """Whether callers have left something to the dispatcher."""
+        return bool(self._untold)
 
     def finish_for_callers(self) -> None:
         """The dispatcher's: what callers ended and did not tell, or were kept from ending."""

@@ -72,10 +72,11 @@ class Threads:
             _exit.deliver_late(self.core)
 
     def wake_if_started(self) -> None:
-        """Have the dispatcher look now, if it was ever started."""
-        dispatcher = self._dispatcher
-        # Where there are messages and it is not, Ctrl-C hit the thread that was to start it.
-        if dispatcher.to_start and self.core.flow.messages:
+        """Have the dispatcher look now, if it was ever started, or is needed."""
+        dispatcher, core = self._dispatcher, self.core
+        # Where there are messages and it is not, Ctrl-C hit the thread that was to start it. What
+        # a store takes, or has no room for, ends before there is any.
+        if dispatcher.to_start and (core.flow.messages or core.settler.has_untold):
             dispatcher.start()
         if dispatcher.denied or not (dispatcher.to_start and dispatcher.to_run):
             self._wake()

@@ -150,6 +150,33 @@ def relaying(folder: Path, server: Endpoint) -> Iterator[Started]:
         process.close()
 
 
+# Who leaves it
+
+
+def test_what_is_handed_over_leaves_nothing_in_memory(folder: Path) -> None:
+    with publisher.Publisher(spool=publisher.Spool(folder, send="relay")) as made:
+        kinesis = made.client("kinesis", region_name="us-east-1")
+        future = kinesis.put_record(StreamName=STREAM, Data=b"x", PartitionKey="k")
+        assert set(future.result(SOON)) == {"SpoolId"}
+        assert sys.getrefcount(future) == 2  # the name, and the argument
+
+
+def test_hooks_are_told_of_what_is_handed_over_at_once(folder: Path) -> None:
+    class Hook:
+        def on_spooled(self, event: publisher.Event) -> None:
+            told.append(event.destination)
+            heard.set()
+
+    told: list[str] = []
+    heard = threading.Event()
+    spool = publisher.Spool(folder, send="relay")
+    with publisher.Publisher(spool=spool, hooks=[Hook()]) as made:
+        kinesis = made.client("kinesis", region_name="us-east-1")
+        kinesis.put_record(StreamName=STREAM, Data=b"x", PartitionKey="k")
+        assert heard.wait(SOON)
+    assert told == [f"kinesis:us-east-1:{STREAM}"]
+
+
 # What has been left
 
 
