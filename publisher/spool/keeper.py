@@ -237,6 +237,7 @@ class Keeper:
     def stop(self) -> None:
         """Offer nothing from here on."""
         self._stopping = True
+        self._leave_crew()
         ring(self._alarm)
 
     def close(self) -> None:
@@ -304,12 +305,19 @@ class Keeper:
                 tell_error("the spool met an error and goes on")
                 pause = _LOOKS
             self._wait(pause)
-        # From here on close() waits for it, and what ends until then is written down.
-        self._core.runtime.crew.threads.pop(self._runner, None)
+        self._leave_crew()  # it may have begun a moment after stop()
         while not self._closed:
             self._alarm.acquire(timeout=_IDLE)
             self._notes.write_marks()
         self._let_go()
+
+    def _leave_crew(self) -> None:
+        """Have close() wait for the thread, and nobody else: what ends until then is written down.
+
+        Whoever stops it does so: the others are waited for at once.
+        """
+        if self._runner is not None:
+            self._core.runtime.crew.threads.pop(self._runner, None)
 
     def _wait(self, pause: float) -> None:
         """Wait for the next turn; what ends meanwhile is written down without one."""

@@ -174,6 +174,17 @@ def test_what_others_left_is_sent_where_memory_is_never_full(
     assert files(folder) == []
 
 
+def test_who_closes_waits_for_the_thread_of_the_spool_once(folder: Path, server: Endpoint) -> None:
+    """The thread waits for the end of close(), so nobody who is in close() is to wait for it."""
+    with publishing(spool=publisher.Spool(folder)) as made:
+        assert client_of(made, server).put_record(Data=b"m", **RECORD).result(SOON)
+        store = store_of(made)
+        with held(store._log._segments.reading):  # it has no time for anything
+            store._look_soon()
+            store.stop()
+            assert store._runner not in made._current().runtime.crew.threads
+
+
 class StruckError(Exception):
     pass
 
