@@ -75,11 +75,17 @@ Point = tuple[CodeType, int, int]
 _TURNS = 2  # of a loop, or a function that is called again, so many are struck
 
 
-def strike(call: Callable[[], Any], met: set[Point], spared: Collection[CodeType] = ()) -> bool:
+def strike(
+    call: Callable[[], Any],
+    met: set[Point],
+    spared: Collection[CodeType] = (),
+    within: tuple[str, ...] = ("",),
+) -> bool:
     """Call it, and raise :class:`Interrupted` at its first point that is not among those `met`.
 
     Whether it has one; what else the call raises is raised here. What runs beneath one of the
-    `spared` is another thread's work.
+    `spared` is another thread's work. With `within`, only what is defined in files whose names end
+    so is struck.
     """
     times: Counter[tuple[CodeType, int]] = Counter()
     beneath, struck = 0, False
@@ -110,6 +116,7 @@ def strike(call: Callable[[], Any], met: set[Point], spared: Collection[CodeType
             and not struck
             and frame.f_lineno is not None
             and frame.f_lasti in _points(code)
+            and code.co_filename.endswith(within)
         ):
             place = (code, frame.f_lasti)
             times[place] += 1
