@@ -296,3 +296,4 @@ class KeptAdmission:
             if message.route.lane.keeps_order:
                 self._tracker.note_staying(message.route)
         self._settler.settle([message], [value], SPOOLED, reason, permits=False, size=size)
+        message.entry = None  # what goes through an ordered lane keeps it; this one did not

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import threading
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
 
 import publisher
+from publisher._engine.message import Route
 from publisher._store.directory import Directory, prepare
 from publisher.spool import keeper
 from tests.servers import Answer, Endpoint
-from tests.support import SOON, STREAM, client_of, publishing, until
+from tests.support import FIFO_QUEUE, QUEUE, SOON, STREAM, client_of, publishing, until
 
 RECORD = {"Data": b"m", "PartitionKey": "k"}
 EVENT = {"Source": "s", "DetailType": "t", "Detail": '{"n": 1}'}
@@ -39,6 +42,12 @@ class Disk:
         made = prepare(path)
         made.fdatasync = self.fdatasync
         return made
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stays is offered again sooner."""
+    monkeypatch.setattr(keeper, "_LOOKS", 0.02)
 
 
 @pytest.fixture
@@ -77,18 +86,18 @@ def test_a_batch_call_waits_once_for_the_disk(
         kinesis = client_of(made, "kinesis", server.url)
         kinesis.put_record(StreamName=STREAM, **RECORD)
         before = disk.commits
-        future = kinesis.put_records(StreamName=STREAM, Records=[RECORD] * 700)
+        future = kinesis.put_records(StreamName=STREAM, Records=[RECORD] * 70)
         assert disk.commits == before + 1
         (log,) = logs(folder)
         assert disk.kept == log.stat().st_size
-        assert on_disk(made).waiting >= 700
+        assert on_disk(made).waiting >= 70
         release.set()
         response = future.result(SOON)
         if options.get("send") != "relay":
-            until(lambda: server.count("kinesis") >= 701)
+            until(lambda: server.count("kinesis") >= 71)
             until(lambda: on_disk(made).waiting == 0)
         else:
-            assert len({record["SpoolId"] for record in response["Records"]}) == 700
+            assert len({record["SpoolId"] for record in response["Records"]}) == 70
     assert bool(logs(folder)) == (options.get("send") == "relay")
 
 
@@ -181,3 +190,43 @@ def test_events_for_which_space_comes_back_go_together(folder: Path, server: End
             assert future.result(SOON)["FailedEntryCount"] == 0
     assert server.count("events") == 30
     assert logs(folder) == []
+
+
+def texts_held_by(future: publisher.PublishFuture) -> set[str]:
+    """Those that it keeps alive by itself, not by the lane that it went through."""
+    found: set[str] = set()
+    seen: set[int] = set()
+    left: list[Any] = [future]
+    while left:
+        one = left.pop()
+        if id(one) in seen or isinstance(one, (type, ModuleType, Route)):
+            continue
+        seen.add(id(one))
+        if isinstance(one, str):
+            found.add(one)
+        left += (one.__closure__ or ()) if isinstance(one, FunctionType) else gc.get_referents(one)
+    return found
+
+
+@pytest.mark.parametrize("queue", [QUEUE, FIFO_QUEUE], ids=["standard", "fifo"])
+@pytest.mark.parametrize("options", [{}, {"when": "overflow"}, {"send": "relay"}], ids=repr)
+def test_the_future_of_what_goes_to_disk_alone_keeps_no_body(
+    folder: Path, server: Endpoint, options: dict[str, Any], queue: str
+) -> None:
+    release = threading.Event()
+    server.script(lambda _: Answer(hold=release))
+    body = "the body"
+    order = {"MessageGroupId": "g", "MessageDeduplicationId": "d"} if queue == FIFO_QUEUE else {}
+    message = {"MessageBody": body, **order}
+    spool = publisher.Spool(folder, **options)
+    with publishing(spool=spool, max_messages=1, linger=50) as made:
+        sqs = client_of(made, "sqs", server.url)
+        if "send" not in options:
+            assert body in texts_held_by(sqs.send_message(QueueUrl=queue, **message))
+        single = sqs.send_message(QueueUrl=queue, **message)
+        many = sqs.send_message_batch(QueueUrl=queue, Entries=[{"Id": "a", **message}])
+        for future in (single, many):
+            assert future.done()
+            assert body not in texts_held_by(future)
+        release.set()
+        made.close(0)
