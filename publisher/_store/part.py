@@ -90,8 +90,9 @@ class Part:
         Raises:
             OSError: it could not be written.
         """
-        self.worth, self.low_at = self.left // 4, None
+        self.low_at = None
         size = write_beside(directory, self.reading.anew(), sync=True)
+        self.worth = self.left // 4  # a disk that has failed is tried again
         if not size:
             return
         fresh = self.reading.anew()

@@ -239,9 +239,9 @@ class Segments:
 
     def _rewrite(self, segment: Segment) -> None:
         """Replace a segment by one that has only its unsettled messages."""
-        segment.worth = segment.waiting // 4
         reading = segment.read_anew()
         size = write_beside(self._directory, reading, sync=self._disk)
+        segment.worth = segment.waiting // 4  # a disk that has failed is tried again
         if not size:
             return
         with self._marking:
