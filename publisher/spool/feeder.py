@@ -220,6 +220,10 @@ class Feeder:
                 end = ((build_too_old, self._max_age, None), FAILED, None)
                 self._core.kept.end_replayed(route, entry, size, kept, end)
                 continue
+            if not self._core.flow.could_hold(size, 1):  # its writer had other bounds: it stays
+                self.skipped += 1
+                self._telling.too_large(size)
+                continue
             if taken and size > room:
                 self.queues.give_back(queue, heads[place:])
                 break

@@ -49,6 +49,11 @@ class Telling:
         text = "a message in the spool is of a version that is not known here, and stays"
         self._tell("version", logging.WARNING, text, "publisher.spool_version", 1)
 
+    def too_large(self, size: int) -> None:
+        """A message of so many bytes never fits in the memory of this publisher."""
+        text = f"a message in the spool has {size:,} bytes, more than max_bytes, and stays"
+        self._tell("large", logging.WARNING, text, "publisher.spool_too_large", 1)
+
     def _tell(self, key: Any, level: int, text: str, event: str, count: int) -> None:
         suppressed = self._limiter.suppressed(key, 1)
         if suppressed is not None:
