@@ -1,4 +1,4 @@
-"""What the tests of the spool get: a folder for it, and a server to send to."""
+"""What the tests of the spool get: a folder for it, a server to send to, and processes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.hosts.conftest import start
 from tests.servers import Endpoint
+
+__all__ = ["folder", "server", "start"]
 
 
 @pytest.fixture

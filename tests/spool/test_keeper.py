@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from publisher.spool import owners
 from publisher.testing import capture
 from tests.servers import Answer, Endpoint, Request
 from tests.spool.support import DOWN, Holder
-from tests.support import FIFO_QUEUE, QUEUE, SOON, STREAM, client_of, publishing
+from tests.support import FIFO_QUEUE, QUEUE, SOON, STREAM, client_of, publishing, until
 
 pytestmark = pytest.mark.every_python("files, locks and threads at the end of a publisher")
 
@@ -237,6 +239,50 @@ def test_a_capture_and_a_mock_leave_nothing_on_disk(folder: Path) -> None:
             sns = made.client("sns", region_name="eu-west-1")
             assert sns.publish(TopicArn=topic, Message="m").result(SOON)["MessageId"]
             assert files(folder) == []
+    assert files(folder) == []
+
+
+@pytest.mark.parametrize("inside", [capture, mock_aws])
+def test_nothing_is_taken_over_inside_a_capture_or_a_mock(
+    folder: Path, server: Endpoint, inside: Callable[[], AbstractContextManager[Any]]
+) -> None:
+    arguments = {"endpoint_url": server.url, "region_name": "us-east-1"}
+    record = {"StreamName": STREAM, "PartitionKey": "k"}
+    server.script(DOWN)
+    with publishing(spool=publisher.Spool(folder)) as made:
+        made.client("kinesis", **arguments).put_record(Data=b"left", **record)
+        made.close(0)
+    server.script(None)
+    server.clear()
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with inside():
+        made = publisher.Publisher(spool=publisher.Spool(folder), delivery_timeout=1)
+        future = made.client("kinesis", **arguments).put_record(Data=b"inside", **record)
+        future.exception(SOON)
+        made.close(SOON)
+        assert not [one for one in threading.enumerate() if one.name == "publisher-spool"]
+    assert server.count("kinesis") <= (inside is mock_aws)  # moto passes on what is not AWS's
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_mock_that_begins_later_is_not_offered_what_stays(folder: Path, server: Endpoint) -> None:
+    server.script(DOWN)
+    with publishing(spool=publisher.Spool(folder), delivery_timeout=0.2) as made:
+        kinesis = made.client("kinesis", endpoint_url=server.url, region_name="us-east-1")
+        record = {"StreamName": STREAM, "PartitionKey": "k"}
+        first = kinesis.put_record(Data=b"stays", **record)
+        assert isinstance(first.exception(SOON), publisher.StillSpooled)
+        until(lambda: not made.stats().total.outstanding)
+        store: Any = made._current().store
+        with mock_aws():
+            server.script(None)
+            for _ in range(2):  # the second turn began in here
+                store._look_soon()
+                until(lambda: not store._due)
+            assert server.count("kinesis") == 0
+        kinesis.put_record(Data=b"new", **record)
+        server.wait_for(lambda: server.count("kinesis") == 2, SOON)
+    assert sorted(bodies(server, "kinesis")) == [b"new", b"stays"]
     assert files(folder) == []
 
 

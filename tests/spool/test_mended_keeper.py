@@ -22,7 +22,7 @@ from publisher._threads import runtime
 from publisher.spool import keeper, queues
 from tests.servers import Endpoint
 from tests.spool.support import DOWN, Holder
-from tests.support import SOON, STREAM, publishing
+from tests.support import SOON, STREAM, Watch, publishing
 
 RECORD = {"StreamName": STREAM, "PartitionKey": "k"}
 
@@ -162,6 +162,18 @@ def test_a_disk_that_hangs_at_the_end_lets_the_publisher_close(
         source = adopt(directory, owner)
         assert source is not None
         source.close()
+
+
+def test_nobody_waits_for_the_thread_where_it_has_nothing_to_do(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "_STUCK", SOON)
+    for _ in range(5):
+        made = publisher.Publisher(spool=publisher.Spool(folder, send="relay"))
+        made.client("kinesis", region_name="us-east-1").put_record(Data=b"left", **RECORD)
+        watch = Watch()
+        made.close(SOON)
+        assert watch.seconds < SOON / 2
 
 
 def test_what_others_left_is_sent_where_memory_is_never_full(

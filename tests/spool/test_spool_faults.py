@@ -299,8 +299,11 @@ def test_a_clock_that_is_set_meanwhile_expires_nothing(folder: Path, server: End
         future = put(client_of(made, "kinesis", server.url))
         assert isinstance(future.exception(SOON), publisher.StillSpooled)
         with freezegun.freeze_time("2099-01-01"):
+            assert on_disk(made).oldest_age < SOON
             server.script(None)
             server.wait_for(lambda: server.count("kinesis") == 1, SOON)
+        with freezegun.freeze_time("1970-01-01"):
+            assert 0 <= on_disk(made).oldest_age < SOON
         assert made.stats().total.failed == 0
 
 

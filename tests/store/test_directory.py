@@ -148,6 +148,62 @@ def test_a_link_in_the_place_of_the_marks_costs_marks(directory: Directory, tmp_
     assert target.read_bytes() == b"precious"
 
 
+@pytest.mark.parametrize("name", ["-2.log", "-1.tmp"])
+def test_a_link_in_the_way_of_a_writer_costs_no_message(
+    directory: Directory, tmp_path: Path, name: str
+) -> None:
+    """In the place of its next file, or of the one that replaces a file."""
+    target = tmp_path / "target"
+    target.write_bytes(b"precious")
+    target.chmod(0o600)
+    log = Log(directory, segment_bytes=1000)
+    tickets = [append(log, b"%03d" % number * 20) for number in range(50)]
+    link = Path(directory.join(f"{log.owner}{name}"))
+    link.symlink_to(target)
+    log.tend(0)
+    log.settle(tickets[1:])
+    log.tend(0)
+    log.tend(10)
+    append(log, b"new")
+    assert target.read_bytes() == b"precious"
+    log.close()
+    link.unlink(missing_ok=True)
+    assert entries(left_by(log)) == [b"000" * 20, b"new"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "piece", "file"])
+def test_what_is_damaged_is_put_aside_through_no_link(
+    directory: Directory, tmp_path: Path, kind: str
+) -> None:
+    log = Log(directory)
+    append(log, b"whole")
+    append(log, b"torn")
+    source = left_by(log)
+    source.close()
+    path = Path(directory.join(f"{log.owner}-1.log"))
+    whole = path.stat().st_size
+    with path.open("r+b") as file:
+        file.truncate(whole - 1)
+    target = tmp_path / "target"
+    damaged = Path(directory.join("damaged"))
+    if kind == "folder":
+        target.mkdir()
+        damaged.symlink_to(target)
+    elif kind == "file":
+        damaged.touch(0o600)
+    else:
+        damaged.mkdir(0o700)
+        for begin in range(whole):  # whatever it is called
+            (damaged / f"{log.owner}-1-{begin}").symlink_to(target)
+    source = left_by(log)
+    kepts = source.take(9)
+    assert [kept.entry for kept in kepts] == [b"whole"]
+    source.settle(kepts)
+    assert source.finished
+    assert source.damaged == 1
+    assert not target.exists() or list(target.iterdir()) == []
+
+
 @pytest.mark.parametrize("kind", ["pipe", "folder", "open to others", "foreign"])
 def test_what_is_no_private_file_is_left_alone(
     directory: Directory, kind: str, monkeypatch: pytest.MonkeyPatch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import subprocess
 import sys
@@ -275,6 +276,65 @@ def test_a_full_disk_loses_nothing_that_was_accepted(directory: Directory) -> No
     assert [name for name in files(directory) if not name.startswith("damaged")] == []
 
 
+def test_marks_that_are_written_in_part_cost_no_message(directory: Directory) -> None:
+    """Neither in a log nor in a source: what is not marked is sent again."""
+    original, short = directory.write, True
+
+    def write(descriptor: int, data: bytes) -> int:
+        is_short = short and Disk.path(descriptor).endswith(".done")
+        return original(descriptor, data[: len(data) // 2] if is_short else data)
+
+    directory.write = write
+    log = Log(directory)
+    tickets = [append(log, b"%d" % number) for number in range(60)]
+    for ticket in tickets[:10]:
+        log.settle([ticket])
+    log.settle(tickets[10:20])
+    short = False
+    log.settle(tickets[20:30])
+    source = left_by(log)
+    assert entries(source) == [b"%d" % number for number in (*range(20), *range(30, 60))]
+    source.close()
+    source = left_by(log)
+    short = True
+    source.settle(source.take(10))
+    short = False
+    source.settle(source.take(10))
+    source.close()
+    source = left_by(log)
+    assert entries(source) == [b"%d" % number for number in (*range(10), *range(30, 60))]
+    source.close()
+
+
+def test_what_cannot_be_written_anew_stays_as_it_is(directory: Directory) -> None:
+    """The disk is full, or takes a part, while a segment is replaced by a smaller one."""
+    original, fault = directory.write, ""
+
+    def write(descriptor: int, data: bytes) -> int:
+        if fault and Disk.path(descriptor).endswith(".tmp"):
+            if fault == "quota":
+                raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+            return original(descriptor, data[: len(data) // 2])
+        return original(descriptor, data)
+
+    directory.write = write
+    log = Log(directory, segment_bytes=4000)
+    tickets = [append(log, b"%03d" % number * 20) for number in range(100)]
+    log.tend(0)
+    log.settle(tickets[1:])
+    for fault in ("quota", "short"):  # noqa: B007 - write() reads it
+        before = log.bytes
+        log.tend(0)
+        log.tend(10)
+        assert log.bytes == before
+        assert not [name for name in files(directory) if name.endswith(".tmp")]
+    fault = ""
+    log.tend(0)
+    log.tend(10)
+    assert log.bytes < before
+    assert entries(left_by(log)) == [b"000" * 20]
+
+
 READ_ONLY = (
     PRELUDE
     + """
@@ -489,6 +549,7 @@ def test_a_signal_handler_appends_at_any_point_of_append(tmp_path: Path) -> None
 
 
 def test_no_descriptor_is_left(directory: Directory) -> None:
+    gc.collect()  # what earlier tests have left open
     before = descriptors()
     for _ in range(20):
         log = Log(directory, "r", segment_bytes=300)
@@ -501,5 +562,5 @@ def test_no_descriptor_is_left(directory: Directory) -> None:
         source = left_by(log)
         source.settle(source.take(100))
         assert source.finished
-    assert descriptors() == before
+    assert descriptors() <= before
     assert files(directory) == []
