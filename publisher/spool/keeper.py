@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .._account.ledger import SpoolStats
 from .._aws import mocks
@@ -23,6 +23,7 @@ from .._threads.primitives import join, locked, pop, ring, tell_error
 from ..errors import SpoolFull
 from .destinations import Destinations
 from .feeder import Feeder
+from .figures import Finder
 from .notes import Notes
 from .owners import Owners
 from .unwritten import Unwritten
@@ -41,16 +42,6 @@ _TEND = 4 << 20  # bytes after which the files are looked after at once; less in
 _OWN = 1 << 60  # the rank of what this process wrote: the last
 
 _keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
-
-
-class _Figures(NamedTuple):
-    """What the thread has last found, for those who must not wait for a disk."""
-
-    waiting: int = 0  # in the files of others
-    bytes: int = 0  # of these files
-    damaged: int = 0  # places in them, and messages that were none
-    orphans: int = 0  # owners that have died and were not taken over yet
-    oldest: float | None = None  # of all that stays, seconds since the epoch
 
 
 class Keeper:
@@ -91,8 +82,7 @@ class Keeper:
         self._runner: threading.Thread | None = None  # the thread, once it runs
         self._to_let_go: list[None] = [None]  # a token
         self._due = False  # whether a turn is to be made at once
-        self._figures = _Figures()
-        self._dated: tuple[float, float | None] = (-_LOOKS, None)  # when, and the oldest in files
+        self._figures = Finder(self._owners, self._feeder)
         self._spaces: deque[threading.Lock] = deque()  # who waits for space
         self._since = 0  # bytes written since the files were looked after
         self._tend = min(_TEND, spool.max_bytes // 8)
@@ -260,7 +250,7 @@ class Keeper:
         try:
             self._notes.write_marks()
             self._feeder.take_news(self._core.clock())
-            self._note_figures()
+            self._figures.look(self._core.clock(), self._log)
         finally:
             self._owners.close()
             if (log := self._log) is not None:
@@ -277,7 +267,7 @@ class Keeper:
 
         Of what others left it is what the thread found last: files are read there alone.
         """
-        log, figures = self._log, self._figures
+        log, figures = self._log, self._figures.last
         own = 0 if log is None else max(log.waiting - self._notes.unmarked, 0)
         return SpoolStats(
             waiting=figures.waiting + own,
@@ -327,23 +317,6 @@ class Keeper:
             self._alarm.acquire(timeout=left)
             self._notes.write_marks()
 
-    def _note_figures(self) -> None:
-        """Note what :meth:`stats` tells."""
-        now, log, feeder = self._core.clock(), self._log, self._feeder
-        sources = list(self._owners.sources.values())
-        if now - self._dated[0] >= _LOOKS:  # this may read files
-            ages = [source.oldest for source in sources]
-            ages += [] if log is None else [log.oldest]
-            self._dated = now, min((age for age in ages if age is not None), default=None)
-        ages = [self._dated[1], feeder.queues.oldest]
-        self._figures = _Figures(
-            waiting=sum(source.waiting for source in sources),
-            bytes=sum(source.bytes for source in sources),
-            damaged=feeder.skipped + self._owners.damaged + sum(one.damaged for one in sources),
-            orphans=self._owners.orphans,
-            oldest=min((age for age in ages if age is not None), default=None),
-        )
-
     def _turn(self) -> float:
         """Look after the files, and offer what stays; returns seconds until the next turn."""
         core = self._core
@@ -372,7 +345,7 @@ class Keeper:
         self._owners.let_go()
         if self._owners.may_go_on:
             at = now
-        self._note_figures()
+        self._figures.look(self._core.clock(), self._log)
         busy = self._feeder.queues.waiting or log.waiting or self._spaces
         soonest = min(at, self._looks_at, now + (_LOOKS if busy else _IDLE))
         return max(soonest - core.clock(), 0.0)
