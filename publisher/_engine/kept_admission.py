@@ -78,7 +78,8 @@ class KeptAdmission:
 
     Args:
         store: keeps the messages.
-        on_full: of the options; what becomes of a message for which the store has no room.
+        on_full: of the options; what becomes of a message for which the store has no room. Dropping
+            an older one gives no room back there, so it is the newest that is dropped.
         clock: seconds, never going back.
         flow: hands out permits.
         teller: of the hooks.
