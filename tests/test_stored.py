@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from publisher import services
 from publisher.services._stored import MAX_DEPTH, MAX_SIZE, NAMES, UnknownVersion, dump, load
 
 TIMES = st.datetimes(timezones=st.none() | st.just(dt.timezone.utc)).map(
@@ -103,3 +104,32 @@ def test_what_was_written_before_is_read() -> None:
         "AWSTraceHeader", "Time", "Source", "Resources", "DetailType", "Detail", "EventBusName",
         "TraceHeader",
     )  # fmt: skip
+
+
+def test_every_cut_and_every_longer_length_is_refused() -> None:
+    whole = dump({"Data": b"x" * 300, "PartitionKey": "key", "Message": "text"})
+    assert len(load(whole)) == 3
+    for size in range(1, len(whole)):
+        cut = whole[:size]
+        with contextlib.suppress(ValueError):
+            assert len(load(cut)) < 3  # it ends where a value does
+    for place, longer in ((7, whole[7] + 1), (310, whole[310] + 200)):
+        with pytest.raises(ValueError, match="an entry"):
+            load(whole[:place] + bytes([longer % 256]) + whole[place + 1 :])
+
+
+@pytest.mark.parametrize("name", services.names())
+def test_many_are_loaded_as_each_of_them_is_or_left_to_that(name: str) -> None:
+    service = services.load(name)
+    usual = [(b"data", "key"), (b"", "other")] if name == "kinesis" else [b"data", b"more"]
+    if name not in ("kinesis", "firehose"):  # it is no quicker
+        assert service.load_all([b"\x01"]) is None
+        return
+    datas = list(map(service.dump, usual))
+    assert service.load_all(datas) == (usual, list(map(service.measure, usual)))
+    for other in (b"", b"\x02", datas[0][:-1], dump({"Data": "text"}), dump({"Date": b""})):
+        assert service.load_all([*datas, other]) is None
+    with_hash = dump({"Data": b"d", "PartitionKey": "k", "ExplicitHashKey": "1"})
+    too_long = dump({"Data": b"d", "PartitionKey": "k" * 257})
+    for other in (with_hash, too_long):
+        assert service.load_all([datas[0], other]) is None

@@ -163,6 +163,13 @@ class Service:
         """
         raise NotImplementedError
 
+    def load_all(self, datas: Sequence[bytes]) -> tuple[Sequence[Any], Sequence[int]] | None:
+        """What :meth:`load` and :meth:`measure` give for each, where all are as most are.
+
+        None where one has to be looked at more closely, or where that is no quicker.
+        """
+        return None
+
     def place(self, address: Any) -> dict[str, str]:
         """boto3's parameters of an address, texts all: :meth:`address` makes the same of them."""
         raise NotImplementedError

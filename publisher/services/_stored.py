@@ -41,6 +41,7 @@ NAMES = (
 )
 MAX_SIZE = 32 * 1024 * 1024  # bytes: three times the largest message of any service
 MAX_DEPTH = 8
+_CUT_OFF = "an entry that is cut off"
 _OTHER_NAME = 255  # in place of a name's place: a text follows
 _LONG = 255  # in place of a length of one byte: one of four follows
 
@@ -79,7 +80,7 @@ def load(data: bytes) -> dict[str, Any]:
         return _items(data, 1, len(data), 0)
     except IndexError:
         pass
-    raise ValueError("an entry that is cut off")
+    raise ValueError(_CUT_OFF)
 
 
 def _add_items(parts: list[bytes], params: Mapping[str, Any], depth: int) -> None:
@@ -166,7 +167,19 @@ def _items(data: bytes, at: int, end: int, depth: int) -> dict[str, Any]:
             raise ValueError("an entry with a name that this version does not know")
         if name in params:
             raise ValueError("an entry with a name that stands twice")
-        params[name], at = _value(data, at, end, depth + 1)
+        kind, length = data[at], data[at + 1]
+        if kind > _TEXT:
+            params[name], at = _value(data, at, end, depth + 1)
+            continue
+        at += 2  # as `_value` does, without the call
+        if length == _LONG:
+            length = int.from_bytes(data[at : at + 4], "big")
+            at += 4
+        content = data[at : at + length]
+        at += length
+        if at > end:
+            raise ValueError(_CUT_OFF)
+        params[name] = content if kind == _BYTES else content.decode()
     return params
 
 
@@ -178,7 +191,7 @@ def _value(data: bytes, at: int, end: int, depth: int) -> tuple[Any, int]:
         at += 4
     after = at + length
     if after > end:
-        raise ValueError("an entry that is cut off")
+        raise ValueError(_CUT_OFF)
     if kind == _BYTES:
         return data[at:after], after
     if kind in _PLAIN:

@@ -123,6 +123,12 @@ class Tabled(Service):
                 raise missing("an entry", parameter)
         return self.entry(params)[0]
 
+    def load_all(self, datas: Sequence[bytes]) -> tuple[Sequence[Any], Sequence[int]] | None:
+        try:
+            return self.usual(list(map(load, datas)))
+        except ValueError:
+            return None
+
     # A destination that one text names; who has others says so.
 
     def address(self, params: Mapping[str, Any]) -> Any:

@@ -86,7 +86,7 @@ class Feeder:
         """
         self.take_news(now)
         is_near = self.queues.read(sources, own)
-        soonest = now + LONGEST
+        soonest = now if self.queues.may_go_on else now + LONGEST
         for queue in self.queues:
             if queue.kept:
                 soonest = min(soonest, self._serve(queue, now))
@@ -163,6 +163,7 @@ class Feeder:
         lane = core.tracker.lane_of(route)
         limits = lane.target.service.limits
         most = limits.entries * (1 if queue.pause else _REQUESTS) - queue.offered
+        most = min(most, _AT_ONCE)
         most = min(most, max(int(flow.max_messages * _SHARE), 1) - flow.messages)
         room = int(flow.max_bytes * _SHARE) - flow.bytes
         if most <= 0 or room <= 0:
@@ -202,6 +203,10 @@ class Feeder:
         taken: list[Kept] = []
         entries: list[Any] = []
         sizes: list[int] = []
+        if heads and min([kept.when for kept in heads]) >= oldest:
+            usual = service.load_all([kept.entry for kept in heads])
+            if usual is not None and sum(usual[1]) <= room:
+                return heads, list(usual[0]), list(usual[1])
         for place, kept in enumerate(heads):
             try:
                 entry = service.load(kept.entry)

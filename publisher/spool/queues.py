@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .._store.record import SHIFT
@@ -14,10 +15,12 @@ if TYPE_CHECKING:
 #: Seconds for which a destination that took nothing is left alone: the first time, and at most.
 _FIRST, LONGEST = 1.0, 30.0
 #: So many records are known by their place at most; what is beyond is read when those are gone.
-_AHEAD = 100_000
+_AHEAD = 50_000
 #: The same, with those of destinations that take nothing now: these do not keep others waiting.
 _FAR = 1_000_000
 _AT_ONCE = 1_000  # read in one go
+#: So much of what others left is read at one look, before some of it is offered.
+_READS = 5_000
 _ROUNDS = 1_000  # of one source at one look, at most
 
 
@@ -71,6 +74,7 @@ class Queues:
         self._bodies = 0  # bytes
         self.waiting = 0  # records, in all queues
         self.has_all = False  # whether the sources had no more at the last look
+        self.may_go_on = False  # whether that ended although there was room
         self.own_is_read = True  # all that stays of this process, at the last look
         self.taken = 0  # records that were taken from the sources
 
@@ -117,13 +121,16 @@ class Queues:
         wrote is read as a whole: of an ordered destination it comes as requests return.
         """
         is_near = self.has_all = True
+        left = _READS
         for source in sources:
             try:
-                while is_near and self._take(source):
-                    is_near = self._has_room()
+                while is_near and (count := self._take(source)):
+                    left -= count
+                    is_near = left > 0 and self._has_room()
             except OSError as error:  # the next look tries again
                 self._tell_unread(source, error)
                 self.has_all = False
+        self.may_go_on = left <= 0 and self._has_room()
         self.has_all = self.has_all and is_near
         self.own_is_read = own is None
         if own is not None:
@@ -147,18 +154,22 @@ class Queues:
         kepts = source.take(_AT_ONCE)
         self.waiting += len(kepts)
         self.taken += len(kepts)
-        late: dict[bytes, Queue] = {}
+        room = self.bodies - self._bodies
+        by_where: dict[bytes, list[Kept]] = {}
         for kept in kepts:
-            queue = self.find(kept.where)
-            if queue.kept and _order(kept) < _order(queue.kept[-1]):
-                late[kept.where] = queue
-            queue.kept.append(kept)
-            if self._bodies < self.bodies:
-                self._bodies += len(kept.entry)
+            if room > 0:
+                room -= len(kept.entry)
             else:
                 kept.entry = b""
-        for queue in late.values():
-            queue.kept = deque(sorted(queue.kept, key=_order))
+            by_where.setdefault(kept.where, []).append(kept)
+        self._bodies = self.bodies - room
+        for where, some in by_where.items():
+            queue = self.find(where)
+            some.sort(key=_sequence)  # as most of them are already
+            is_late = bool(queue.kept) and _order(some[0]) < _order(queue.kept[-1])
+            queue.kept.extend(some)
+            if is_late:
+                queue.kept = deque(sorted(queue.kept, key=_order))
         return len(kepts)
 
     # -- out of a queue, and back
@@ -219,6 +230,9 @@ def settle(kepts: Iterable[Kept]) -> None:
         by_source.setdefault(kept.source, []).append(kept)
     for source, some in by_source.items():
         source.settle_taken(some)
+
+
+_sequence = attrgetter("sequence")  # the order within a source
 
 
 def _order(kept: Kept) -> tuple[int, int]:

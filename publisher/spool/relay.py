@@ -72,8 +72,9 @@ class Follower(Keeper):
         self._look_at_the_directory()
         taken = self._feeder.queues.taken
         pause = super()._turn()
-        self.looked.set()
         waits = self._feeder.queues
+        if not waits.may_go_on:
+            self.looked.set()
         if self._once:
             stays = not waits.offered and waits.is_stuck
             if waits.has_all and not self._owners.may_go_on:
