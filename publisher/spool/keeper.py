@@ -18,14 +18,14 @@ from .._store.directory import Directory, prepare
 from .._store.log import Full, Log
 from .._store.source import Source
 from .._store.writing import writer
-from .._threads.crew import LazyThread
-from .._threads.primitives import join, locked, pop, ring, tell_error
+from .._threads.primitives import locked, ring
 from ..errors import SpoolFull
 from .destinations import Destinations
 from .feeder import Feeder
 from .figures import Finder
 from .notes import Notes
 from .owners import Owners
+from .rounds import Rounds
 from .unwritten import Unwritten
 
 if TYPE_CHECKING:
@@ -33,10 +33,8 @@ if TYPE_CHECKING:
     from .._engine.message import Message
     from .._spooling import Spool
 
-_THREAD = "publisher-spool"
 _IDLE = 5.0  # seconds between two looks while there is nothing
 _LOOKS = 1.0  # seconds between two looks while there is something
-_ENDS = 1.0  # seconds that the end of a publisher waits at most for a disk
 _SHARE = 0.25  # of its time that the thread spends at most on looks at a large directory
 _TEND = 4 << 20  # bytes after which the files are looked after at once; less in a small spool
 _OWN = 1 << 60  # the rank of what this process wrote: the last
@@ -75,13 +73,10 @@ class Keeper:
         self._owners = Owners(self._codec, follows=self.follows)
         self._looks_at = 0.0  # at whose files are there
         self._rests_until = 0.0  # from looks
-        self._alarm = locked()
-        self._thread: LazyThread = LazyThread(core.runtime.crew, _THREAD, self._run)
-        self._stopping = False
-        self._closed = False
-        self._runner: threading.Thread | None = None  # the thread, once it runs
-        self._to_let_go: list[None] = [None]  # a token
-        self._due = False  # whether a turn is to be made at once
+        self._rounds = Rounds(
+            core, turn=self._turn, write=self._notes.write_marks, let_go=self._let_go
+        )
+        self.begin = self._rounds.begin  # what others have left is offered from then on
         self._figures = Finder(self._owners, self._feeder)
         self._spaces: deque[threading.Lock] = deque()  # who waits for space
         self._since = 0  # bytes written since the files were looked after
@@ -121,7 +116,7 @@ class Keeper:
         self.begin()
         if self._since > self._tend:
             self._since = 0
-            self._look_soon()
+            self._rounds.look_soon()
         return True
 
     def commit(self, messages: Sequence[Message]) -> bool:
@@ -148,13 +143,8 @@ class Keeper:
                 raise  # as above; what the disk says is told when they are written
 
     def _full(self, error: Full) -> SpoolFull:
-        self._look_soon()
+        self._rounds.look_soon()
         return SpoolFull(f"{error}; the bound is max_bytes of the spool")
-
-    def begin(self) -> None:
-        """Offer what others have left, from the first message on."""
-        if self._thread.to_start:
-            self._thread.start()
 
     def _open(self) -> Log:
         """The log of this process; the directory is made for the first message.
@@ -191,7 +181,7 @@ class Keeper:
         alarm = locked()
         self._spaces.append(alarm)
         try:
-            self._look_soon()
+            self._rounds.look_soon()
             return alarm.acquire(timeout=timeout)
         finally:
             with contextlib.suppress(ValueError):  # it is gone if it has rung
@@ -206,47 +196,33 @@ class Keeper:
         own = [one for one in kept if type(one) is int]
         if own:
             self._notes.settle(own)
-            self.begin()
-            ring(self._alarm)
+            self._rounds.write_soon()
         if len(own) < len(kept):
             self._feeder.ended(one for one in kept if type(one) is not int)
-            self._look_soon()
+            self._rounds.look_soon()
 
     def overflow(self, message: Message) -> None:
         """A message that is written down stays; it may be said twice."""
         self._notes.stays(message)
-        self._look_soon()
+        self._rounds.look_soon()
 
     def stay(self, kept: Sequence[Any]) -> None:
         """These have ended here, and are offered again."""
         own = [one for one in kept if type(one) is int]
         self._notes.stay(own)
         self._feeder.stay(one for one in kept if type(one) is not int)
-        self._look_soon()
+        self._rounds.look_soon()
 
     def stop(self) -> None:
         """Offer nothing from here on."""
-        self._stopping = True
-        self._leave_crew()
-        ring(self._alarm)
+        self._rounds.stop()
 
     def close(self) -> None:
-        """Let go of everything: what still stays is the next process's.
-
-        The thread does it when it ends, so a disk that hangs holds nobody else for long.
-        """
-        if self._closed:
-            return
-        self._closed = True
+        """Let go of everything: what still stays is the next process's."""
         self.stop()
-        if self._runner is None:
-            self._let_go()
-        else:
-            join(self._runner, _ENDS)
+        self._rounds.close()
 
     def _let_go(self) -> None:
-        if not pop(self._to_let_go):
-            return
         try:
             self._notes.write_marks()
             self._feeder.take_news(self._core.clock())
@@ -258,7 +234,7 @@ class Keeper:
 
     def forget(self) -> None:
         """In the child of a fork: the files are the parent's."""
-        self._stopping = self._closed = True
+        self._rounds.forget()
         if (log := self._log) is not None:
             log.forget()
 
@@ -278,44 +254,7 @@ class Keeper:
             unwritten=self._unwritten.count,
         )
 
-    # -- the thread
-
-    def _look_soon(self) -> None:
-        self._due = True
-        self.begin()
-        ring(self._alarm)
-
-    def _run(self) -> None:
-        self._runner = threading.current_thread()
-        while not self._stopping:
-            self._due = False
-            try:
-                pause = self._turn()
-            except BaseException:  # noqa: BLE001 - logged; nobody else would do its work
-                tell_error("the spool met an error and goes on")
-                pause = _LOOKS
-            self._wait(pause)
-        self._leave_crew()  # it may have begun a moment after stop()
-        while not self._closed:
-            self._alarm.acquire(timeout=_IDLE)
-            self._notes.write_marks()
-        self._let_go()
-
-    def _leave_crew(self) -> None:
-        """Have close() wait for the thread, and nobody else: what ends until then is written down.
-
-        Whoever stops it does so: the others are waited for at once.
-        """
-        if self._runner is not None:
-            self._core.runtime.crew.threads.pop(self._runner, None)
-
-    def _wait(self, pause: float) -> None:
-        """Wait for the next turn; what ends meanwhile is written down without one."""
-        clock = self._core.clock
-        until = clock() + pause
-        while not (self._due or self._stopping) and (left := until - clock()) > 0:
-            self._alarm.acquire(timeout=left)
-            self._notes.write_marks()
+    # -- the thread's
 
     def _turn(self) -> float:
         """Look after the files, and offer what stays; returns seconds until the next turn."""

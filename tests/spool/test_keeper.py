@@ -302,8 +302,8 @@ def test_a_mock_that_begins_later_is_not_offered_what_stays(folder: Path, server
         with mock_aws():
             server.script(None)
             for _ in range(2):  # the second turn began in here
-                store._look_soon()
-                until(lambda: not store._due)
+                store._rounds.look_soon()
+                until(lambda: not store._rounds._due)
             assert server.count("kinesis") == 0
         kinesis.put_record(Data=b"new", **record)
         server.wait_for(lambda: server.count("kinesis") == 2, SOON)

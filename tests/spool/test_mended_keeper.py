@@ -19,7 +19,7 @@ from publisher._store.log import Log
 from publisher._store.reading import Reading
 from publisher._store.source import adopt
 from publisher._threads import runtime
-from publisher.spool import keeper, queues
+from publisher.spool import queues, rounds
 from tests.servers import Endpoint
 from tests.spool.support import DOWN, Holder
 from tests.support import SOON, STREAM, Watch, publishing
@@ -142,7 +142,7 @@ def test_a_disk_that_hangs_at_the_end_lets_the_publisher_close(
 ) -> None:
     leave(folder, server, 3)
     server.script(DOWN)
-    monkeypatch.setattr(keeper, "_ENDS", 0.05)
+    monkeypatch.setattr(rounds, "_ENDS", 0.05)
     monkeypatch.setattr(runtime, "_STUCK", 0.05)
     with publishing(spool=publisher.Spool(folder)) as made:
         kinesis = client_of(made, server)
@@ -150,12 +150,12 @@ def test_a_disk_that_hangs_at_the_end_lets_the_publisher_close(
         server.wait_for(lambda: server.requests, SOON)
         store = store_of(made)
         with held(store._log._segments.reading):
-            store._look_soon()
+            store._rounds.look_soon()
             closing = threading.Thread(target=made.close, args=(0,), daemon=True)
             closing.start()
             closing.join(SOON)
             assert not closing.is_alive()
-        store._runner.join(SOON)  # it lets go of everything when it is let go
+        store._rounds.runner.join(SOON)  # it lets go of everything when it is let go
     directory = prepare(folder)
     assert len(directory.dead_owners()) == 2
     for owner in directory.dead_owners():
@@ -192,9 +192,9 @@ def test_who_closes_waits_for_the_thread_of_the_spool_once(folder: Path, server:
         assert client_of(made, server).put_record(Data=b"m", **RECORD).result(SOON)
         store = store_of(made)
         with held(store._log._segments.reading):  # it has no time for anything
-            store._look_soon()
+            store._rounds.look_soon()
             store.stop()
-            assert store._runner not in made._current().runtime.crew.threads
+            assert store._rounds.runner not in made._current().runtime.crew.threads
 
 
 class StruckError(Exception):

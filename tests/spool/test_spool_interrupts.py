@@ -26,7 +26,7 @@ OTHERS = {LazyThread._begin.__code__}
 WRITING = tuple(
     f"{os.sep}{name}.py"
     for name in (
-        *("keeping", "kept_admission", "keeper", "notes", "destinations"),
+        *("keeping", "kept_admission", "keeper", "rounds", "notes", "destinations"),
         *("log", "segments", "segment", "syncing"),
     )
 )
