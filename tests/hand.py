@@ -303,10 +303,10 @@ class Hand:
 class Bench:
     """A core with its hand, and lanes on it."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, store: Callable[[Core], Any] | None = None, **options: Any) -> None:
         self.clock = Clock()
         made = check_options(Options(), {"linger": 0.0, **options})
-        self.core = Core(made, Hand, clock=self.clock, wall=self.clock)
+        self.core = Core(made, Hand, clock=self.clock, wall=self.clock, store=store)
         self.hand: Hand = self.core.runtime
 
     def route(self, wire: Wire | None = None, *, ordered: bool = False, **changes: Any) -> Route:

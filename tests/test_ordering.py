@@ -144,7 +144,7 @@ def test_a_finished_group_is_forgotten() -> None:
     lane: Any = route.lane
     assert lane.is_idle()
     assert not lane._groups
-    assert not lane._resent
+    assert not lane._groups.resent
     assert not any(queue for queue in (route.inbox, route.backlog))
 
 

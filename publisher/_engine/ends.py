@@ -151,8 +151,8 @@ def overdue(message: Message) -> tuple[Any, str, str | None]:
 
 def late_text(message: Message) -> str:
     text = f"no outcome within delivery_timeout={message.route.delivery.timeout:g} s"
-    if message.route.lane.is_behind:
-        text += ", for it or for an earlier one to its destination"
+    if message.route.lane.is_behind_with(message.entry):
+        text += ", for it or for an earlier one of its group"
     return text
 
 

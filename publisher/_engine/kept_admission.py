@@ -67,7 +67,7 @@ class Unit:
     @property
     def is_behind(self) -> bool:
         """Whether what stays in the store goes before any of them."""
-        return any(message.route.lane.is_behind for message in self.messages)
+        return any(one.route.lane.is_behind_with(one.entry) for one in self.messages)
 
     def __iter__(self) -> Iterator[tuple[Message, int]]:
         return zip(self.messages, self.sizes, strict=True)
@@ -291,10 +291,9 @@ class KeptAdmission:
             value, reason = (answer_handed_over, {}, store.receipt(message.kept)), HANDED_OVER
         else:
             value, reason = (build_staying, message, _FULL), OVERFLOWED
-            # In this order: whoever looks whether all was offered, under the tracker's lock, sees
-            # this message, or is followed by what says that there is one.
-            store.overflow(message)
-            if message.route.lane.keeps_order:
-                self._tracker.note_staying(message.route)
+            if message.route.lane.keeps_order and message.entry is not None:
+                self._tracker.overflow(message, store.overflow)
+            else:
+                store.overflow(message)
         self._settler.settle([message], [value], SPOOLED, reason, permits=False, size=size)
         message.entry = None  # what goes through an ordered lane keeps it; this one did not

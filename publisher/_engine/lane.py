@@ -103,10 +103,6 @@ class Lane(abc.ABC):
         Called without the tracker's lock: it changes nothing.
         """
 
-    def is_clear(self) -> bool:
-        """As :meth:`is_idle`, but for what waits until all that stays in a store has gone."""
-        return self.is_idle()
-
     @abc.abstractmethod
     def is_empty(self) -> bool:
         """True when nothing waits here; requests in flight do not count."""
@@ -164,29 +160,14 @@ class Lane(abc.ABC):
 
     # -- where there is a store
 
-    def note_staying(self) -> None:
-        """A message that was in here stays in the store: none of its group is to overtake it."""
-        if self.staying is not None:
-            self.staying.halt()
-
     @property
     def is_behind(self) -> bool:
-        """Whether what stays in the store goes before whatever comes in."""
-        return self.staying is not None and self.staying.behind
+        """Whether what stays in the store of some group goes before what comes in of it."""
+        return self.staying is not None and len(self.staying) > 0
 
-    def fall_behind(self) -> None:
-        """What stays in the store goes before whatever comes in here from now on."""
-        if self.staying is not None:
-            self.staying.behind = True
-
-    def begin_offering(self, leaving: bool) -> bool:
-        """Whether what stays may be offered now; ``leaving``: some was taken out to be ended."""
-        return self.staying is None or self.staying.begin_offering(not leaving and self.is_clear())
-
-    def end_offering(self, leaving: bool) -> bool:
-        """All that stays was offered: whether new messages may go their usual way."""
-        self.is_empty()  # what came in before stands where it belongs
-        return self.staying is None or (not leaving and self.staying.end_offering())
+    def is_behind_with(self, entry: Any) -> bool:
+        """Whether what stays of its group goes before such an entry."""
+        return self.staying is not None and self.staying.is_behind_with(entry)
 
     @abc.abstractmethod
     def evict_oldest(self, taken: dict[Message, None]) -> Message | None:

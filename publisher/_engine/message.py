@@ -53,9 +53,8 @@ class Holder(Protocol):
     keeps_entries: bool
     written: bytes | None
 
-    @property
-    def is_behind(self) -> bool:
-        """Whether what stays in the store goes before whatever comes in."""
+    def is_behind_with(self, entry: Any) -> bool:
+        """Whether what stays of its group in the store goes before such an entry."""
 
 
 class Route:

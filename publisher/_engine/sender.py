@@ -21,6 +21,7 @@ from .scheduler import Scheduler, Turn
 from .send import perform
 from .settle import Settler
 from .split import Remainder
+from .state import is_live
 from .tracker import Tracker
 
 logger = logging.getLogger("publisher")
@@ -110,8 +111,8 @@ class Sender:
                 failed, values = zip(*report.failed, strict=True)
                 self._settler.settle(failed, values, FAILED)
             if report.staying:
-                remainder.stays = True
                 staying, values = zip(*report.staying, strict=True)
+                remainder.stays = staying
                 self._settler.settle(staying, values, SPOOLED)
         except BaseException:
             # A fault of ours must not leave a future hanging: end what the request carried and go
@@ -119,7 +120,11 @@ class Sender:
             logger.critical("a request could not be handled; its messages fail", exc_info=True)
             remainder.retries.clear()
             remainder.pieces.clear()
-            remainder.stays = any(message.kept is not None for message in request.messages)
+            remainder.stays = [
+                message
+                for message in request.messages
+                if message.kept is not None and is_live(message)
+            ]
             self._settler.settle_each(request.messages, broken)
         turn = self._scheduler.complete(request, remainder, self._clock())
         self._end_late(turn)

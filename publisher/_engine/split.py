@@ -68,7 +68,7 @@ class Remainder:
         split: what those pieces share.
         cautious: True after a time-out, False after a success, None where neither is known.
         hold: seconds for which the service wants to be left alone.
-        stays: some of its messages stay in the store, and are offered again from there.
+        stays: those of its messages that stay in the store, and are offered again from there.
     """
 
     retries: list[tuple[Message, float]] = field(default_factory=list)
@@ -76,7 +76,7 @@ class Remainder:
     split: Split | None = None
     cautious: bool | None = None
     hold: float = 0.0
-    stays: bool = False
+    stays: Sequence[Message] = ()
 
 
 def cut(

@@ -1,61 +1,175 @@
-"""What an ordered lane does while messages of it stay in a store: none is overtaken. Pure."""
+"""What an ordered lane does while messages of it stay in a store: none is overtaken. Pure.
+
+Order is kept within a group, so each group is behind by itself, and the others go on. What is in
+memory of a group is older than all of it that stays, but for what was offered again: that stands
+there in its order.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Any
 
+from .groups import Groups
 from .message import Message
+from .state import RUNNING
 
 
 class Staying:
-    """Whether what comes in may be sent, or stays as well.
+    """Whether what comes in of a group may be sent, or stays as well.
+
+    Args:
+        groups: of the lane.
+        group_of: gives an entry's group.
+        admit: has the lane look at what came in.
 
     Attributes:
-        halted: something that was in the lane stays. Nothing is sent until everything has been
-            taken out and the last request has returned.
-        behind: what stays goes before whatever comes in.
-        fresh: came in meanwhile, to be taken out as well.
-        later: is kept by no store, and goes when all that stays has gone.
+        fresh: by group, what is to be taken out, as it stands behind what stays.
+        later: by group, what is kept by no store, and goes when all that stays has gone.
     """
 
-    __slots__ = ("behind", "fresh", "halted", "later")
+    __slots__ = ("_admit", "_behind", "_group_of", "_groups", "_halted", "fresh", "later")
 
-    def __init__(self) -> None:
-        self.halted = False
-        self.behind = False
-        self.fresh: list[Message] = []
-        self.later: deque[Message] = deque()
+    def __init__(
+        self, groups: Groups, group_of: Callable[[Any], str], admit: Callable[[], None]
+    ) -> None:
+        self._groups = groups
+        self._group_of = group_of
+        self._admit = admit
+        #: Groups of which something stays: it goes before whatever comes in. Callers look here too.
+        self._behind: set[str] = set()
+        #: Those of which something stays that was in memory. What was offered of them by then may
+        #: have to stand behind that: it stays as well, until they are offered anew.
+        self._halted: set[str] = set()
+        self.fresh: dict[str, list[Message]] = {}
+        self.later: dict[str, deque[Message]] = {}
 
-    def halt(self) -> None:
-        """Something that was in the lane stays."""
-        self.halted = self.behind = True
+    # -- asked by any thread
 
-    def keeps_out(self, message: Message) -> bool:
-        """Whether a message that comes in now stays; one that no store keeps never does."""
-        if message.kept is None:
+    def __len__(self) -> int:
+        """Of how many groups something stays."""
+        return len(self._behind)
+
+    @property
+    def behind(self) -> list[str]:
+        """The groups of which something stays."""
+        return list(self._behind)
+
+    def is_behind(self, group: str) -> bool:
+        """Whether what stays of a group goes before whatever comes in of it."""
+        return group in self._behind
+
+    def is_behind_with(self, entry: Any) -> bool:
+        """Whether what stays of an entry's group goes before it."""
+        return bool(self._behind) and self._group_of(entry) in self._behind
+
+    # -- the lane's; the caller holds the tracker's lock
+
+    def note(self, messages: Iterable[Message]) -> None:
+        """These were in memory and stay: what stands behind them in their groups does, too."""
+        stays: dict[str, set[Message]] = {}
+        for message in messages:
+            stays.setdefault(self._group_of(message.entry), set()).add(message)
+        for key, those in stays.items():
+            self._halted.add(key)
+            self._behind.add(key)
+            group = self._groups.find(key)
+            if group is None:
+                continue
+            # Of one that was on the wire nothing is left here, and all else is behind it.
+            places = (place for place, message in enumerate(group.queue) if message in those)
+            first = next(places, 0)
+            queue, group.queue = group.queue, deque(itertools.islice(group.queue, first))
+            unkept: list[Message] = []
+            for message in filter(self._groups.waits, itertools.islice(queue, first, None)):
+                if message.kept is None:
+                    unkept.append(message)
+                else:
+                    self.fresh.setdefault(key, []).append(message)
+            if unkept:  # what is there came when these were waiting
+                self._later(key).extendleft(reversed(unkept))
+
+    def fall_behind(self, entry: Any) -> None:
+        """A message that did not come in stays: what comes in from now on stands behind it."""
+        self._behind.add(self._group_of(entry))
+
+    def keeps_out(self, group: str, message: Message) -> bool:
+        """Whether a message that comes in stays; if so, it is taken out at the next look."""
+        if group not in self._behind or message.kept is None:
             return False
-        return self.halted or (self.behind and not message.replayed)
+        if message.replayed and group not in self._halted:
+            return False
+        self.fresh.setdefault(group, []).append(message)
+        return True
 
-    def holds_back(self, message: Message) -> bool:
-        """Whether a message that comes in now waits until all that stays has gone."""
-        return self.behind and message.kept is None
+    def holds_back(self, group: str, message: Message) -> bool:
+        """Whether a message that comes in waits until all of its group that stays has gone."""
+        if group not in self._behind or message.kept is not None:
+            return False
+        self._later(group).append(message)
+        return True
+
+    def taken_out_locked(self) -> list[Message]:
+        """What is to stay, claimed; the caller holds ``LOCK``."""
+        fresh, self.fresh = self.fresh, {}
+        found = []
+        for message in itertools.chain.from_iterable(fresh.values()):
+            if self._groups.waits(message):  # or somebody else has it
+                message._phase = RUNNING
+                self._groups.resent.pop(id(message), None)
+                found.append(message)
+        return found
+
+    def messages(self) -> Iterator[Message]:
+        """All that waits here; some may have ended already."""
+        for some in (*self.fresh.values(), *self.later.values()):
+            yield from some
 
     def clear(self) -> None:
         """Forget what waits."""
-        self.fresh = []
+        self.fresh.clear()
         self.later.clear()
 
-    def begin_offering(self, idle: bool) -> bool:
-        """Whether what stays may be offered now."""
-        if self.halted and not idle:
-            return False
-        self.halted = False
-        self.behind = True
-        return True
+    # -- the tracker's, for whoever offers what stays
 
-    def end_offering(self) -> bool:
-        """All that stayed was offered, and stands before what comes: whether it still does."""
-        if self.halted or self.fresh:
-            return False
-        self.behind = False
-        return True
+    def begin_offering(
+        self, groups: Collection[str], leaving: Collection[str], *, here: bool
+    ) -> list[str]:
+        """Of which of these groups the messages that stay may be offered now.
+
+        Args:
+            groups: their names.
+            leaving: those of which something was taken out, and the store may not know yet.
+            here: to this lane, where they stand behind what waits; to another one they are offered
+                when nothing of their group is here.
+        """
+        begun = [key for key in self._known(groups, leaving) if here or not self._groups.has(key)]
+        self._halted.difference_update(begun)
+        self._behind.update(begun)
+        return begun
+
+    def let_through(self, groups: Collection[str], leaving: Collection[str]) -> list[str]:
+        """All that stays of these groups was offered: new messages go their usual way.
+
+        Returns those of which it is so; of the others something more is to stay.
+        """
+        through = self._known(groups, leaving)
+        for key in through:
+            self._halted.discard(key)
+            self._behind.discard(key)
+            for message in self.later.pop(key, ()):
+                self._groups.join(key, message)
+        return through
+
+    def _known(self, groups: Collection[str], leaving: Collection[str]) -> list[str]:
+        """Those of which the store knows all that stays."""
+        self._admit()  # what came in before stands where it belongs
+        return [key for key in groups if key not in self.fresh and key not in leaving]
+
+    def _later(self, key: str) -> deque[Message]:
+        later = self.later.setdefault(key, deque())
+        while later and not self._groups.waits(later[0]):  # it has ended
+            later.popleft()
+        return later

@@ -108,9 +108,10 @@ class Tracker:
                     live = [message for message in request.messages if is_live(message)]
                 late = [message for message in live if message.deadline + self.grace <= now]
                 overdue += late
-                if any(message.kept is not None for message in late):
-                    request.lane.note_staying()
-                    self.touched.extend((route,) for route in request.lane.routes[:1])
+                if stays := [message for message in late if message.kept is not None]:
+                    if request.lane.staying is not None:
+                        request.lane.staying.note(stays)
+                    self._touch_locked(request.lane)
                 left = [message for message in live if message.deadline + self.grace > now]
                 request.expires = min((m.deadline for m in left), default=NEVER) + self.grace
                 request.oldest = min((m.accepted for m in left), default=NEVER)
@@ -128,37 +129,68 @@ class Tracker:
 
     # -- what stays in a store is offered again
 
-    def begin_offering(self, lane: Lane, is_all: Callable[[], bool]) -> bool:
-        """Whether what stays of this lane may be offered to it now, in its order.
+    def begin_offering(
+        self, lane: Lane, groups: Collection[str], is_all: Callable[[], bool], *, here: bool
+    ) -> Collection[str]:
+        """Of which groups of a lane that stays which may be offered now, in its order.
 
         Args:
             lane: it.
-            is_all: whether the store knows of all that stays; asked under the lock.
+            groups: their names.
+            is_all: whether what offers has read all that the store knows of; asked under the lock.
+            here: it is offered to this lane, and not to another one to the same destination.
         """
         with self.lock:
-            return is_all() and lane.begin_offering(self._is_leaving_locked(lane))
+            if lane.staying is None:
+                return groups
+            begun: list[str] = []
+            if is_all():
+                begun = lane.staying.begin_offering(groups, self._leaving_locked(lane), here=here)
+            if len(begun) < len(groups):  # there may be something to be taken out
+                self._touch_locked(lane)
+            return begun
 
-    def end_offering(self, lane: Lane, is_all: Callable[[], bool]) -> bool:
-        """Whether all that stays of this lane was offered: then new messages go their usual way.
+    def let_through(
+        self, lane: Lane, groups: Collection[str], is_all: Callable[[], bool]
+    ) -> Collection[str]:
+        """Have new messages of groups go their usual way, as all that stays of them was offered.
 
         Args:
-            lane: it.
-            is_all: whether the store has nothing more to offer to it; asked under the lock.
+            lane: that they belong to.
+            groups: their names.
+            is_all: whether the store has nothing more to offer; asked under the lock.
+
+        Returns:
+            those of which it is so.
         """
         with self.lock:
-            ended = is_all() and lane.end_offering(self._is_leaving_locked(lane))
-            if ended:  # what waited for that may go
-                self.touched.extend((route,) for route in lane.routes[:1])
-            return ended
+            if lane.staying is None:
+                return groups
+            through: list[str] = []
+            if is_all():
+                through = lane.staying.let_through(groups, self._leaving_locked(lane))
+            self._touch_locked(lane)  # what waited for that may go
+            return through
 
-    def note_staying(self, route: Route) -> None:
-        """A message that did not go this way stays: what comes later is not to overtake it."""
+    def overflow(self, message: Message, tell: Callable[[Message], None]) -> None:
+        """A message that did not come in stays: what comes later is not to overtake it.
+
+        The store is told under the lock: who looks there whether all was offered sees both, or
+        neither.
+        """
         with self.lock:
-            self.lane_of(route).fall_behind()
+            if (staying := self.lane_of(message.route).staying) is not None:
+                staying.fall_behind(message.entry)
+            tell(message)
 
-    def _is_leaving_locked(self, lane: Lane) -> bool:
+    def _leaving_locked(self, lane: Lane) -> set[str]:
+        """The groups of a lane of which something was taken out that stays, and has not ended."""
         leaving = itertools.chain(*self._leaving, self._left_behind_locked())
-        return any(message.route.lane is lane for message in leaving)
+        some = [each for each in leaving if each.kept is not None and each.route.lane is lane]
+        return set(lane.groups_of(some) or ())
+
+    def _touch_locked(self, lane: Lane) -> None:
+        self.touched.extend((route,) for route in lane.routes[:1])
 
     # -- looking
 

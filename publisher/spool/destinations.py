@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from .._text import printable
 from ..errors import InvalidMessage
 
 if TYPE_CHECKING:
+    from .._engine.contract import Service
     from .._engine.lane import Lane
     from .._engine.message import Route
 
@@ -89,6 +91,28 @@ class Destinations:
         lanes = [ref() for ref in self._lanes.get(where, ())]
         return [lane for lane in lanes if lane is not None and lane.core is core]
 
+    @staticmethod
+    def grouping(where: bytes) -> Callable[[bytes], str] | None:
+        """What tells the group of an entry on disk, for what was written of its destination.
+
+        None where that keeps no order. What is no entry is of the group without a name.
+        """
+        try:
+            name, place, _, _ = read(where)
+            service = services.load(name)
+            if not service.is_ordered(service.address(place)):
+                return None
+        except ValueError:  # who looks for the way there says what is wrong
+            return None
+        return partial(_group_of, service)
+
+    def behind(self) -> Iterator[tuple[bytes, Lane]]:
+        """The lanes of which something stays that keep an order, with what is written of them."""
+        for where in list(self._lanes):
+            for lane in self.lanes(where):
+                if lane.is_behind:
+                    yield where, lane
+
     def let_go(self, is_over: Callable[[Lane, bytes], bool]) -> None:
         """Hold no lane any more of which nothing stays, and forget those that are gone."""
         for lane, where in list(self._held.items()):
@@ -149,6 +173,13 @@ class Destinations:
             return True
         named = [arguments.get("endpoint_url") for arguments in self._named.values()]
         return endpoint in (*named, *publisher._clients.endpoints())
+
+
+def _group_of(service: Service, entry: bytes) -> str:
+    try:
+        return service.group(service.load(entry))
+    except Exception:  # noqa: BLE001 - these bytes may be anybody's
+        return ""
 
 
 def read(where: bytes) -> tuple[str, dict[str, str], dict[str, Any], bool]:

@@ -6,17 +6,19 @@ nothing is asked again after a while, by one request's worth.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._engine.ends import FAILED, build_too_old
 from .._engine.lane import NEVER
 from ..services._stored import UnknownVersion
 from .destinations import Destinations
-from .queues import LONGEST, Queue, Queues, Source, settle
+from .order import Order
+from .queues import Queues, Shares, Source, settle
 from .telling import Telling
+from .waiting import LONGEST, Group, Queue
 
 if TYPE_CHECKING:
     from .._engine.core import Core
@@ -24,11 +26,15 @@ if TYPE_CHECKING:
     from .._engine.message import Route
     from .._store.reading import Kept
 
-#: So many requests' worth of one destination are in memory at once, while it takes them.
+#: So many requests' worth of one destination are in memory at once, while it takes them; of one
+#: message group, of which a request carries one, so many messages.
 _REQUESTS = 20
 #: Of the memory's bounds so much is left to what is new.
 _SHARE = 0.5
 _AT_ONCE = 1_000  # given up in one go
+_SOON = 0.02  # seconds after which it is asked again whether a group may be offered
+#: Seconds between two looks at all groups, and at least so many for each of them.
+_LOOKS, _LOOK_AT_ONE = 1.0, 1e-5
 
 
 class Feeder:
@@ -56,11 +62,11 @@ class Feeder:
         self._wall = wall
         self._unread = unread
         self._telling = Telling(core)
-        self.queues = Queues(self._telling.unread)  # what waits
+        self.queues = Queues(destinations.grouping, self._telling.unread)  # what waits
         #: What became of what was offered, from any thread: the record, and whether it has ended.
         self._news: deque[tuple[Kept, bool]] = deque()
-        #: Lanes that keep their order and are behind what stays, by what is written of them.
-        self._lanes: dict[Any, bytes] = {}
+        self._order = Order(core, destinations, self._has_heard_all)
+        self._looks_at = -NEVER
         self._too_old: set[Kept] = set()  # ended as such, and not heard of yet
         self.skipped = 0  # records that were no messages
 
@@ -86,30 +92,26 @@ class Feeder:
         """
         self.take_news(now)
         is_near = self.queues.read(sources, own)
+        if now >= self._looks_at:
+            self._look(now)
         soonest = now if self.queues.may_go_on else now + LONGEST
         for queue in self.queues:
-            if queue.kept:
+            if queue.waiting:
                 soonest = min(soonest, self._serve(queue, now))
-        if is_near and self.queues.own_is_read:
-            self._let_new_ones_through()
+        if is_near and self._has_heard_all() and self._order.let_through(self.queues):
+            soonest = min(soonest, now + _SOON)
         self.queues.forget_empty()
         return soonest
 
     def _serve(self, queue: Queue, now: float) -> float:
         """Offer of a queue what there is room for; when to come again."""
-        for lane in self._destinations.lanes(queue.where):
-            if lane.is_behind:
-                self._lanes[lane] = queue.where
-        if self._core.flow.closed:
+        if self._core.flow.closed or (queue.asleep and queue.tried):
             return NEVER
-        if queue.asleep and queue.tried:
-            self._give_up(queue, now)
-        elif queue.left_alone_until > now:
-            self._give_up(queue, now)
-            return queue.left_alone_until
-        elif self._offer(queue, now):
+        if queue.until > now:
+            return queue.until
+        if self._offer(queue, now):
             return now  # there may be more room
-        return NEVER
+        return queue.wakes_at
 
     def wake_up(self) -> None:
         """There may be a way by now to what had none."""
@@ -121,25 +123,35 @@ class Feeder:
 
     def take_news(self, now: float) -> None:
         """Hear of what was offered: what has ended is settled, what stays is offered again."""
-        back: dict[bytes, list[Kept]] = {}
+        back: list[Kept] = []
         ended: list[Kept] = []
         while self._news:
             kept, has_ended = self._news.popleft()
-            queue = self.queues.find(kept.where)
-            queue.offered -= 1
-            if has_ended:
-                if kept in self._too_old:  # which says nothing of its destination
-                    self._too_old.discard(kept)
-                else:
-                    queue.pause = queue.left_alone_until = 0.0
-                ended.append(kept)
-            else:
-                back.setdefault(kept.where, []).append(kept)
-        for where, kepts in back.items():
-            queue = self.queues.find(where)
-            self.queues.put_back(queue, kepts)
-            queue.leave_alone(now)
+            if not has_ended:
+                back.append(kept)
+                continue
+            ended.append(kept)
+        old = self._too_old.intersection(ended)  # which says nothing of their destinations
+        for group in self.queues.done([kept for kept in ended if kept not in old]):
+            group.queue.ended = True
+            group.queue.go_on()
+            group.go_on()
+            group.queue.note(group)
+            self._order.note(group)
+        for group in self.queues.done(old):
+            self._order.note(group)
+        self._too_old -= old
         settle(ended)
+        groups = self.queues.put_back(back)
+        for group in groups:
+            if group.queue.group_of is not None:
+                group.leave_alone(now)
+                group.queue.note(group)
+        for queue in {group.queue for group in groups}:
+            # While something of it ends it is not the destination that takes nothing.
+            if queue.group_of is None or not queue.ended:
+                queue.leave_alone(now)
+            queue.ended = False
 
     def _route(self, queue: Queue) -> Route | None:
         """The way to it; None, and it sleeps, if there is none."""
@@ -148,7 +160,7 @@ class Feeder:
             route = self._destinations.route(queue.where)
         except Exception as error:  # noqa: BLE001 - whatever a stranger's text has boto3 raise
             queue.asleep = True
-            self._telling.unreachable(queue.where, len(queue.kept), error)
+            self._telling.unreachable(queue.where, queue.waiting, error)
             return None
         queue.asleep = False
         return route
@@ -158,48 +170,56 @@ class Feeder:
         core, flow = self._core, self._core.flow
         route = self._route(queue)
         if route is None:
-            self._give_up(queue, now)
             return False
         lane = core.tracker.lane_of(route)
-        limits = lane.target.service.limits
-        most = limits.entries * (1 if queue.pause else _REQUESTS) - queue.offered
-        most = min(most, _AT_ONCE)
+        slots = lane.target.service.limits.entries * (1 if queue.pause else _REQUESTS)
+        most = min(slots - queue.out, _AT_ONCE)
         most = min(most, max(int(flow.max_messages * _SHARE), 1) - flow.messages)
         room = int(flow.max_bytes * _SHARE) - flow.bytes
-        if most <= 0 or room <= 0:
+        if most <= 0 or room <= 0 or (lane.keeps_order and not self._has_heard_all()):
             return False
+        each = _REQUESTS if lane.keeps_order else slots
+        groups = queue.choose(most, max(slots // 2, 1), each, now)
         if lane.keeps_order:
-            behind = [one for one in self._destinations.lanes(queue.where) if one.is_behind]
-            for one in dict.fromkeys([lane, *behind]):
-                if not core.tracker.begin_offering(one, self._has_heard_all):
-                    return False
-                self._lanes[one] = queue.where
-        taken, entries, sizes = self._ready(queue, route, most, room, now)
+            begun = self._order.begin(queue, lane, groups)
+            for group in {*groups}.difference(begun):
+                queue.sleep(group, now + _SOON)
+            groups = begun
+        if not groups:
+            return False
+        share = max(most // len(groups), 1)
+        shares = [(group, 1 if group.pause else min(share, each - group.out)) for group in groups]
+        taken, entries, sizes = self._ready(queue, route, shares, room, now)
+        for group in groups:
+            self._order.note(group)
         if not taken:
             return False
         if not core.kept.replay(route, entries, sizes, taken):
-            self.queues.give_back(queue, taken)
+            self.queues.give_back(taken)
             return False
-        queue.offered += len(taken)
         for kept in taken:
             kept.entry = b""  # the message has it
         return True
 
     def _ready(
-        self, queue: Queue, route: Route, most: int, room: int, now: float
+        self, queue: Queue, route: Route, shares: Shares, room: int, now: float
     ) -> tuple[list[Kept], list[Any], list[int]]:
         """What may be offered, with entries and sizes, in its order; the rest is ended.
 
         Args:
             queue: that it comes from.
             route: where it goes.
-            most: how many.
+            shares: groups, and how many of each.
             room: bytes together; the first one may have more.
             now: the core's clock.
         """
         service = route.lane.target.service
         oldest = self._wall() - self._max_age
-        heads = self.queues.take_heads(queue, most, now)
+        try:
+            heads = self.queues.take_heads(queue, shares)
+        except OSError:
+            queue.leave_alone(now)
+            return [], [], []
         taken: list[Kept] = []
         entries: list[Any] = []
         sizes: list[int] = []
@@ -214,23 +234,25 @@ class Feeder:
             except UnknownVersion:  # a later package's: it stays on disk
                 self.skipped += 1
                 self._telling.unknown_version()
+                self.queues.done([kept])
                 continue
             except Exception:  # noqa: BLE001 - these bytes may be anybody's
                 self.skipped += 1
                 kept.source.settle_taken([kept])
+                self.queues.done([kept])
                 continue
             if kept.when < oldest:
-                queue.offered += 1  # until it is heard of
-                self._too_old.add(kept)
+                self._too_old.add(kept)  # until it is heard of
                 end = ((build_too_old, self._max_age, None), FAILED, None)
                 self._core.kept.end_replayed(route, entry, size, kept, end)
                 continue
             if not self._core.flow.could_hold(size, 1):  # its writer had other bounds: it stays
                 self.skipped += 1
                 self._telling.too_large(size)
+                self.queues.done([kept])
                 continue
             if taken and size > room:
-                self.queues.give_back(queue, heads[place:])
+                self.queues.give_back(heads[place:])
                 break
             room -= size
             taken.append(kept)
@@ -238,46 +260,38 @@ class Feeder:
             sizes.append(size)
         return taken, entries, sizes
 
-    def _give_up(self, queue: Queue, now: float) -> None:
-        """End what is too old, in a queue of which nothing is offered now."""
-        oldest = self._wall() - self._max_age
+    def _look(self, now: float) -> None:
+        """Look at all groups, now and then: end what is too old, and find who waits for nothing."""
+        self.queues.note_age(None)
+        limit = self._wall() - self._max_age
         count = 0
-        for kept in queue.kept:
-            if kept.when >= oldest or count == _AT_ONCE:
-                break
-            count += 1
-        if not count:
-            return
+        for queue in self.queues:
+            count += len(queue.groups)
+            for group in list(queue.groups.values()):
+                if group.kept and group.kept[0].when < limit and not self._core.flow.closed:
+                    self._give_up(queue, group, limit, now)
+                self.queues.note_age(group)
+        self._looks_at = now + max(_LOOKS, count * _LOOK_AT_ONE)
+        self._order.look()
+
+    def _give_up(self, queue: Queue, group: Group, limit: float, now: float) -> None:
+        """End what is too old of a group."""
+        first = itertools.islice(group.kept, _AT_ONCE)
+        count = sum(1 for _ in itertools.takewhile(lambda kept: kept.when < limit, first))
         route = None if queue.asleep else self._route(queue)
         if route is not None:
-            kepts, entries, sizes = self._ready(queue, route, count, 0, now)
-            del entries, sizes
-            self.queues.give_back(queue, kepts)  # the clock has gone on between, so none is here
+            taken, _, _ = self._ready(queue, route, [(group, count)], 0, now)
+            self.queues.give_back(taken)  # the clock has gone on between, so none is here
             return
+        old = self.queues.take(group, count)
         self.skipped += count
-        settle(self.queues.take(queue, count))
+        settle(old)
+        self.queues.done(old)
         self._telling.given_up(queue.where, count, self._max_age)
-
-    def _let_new_ones_through(self) -> None:
-        """Lanes to which all was offered that stays take new messages again.
-
-        So does one of which what stayed has gone another way.
-        """
-        tracker = self._core.tracker
-        for lane, where in list(self._lanes.items()):
-            is_through = partial(self._is_through, where)
-            if tracker.begin_offering(lane, is_through) and tracker.end_offering(lane, is_through):
-                self._core.runtime.wake()
-                del self._lanes[lane]
-
-    def _is_through(self, where: bytes) -> bool:
-        """Whether all that stays of it was offered; what is heard of by now is looked at first."""
-        is_offered = where not in self.queues or not self.queues.find(where).kept
-        return is_offered and self._has_heard_all()
 
     def _is_over(self, lane: Lane, where: bytes) -> bool:
         """Whether nothing stays of a lane, and nothing is under way."""
-        if where in self.queues or not self._has_heard_all():
+        if self.queues.get(where) is not None or not self._has_heard_all():
             return False
         return self._core.tracker.oldest([lane]) == NEVER and self._has_heard_all()
 

@@ -1,27 +1,36 @@
-"""What stayed and waits to be offered again, by destination: read ahead, within bounds. Pure."""
+"""What stayed and waits to be offered again: read ahead, within bounds. Pure.
+
+There is a queue for each destination, and in it one for each message group where the destination
+keeps their order. Groups are told apart when their records are read.
+"""
 
 from __future__ import annotations
 
-from collections import deque
+import math
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .._store.record import SHIFT
+from .waiting import Group, Queue
 
 if TYPE_CHECKING:
     from .._store.reading import Kept
 
-#: Seconds for which a destination that took nothing is left alone: the first time, and at most.
-_FIRST, LONGEST = 1.0, 30.0
 #: So many records are known by their place at most; what is beyond is read when those are gone.
 _AHEAD = 50_000
-#: The same, with those of destinations that take nothing now: these do not keep others waiting.
+#: The same, with those of destinations and groups of which nothing is taken now: these do not keep
+#: others waiting.
 _FAR = 1_000_000
+_GROUP = 3  # so many records take the memory of what is noted of a group
 _AT_ONCE = 1_000  # read in one go
 #: So much of what others left is read at one look, before some of it is offered.
 _READS = 5_000
 _ROUNDS = 1_000  # of one source at one look, at most
+
+
+Shares = Sequence[tuple[Group, int]]  # groups, and how many records of each
 
 
 class Source(Protocol):
@@ -39,40 +48,28 @@ class Source(Protocol):
         """These have ended for good."""
 
 
-class Queue:
-    """What stayed of one destination."""
-
-    __slots__ = ("asleep", "kept", "left_alone_until", "offered", "pause", "tried", "where")
-
-    def __init__(self, where: bytes) -> None:
-        self.where = where
-        self.kept: deque[Kept] = deque()
-        self.offered = 0  # records that are in memory now
-        self.pause = 0.0  # seconds; 0 while it takes what it is offered
-        self.left_alone_until = 0.0
-        self.asleep = False  # there is no way to it from here,
-        self.tried = False  # as was seen since the last call of wake_up()
-
-    def leave_alone(self, now: float) -> None:
-        """It took nothing: it is asked again after a while."""
-        self.pause = min(max(self.pause * 2, _FIRST), LONGEST)
-        self.left_alone_until = now + self.pause
-
-
 class Queues:
     """What stayed of all destinations, as far as it was read.
 
     Args:
+        grouping: for what was written of a destination, ``group_of`` of a :class:`Queue`.
         tell_unread: of a source, or a queue, of which something cannot be read now.
     """
 
-    def __init__(self, tell_unread: Callable[[Any, OSError], None]) -> None:
+    def __init__(
+        self,
+        grouping: Callable[[bytes], Callable[[bytes], str] | None],
+        tell_unread: Callable[[Any, OSError], None],
+    ) -> None:
         #: Of so many bytes of what was read the bodies are in memory; the others are read again.
         self.bodies = 8 << 20
+        self._grouping = grouping
         self._tell_unread = tell_unread
         self._queues: dict[bytes, Queue] = {}
+        self._out: dict[Kept, Group] = {}  # what was taken out of a group
         self._bodies = 0  # bytes
         self.waiting = 0  # records, in all queues
+        self._oldest: float | None = None
         self.has_all = False  # whether the sources had no more at the last look
         self.may_go_on = False  # whether that ended although there was room
         self.own_is_read = True  # all that stays of this process, at the last look
@@ -81,36 +78,40 @@ class Queues:
     def __iter__(self) -> Iterator[Queue]:
         return iter(list(self._queues.values()))
 
-    def __contains__(self, where: bytes) -> bool:
-        return where in self._queues
-
-    def find(self, where: bytes) -> Queue:
-        """The queue of what was written of a destination; it is made if there is none."""
-        queue = self._queues.get(where)
-        if queue is None:
-            queue = self._queues[where] = Queue(where)
-        return queue
+    def get(self, where: bytes) -> Queue | None:
+        """The queue of what was written of a destination."""
+        return self._queues.get(where)
 
     def forget_empty(self) -> None:
         """Let go of destinations of which nothing waits, and nothing was offered and not ended."""
         for where, queue in list(self._queues.items()):
-            if not (queue.kept or queue.offered):
+            if not queue.groups:
                 del self._queues[where]
 
     @property
     def oldest(self) -> float | None:
-        """When the oldest record was accepted, seconds since the epoch; None if there is none."""
-        return min((queue.kept[0].when for queue in self if queue.kept), default=None)
+        """When the oldest record was accepted, seconds since the epoch; None if there is none.
+
+        As it was at the last look, when all were noted anew.
+        """
+        return self._oldest if self.waiting else None
+
+    def note_age(self, group: Group | None) -> None:
+        """Note when the first record of a group was accepted; None: begin anew."""
+        if group is None:
+            self._oldest = None
+        elif group.kept:
+            self._oldest = min(self._oldest or math.inf, group.kept[0].when)
 
     @property
     def offered(self) -> int:
         """How many records are in memory, offered and not heard of."""
-        return sum(queue.offered for queue in self)
+        return len(self._out)
 
     @property
     def is_stuck(self) -> bool:
-        """Whether no destination of what waits takes anything now."""
-        return all(queue.asleep or queue.pause for queue in self if queue.kept)
+        """Whether nothing of what waits is taken now."""
+        return all(q.asleep or q.pause or not q.near for q in self if q.waiting)
 
     # -- reading
 
@@ -124,7 +125,7 @@ class Queues:
         left = _READS
         for source in sources:
             try:
-                while is_near and (count := self._take(source)):
+                while is_near and (count := self._read(source)):
                     left -= count
                     is_near = left > 0 and self._has_room()
             except OSError as error:  # the next look tries again
@@ -136,7 +137,7 @@ class Queues:
         if own is not None:
             try:
                 for _ in range(_ROUNDS):
-                    if not self._take(own):
+                    if not self._read(own):
                         self.own_is_read = True
                         break
             except OSError as error:
@@ -146,81 +147,123 @@ class Queues:
 
     def _has_room(self) -> bool:
         """Whether more of what others left may be read."""
-        near = sum(len(queue.kept) for queue in self if not (queue.asleep or queue.pause))
-        return near < _AHEAD and self.waiting < _FAR
+        near = sum(queue.near for queue in self if not (queue.asleep or queue.pause))
+        far = self.waiting + _GROUP * sum(len(queue.groups) for queue in self)
+        return near < _AHEAD and far < _FAR
 
-    def _take(self, source: Source) -> int:
+    def _read(self, source: Source) -> int:
         """Read some; how many there were. Between sources there is no order."""
         kepts = source.take(_AT_ONCE)
-        self.waiting += len(kepts)
         self.taken += len(kepts)
-        room = self.bodies - self._bodies
         by_where: dict[bytes, list[Kept]] = {}
+        for kept in kepts:
+            by_where.setdefault(kept.where, []).append(kept)
+        for where, some in by_where.items():
+            some.sort(key=_sequence)  # as most of them are already
+            self._add(where, some)
+        room = self.bodies - self._bodies
         for kept in kepts:
             if room > 0:
                 room -= len(kept.entry)
             else:
                 kept.entry = b""
-            by_where.setdefault(kept.where, []).append(kept)
         self._bodies = self.bodies - room
-        for where, some in by_where.items():
-            queue = self.find(where)
-            some.sort(key=_sequence)  # as most of them are already
-            is_late = bool(queue.kept) and _order(some[0]) < _order(queue.kept[-1])
-            queue.kept.extend(some)
-            if is_late:
-                queue.kept = deque(sorted(queue.kept, key=_order))
         return len(kepts)
 
-    # -- out of a queue, and back
+    def _add(self, where: bytes, kepts: list[Kept]) -> None:
+        """Have records of one destination wait, each in its group."""
+        queue = self._queues.get(where)
+        if queue is None:
+            queue = self._queues[where] = Queue(where, self._grouping(where))
+        by_group = {"": kepts}
+        if queue.group_of is not None:
+            by_group = {}
+            for kept in kepts:
+                by_group.setdefault(queue.group_of(kept.entry), []).append(kept)
+        for key, some in by_group.items():
+            group = queue.find(key)
+            is_late = bool(group.kept) and _order_of(some[0]) < _order_of(group.kept[-1])
+            group.kept.extend(some)
+            if is_late:
+                group.kept = deque(sorted(group.kept, key=_order_of))
+            self._count(group, len(some), 0)
+            self.note_age(group)
 
-    def take_heads(self, queue: Queue, most: int, now: float) -> list[Kept]:
-        """Take the first ones out of a queue, with their bodies; none if they cannot be read now.
+    # -- out of a group, and back
 
-        Those whose bodies were let go are read again, one segment's at a time: of one that cannot
-        be read all are given back.
+    def take_heads(self, queue: Queue, shares: Shares) -> list[Kept]:
+        """Take the first ones out of groups, with their bodies.
+
+        Those whose bodies were let go are read again, one segment's at a time.
+
+        Args:
+            queue: that the groups are of.
+            shares: the groups, and how many of each.
+
+        Raises:
+            OSError: some cannot be read now; all were given back.
         """
-        heads = self.take(queue, most)
+        heads = [kept for group, most in shares for kept in self.take(group, most)]
         again: dict[tuple[Source, int], list[Kept]] = {}
         for kept in heads:
             if not kept.entry:
                 again.setdefault((kept.source, kept.sequence >> SHIFT), []).append(kept)
-        if not again:
-            return heads
-        found = [kept for kept in heads if kept.entry]
-        failed: OSError | None = None
-        for (source, _), some in again.items():
-            try:
-                found += source.read_again(some) if failed is None else some
-            except OSError as error:
-                failed = error
-                found += some
-        found.sort(key=_order)
-        if failed is None:
-            return found
-        self._tell_unread(queue, failed)
-        self.give_back(queue, found)
-        queue.leave_alone(now)
-        return []
+        lost: set[Kept] = set()
+        try:
+            for (source, _), some in again.items():
+                found = {kept.sequence: kept.entry for kept in source.read_again(some)}
+                lost.update(kept for kept in some if kept.sequence not in found)
+                for kept in some:
+                    kept.entry = found.get(kept.sequence, b"")
+        except OSError as error:
+            self._tell_unread(queue, error)
+            self.give_back([kept for kept in heads if kept not in lost])
+            raise
+        finally:
+            self.done(lost)
+        return [kept for kept in heads if kept not in lost]
 
-    def take(self, queue: Queue, most: int) -> list[Kept]:
-        """Take the first ones out of a queue, with such bodies as are in memory."""
-        heads = [queue.kept.popleft() for _ in range(min(most, len(queue.kept)))]
-        self.waiting -= len(heads)
+    def take(self, group: Group, most: int) -> list[Kept]:
+        """Take the first ones out of a group, with such bodies as are in memory."""
+        heads = [group.kept.popleft() for _ in range(min(most, len(group.kept)))]
+        self._out.update(dict.fromkeys(heads, group))
         self._bodies -= sum(len(kept.entry) for kept in heads)
+        self._count(group, -len(heads), len(heads))
         return heads
 
-    def give_back(self, queue: Queue, kepts: Sequence[Kept]) -> None:
-        """Those that were taken out last go back to their place."""
-        queue.kept.extendleft(reversed(kepts))
-        self.waiting += len(kepts)
-        self._bodies += sum(len(kept.entry) for kept in kepts)
+    def give_back(self, kepts: Sequence[Kept]) -> None:
+        """Those that were taken out last go back to their places."""
+        for kept in reversed(kepts):
+            group = self._out.pop(kept)
+            group.kept.appendleft(kept)
+            self._bodies += len(kept.entry)
+            self._count(group, 1, -1)
 
-    def put_back(self, queue: Queue, kepts: Iterable[Kept]) -> None:
-        """Those that were offered, and stay, wait again, each in its place."""
-        before = len(queue.kept)
-        queue.kept = deque(sorted([*kepts, *queue.kept], key=_order))
-        self.waiting += len(queue.kept) - before
+    def put_back(self, kepts: Iterable[Kept]) -> list[Group]:
+        """Those that were offered, and stay, wait again in their places; returns their groups."""
+        back: dict[Group, list[Kept]] = {}
+        for kept in kepts:
+            back.setdefault(self._out.pop(kept), []).append(kept)
+        for group, some in back.items():
+            group.kept = deque(sorted([*some, *group.kept], key=_order_of))
+            self._count(group, len(some), -len(some))
+        return list(back)
+
+    def done(self, kepts: Iterable[Kept]) -> Iterable[Group]:
+        """Those that were taken out are not to be offered again; returns their groups."""
+        groups = Counter(map(self._out.pop, kepts))
+        for group, count in groups.items():
+            self._count(group, 0, -count)
+        return groups
+
+    def _count(self, group: Group, waiting: int, out: int) -> None:
+        """So many records more of a group wait, and are out."""
+        queue = group.queue
+        self.waiting += waiting
+        queue.waiting += waiting
+        queue.out += out
+        group.out += out
+        queue.note(group)
 
 
 def settle(kepts: Iterable[Kept]) -> None:
@@ -235,5 +278,5 @@ def settle(kepts: Iterable[Kept]) -> None:
 _sequence = attrgetter("sequence")  # the order within a source
 
 
-def _order(kept: Kept) -> tuple[int, int]:
+def _order_of(kept: Kept) -> tuple[int, int]:
     return kept.source.rank, kept.sequence

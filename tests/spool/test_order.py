@@ -38,9 +38,9 @@ def test_what_nobody_has_looked_at_yet_stands_behind_what_stays(
         with core.tracker.lock:  # the dispatcher does not come to look
             server.script(None)
             (lane,) = sqs._binding.lanes.values()
-            assert lane.staying.begin_offering(True)
+            assert lane.staying.begin_offering(["g"], (), here=True)
             new = send(sqs, "new")
-            assert not lane.end_offering(False)
+            assert not lane.staying.let_through(["g"], ())
         assert new.exception(SOON) is None or isinstance(new.exception(), publisher.StillSpooled)
         server.wait_for(lambda: len(arrived(server)) == 6, SOON)
     assert arrived(server) == ["0", "1", "2", "3", "4", "new"]

@@ -1,0 +1,79 @@
+"""Groups of an ordered destination do not wait for each other, also where messages stay."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+import publisher
+from tests.servers import Answer, Endpoint, Request
+from tests.spool.support import DOWN
+from tests.support import FIFO_QUEUE, SOON, assert_at_rest, client_of, publishing, until
+
+pytestmark = pytest.mark.every_python("threads race for the order")
+
+
+def send(client: publisher.Client, group: str, number: int) -> publisher.PublishFuture:
+    body = f"{group}{number}"
+    return client.send_message(
+        QueueUrl=FIFO_QUEUE, MessageBody=body, MessageGroupId=group, MessageDeduplicationId=body
+    )
+
+
+def failing(*groups: str) -> object:
+    """A script by which entries of some groups fail, and may be sent again."""
+
+    def answer(request: Request) -> Answer | None:
+        places = [
+            place
+            for place, entry in enumerate(request.entries)
+            if entry.data.decode().startswith(groups)
+        ]
+        return Answer(failures=dict.fromkeys(places, "InternalError")) if places else None
+
+    return answer
+
+
+def arrived(server: Endpoint) -> dict[str, list[int]]:
+    """The numbers of what was stored, by group, each once."""
+    found: dict[str, dict[int, None]] = defaultdict(dict)
+    for entry in server.stored("sqs"):
+        text = entry.data.decode()
+        found[text[0]][int(text[1:])] = None
+    return {group: list(numbers) for group, numbers in found.items()}
+
+
+def is_behind(made: publisher.Publisher, client: publisher.Client, group: str) -> bool:
+    (lane,) = client._binding.lanes.values()
+    return lane.staying is not None and lane.staying.is_behind(group)
+
+
+def test_a_group_that_fails_keeps_no_other_one(folder: Path, server: Endpoint) -> None:
+    server.script(DOWN)
+    with publishing(spool=publisher.Spool(folder), delivery_timeout=0.5) as made:
+        sqs = client_of(made, "sqs", server.url)
+        old = [send(sqs, group, number) for number in range(3) for group in "pab"]
+        assert all(isinstance(each.exception(SOON), publisher.StillSpooled) for each in old)
+        server.script(failing("p"))
+        server.wait_for(lambda: arrived(server) == {"a": [0, 1, 2], "b": [0, 1, 2]}, SOON)
+        until(lambda: not is_behind(made, sqs, "a") and not is_behind(made, sqs, "b"))
+        # What is new of them goes its usual way, and of the one that fails it stays.
+        assert isinstance(send(sqs, "p", 3).exception(SOON), publisher.StillSpooled)
+        for number in range(3, 6):
+            for group in "abc":
+                assert send(sqs, group, number).result(SOON)["MessageId"]
+        assert arrived(server) == {
+            "a": [0, 1, 2, 3, 4, 5],
+            "b": [0, 1, 2, 3, 4, 5],
+            "c": [3, 4, 5],
+        }
+        # It is let through again, in its order, and then new messages go their usual way.
+        server.script(None)
+        server.wait_for(lambda: arrived(server).get("p") == [0, 1, 2, 3], SOON)
+        until(lambda: not is_behind(made, sqs, "p"))
+        assert send(sqs, "p", 4).result(SOON)["MessageId"]
+        assert_at_rest(made)
+    assert arrived(server)["p"] == [0, 1, 2, 3, 4]
+    assert list(folder.iterdir()) == []
