@@ -103,16 +103,16 @@ class Log:
                 noted[0][where] = noted[1]
             if wait and self._disk:
                 self._syncing.sync(segment, (holder.kept,))
+            if wait is None and self._disk:  # its descriptor is needed until commit()
+                segment.interrupted.add(holder.kept)
+                segment.accounted -= 1
         except OSError as error:  # without a number it is of a signal handler
             self._give_up(holder, interrupted=error.errno is None)
             raise
         except BaseException:
             self._give_up(holder, interrupted=True)
             raise
-        if wait is None and self._disk:
-            segment.interrupted.add(holder.kept)  # its descriptor is needed yet
-        else:
-            segment.accounted += 1
+        segment.accounted += 1
 
     def commit(self, sequences: Sequence[int]) -> None:
         """Return when the disk has messages that were appended to be committed later.
