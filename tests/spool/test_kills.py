@@ -95,7 +95,8 @@ def test_what_was_accepted_survives_kills(
 
     arrived = [read(entry.data) for entry in server.stored(service)]
     times = Counter((name, number) for name, number, _ in arrived)
-    assert not accepted - times.keys(), "lost"
+    lost = sorted(accepted - times.keys())
+    assert not lost, f"{len(lost)} lost: {lost[:20]}"
     twice = sum(times.values()) - len(times)
     assert twice <= 2 * IN_FLIGHT * kills
     assert [path.name for path in folder.iterdir() if path.name != "damaged"] == []
