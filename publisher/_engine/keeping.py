@@ -22,6 +22,8 @@ from .settle import Settler
 from .store import ReplayedMessage, Store, StoredEntry, StoredMessage
 
 _lines = LINES.get  # the name costs less than the attribute
+_HELD = Ticket(0)  # stands for a permit that was taken without one
+_HELD.granted = True
 
 
 class KeptEntrance:
@@ -75,7 +77,7 @@ class KeptEntrance:
             self._kept_admission.accept(message, size)
             return message
         # The usual way in, as Entrance.accept() has it: the permit, with no call before ``try``.
-        ticket: Ticket | None = None  # once the permit is to be given back
+        ticket = _HELD  # until the permit is to be given back
         flow.messages += 1
         flow.bytes += size
         try:
@@ -90,8 +92,9 @@ class KeptEntrance:
                 self._settle_unaccepted(message)
                 raise
         finally:
-            # Whatever is raised meanwhile: with a permit it goes in.
-            if ticket is None or ticket.granted:
+            # Whatever is raised meanwhile: with a permit it goes in. Python 3.10 looks for signals
+            # at each jump, so on the usual way there is none.
+            if ticket.granted:
                 counters = route.lane.counters
                 counters.accepted += 1
                 counters.accepted_bytes += size
@@ -102,7 +105,7 @@ class KeptEntrance:
                 except BaseException:
                     self._admission.touch(route)
                     raise
-        if ticket is not None:  # the store is full
+        if not ticket.granted:  # the store is full
             self._kept_admission.accept(message, size)
         return message
 
