@@ -183,10 +183,13 @@ def _added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
 class Counters:
     """The running counts of one destination.
 
-    Callers raise ``accepted`` and ``accepted_bytes`` without a lock: each is one statement, during
-    which the GIL lets no other thread run. All else is changed under the account's lock.
+    Callers raise ``accepted``, ``accepted_bytes``, ``handed_over`` and ``handed_bytes`` without a
+    lock: each is one statement, during which the GIL lets no other thread run. All else is changed
+    under the account's lock.
 
     Attributes:
+        handed_over: left to the relay at once, by their callers; ``handed_bytes`` are theirs.
+            Beside ``spooled``, so that a caller needs no lock.
         of_messages: False for an operation that is no message (``ListTopics``). Nobody sums these
             up or shows them, and what ends there is no loss.
     """
@@ -201,6 +204,8 @@ class Counters:
         "errors",
         "failed",
         "failed_by_code",
+        "handed_bytes",
+        "handed_over",
         "key",
         "known",
         "latency",
@@ -228,6 +233,8 @@ class Counters:
         self.accepted = 0
         self.accepted_bytes = 0
         self.resolved_bytes = 0
+        self.handed_over = 0
+        self.handed_bytes = 0
         self.delivered = 0
         self.failed = 0
         self.cancelled = 0
@@ -293,11 +300,13 @@ class Counters:
         # The ends are read first and `accepted` last: a message that comes in between counts as
         # outstanding. The other way round there could be a negative number of those.
         delivered, failed, cancelled = self.delivered, self.failed, self.cancelled
-        spooled, replayed = self.spooled, self.replayed
+        handed_over, handed_bytes = self.handed_over, self.handed_bytes
+        spooled, replayed = self.spooled + handed_over, self.replayed
         by_reason = dict(self.dropped)
         dropped = sum(by_reason.values())
-        resolved_bytes = self.resolved_bytes
-        latency = tuple(self.latency)
+        resolved_bytes = self.resolved_bytes + handed_bytes
+        shortest, *longer = self.latency
+        latency = (shortest + handed_over, *longer)
         accepted_bytes = self.accepted_bytes
         accepted = self.accepted
         return Ledger(

@@ -153,6 +153,7 @@ class Core:
                 flow=flow,
                 settler=self.settler,
                 runtime=self.runtime,
+                teller=teller,
                 entrance=entrance,
                 admission=self.admission,
                 kept_admission=kept_admission,

@@ -10,15 +10,18 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .._account.telling import Teller
 from .._log_lines import LINES, is_line
 from ..errors import SpoolFull
 from .accept import Entrance, Way, slices
 from .admission import Admission, Part
+from .ends import answer_handed_over
 from .flow import FlowControl, Ticket
 from .kept_admission import KeptAdmission, Unit
 from .message import BatchFuture, Message, Route
 from .reentrance import ENTRIES
 from .settle import Settler
+from .state import FINISHED, PENDING
 from .store import ReplayedMessage, Store, StoredEntry, StoredMessage
 
 _lines = LINES.get  # the name costs less than the attribute
@@ -35,6 +38,7 @@ class KeptEntrance:
         flow: hands out permits.
         settler: ends what is not offered again.
         runtime: runs what a signal handler may not.
+        teller: of the hooks.
         entrance: the way in of what no store keeps.
         admission: the way in of all that is unusual there.
         kept_admission: the way in of all that is unusual here.
@@ -48,12 +52,15 @@ class KeptEntrance:
         flow: FlowControl,
         settler: Settler,
         runtime: Any,
+        teller: Teller,
         entrance: Entrance,
         admission: Admission,
         kept_admission: KeptAdmission,
     ) -> None:
         self._store = store
         self._usual = not store.only_overflow and not store.hands_over  # into memory, and to disk
+        #: To disk alone, and nobody wants to be told of it.
+        self._leaves = store.hands_over and not store.only_overflow and not teller.hooks
         self._clock = clock
         self._flow = flow
         self._settler = settler
@@ -67,6 +74,8 @@ class KeptEntrance:
         if not (route.delivery.spooled and route.lane.target.storable):
             return self._entrance.accept(route, entry, size)
         message = StoredMessage(route, entry, self._clock())
+        if self._leaves and self._hand_over(message, size):
+            return message
         flow = self._flow
         if (
             not self._usual
@@ -176,6 +185,38 @@ class KeptEntrance:
         route.lane.counters.replayed += 1
         value, how, reason = end
         self._settler.settle([message], [value], how, reason, permits=False, size=size)
+
+    def _hand_over(self, message: StoredMessage, size: int) -> bool:
+        """Write one down that another process sends, and end it; False where that is not usual.
+
+        It is what ``KeptAdmission`` does, for a message that nobody else knows of yet: no permit,
+        no lock, and nobody to be told.
+        """
+        flow = self._flow
+        if flow.limit < 0 or _lines() or sys.is_finalizing() or size > flow.max_bytes:
+            return False
+        try:
+            if not self._store.keep(message):  # it goes on in memory alone
+                self._kept_admission.accept(message, size, tried=True)
+                return True
+            value: Any = (answer_handed_over, {}, self._store.receipt(message.kept))
+            counters = message.route.lane.counters
+            # From here on no call, as in Entrance.accept(), and no jump out of ``try``, at which
+            # Python 3.10 looks for signals: whatever is raised finds all or nothing.
+            counters.accepted += 1
+            counters.accepted_bytes += size
+            counters.handed_over += 1
+            counters.handed_bytes += size
+            message.entry = None
+            message._value = value
+            message._phase = FINISHED
+            return True
+        except SpoolFull:
+            return False
+        except BaseException:
+            if message._phase == PENDING:
+                self._settle_unaccepted(message)
+            raise
 
     def _settle_unaccepted(self, message: Message) -> None:
         """It may be on disk, and its caller has been told that it is not accepted."""

@@ -37,7 +37,6 @@ from .tracker import Tracker
 
 _LOOK_AGAIN = 0.05  # seconds after which a caller who waits for space asks whether it may
 _AT_ONCE = 1_000  # units of one call are written down before the first of them is sent
-_FULL = "the memory was full"
 
 
 class Unit:
@@ -115,16 +114,16 @@ class KeptAdmission:
         self._runtime = runtime
         self._admission = admission
 
-    def accept(self, message: Message, size: int) -> None:
-        """Let one message in, or end it."""
+    def accept(self, message: Message, size: int, *, tried: bool = False) -> None:
+        """Let one message in, or end it; ``tried``: it could not be written down just now."""
         if sys.is_finalizing() or is_line(closed=self._flow.closed):
             self._admission.accept(message, size)
             return
         self._admission.check_size(size)
-        self.accept_units([Unit([(message.route, [message], [size])])])
+        self.accept_units([Unit([(message.route, [message], [size])])], tried=tried)
 
-    def accept_units(self, units: Sequence[Unit]) -> None:
-        """Let in what one call has, or end it, in its order.
+    def accept_units(self, units: Sequence[Unit], *, tried: bool = False) -> None:
+        """Let in what one call has, or end it, in its order; ``tried``: as for :meth:`accept`.
 
         Raises:
             PublisherClosed: after close().
@@ -135,7 +134,9 @@ class KeptAdmission:
         try:
             while left:
                 some: list[Unit] = []
-                while left and len(some) < _AT_ONCE and self._write(left[0], later=True):
+                while not tried and left and len(some) < _AT_ONCE:
+                    if not self._write(left[0], later=True):
+                        break
                     some.append(left.popleft())
                 if self._store.commit([message for unit in some for message in unit.messages]):
                     for unit in some:
@@ -146,7 +147,7 @@ class KeptAdmission:
                     for unit in some:
                         self._take_in(unit, tried=False, first=unit is units[0])
                 if left and len(some) < _AT_ONCE:
-                    unit = left.popleft()
+                    unit, tried = left.popleft(), False
                     self._take_in(unit, tried=True, first=unit is units[0])
         except BaseException:
             self._rescue(units)
@@ -290,7 +291,7 @@ class KeptAdmission:
         if store.hands_over:
             value, reason = (answer_handed_over, {}, store.receipt(message.kept)), HANDED_OVER
         else:
-            value, reason = (build_staying, message, _FULL), OVERFLOWED
+            value, reason = (build_staying, message, "the memory was full"), OVERFLOWED
             if message.route.lane.keeps_order and message.entry is not None:
                 self._tracker.overflow(message, store.overflow)
             else:

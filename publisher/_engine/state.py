@@ -17,9 +17,10 @@ CANCELLED = "CANCELLED_AND_NOTIFIED"
 FINISHED = "FINISHED"
 LIVE = (PENDING, RUNNING)
 
-#: Who changes a state, and to what. Everything is under ``LOCK`` but the beginnings, and the two of
-#: the admission: there nobody else has the message yet. What is not here does not happen: nothing
-#: leaves ``CANCELLED`` or ``FINISHED``, and a message that waits for another try stays ``RUNNING``.
+#: Who changes a state, and to what. Everything is under ``LOCK`` but the beginnings, and what the
+#: admissions and the ways in do: there nobody else has the message yet. What is not here does not
+#: happen: nothing leaves ``CANCELLED`` or ``FINISHED``, and a message that waits for another try
+#: stays ``RUNNING``.
 MOVES: dict[tuple[str | None, str], frozenset[str]] = {
     # The call: a message, or the future of a batch.
     (None, PENDING): frozenset({"Message.__init__", "PublishFuture.__init__"}),
@@ -33,7 +34,7 @@ MOVES: dict[tuple[str | None, str], frozenset[str]] = {
             "OrderedLane.take",
             "OrderedLane.expire",
             "OrderedLane.evict_oldest",
-            "OrderedLane._stay_locked",
+            "Staying.taken_out_locked",
             "Admission.turn_away",
             "KeptAdmission._end",
             "Chunk.apart_locked",  # a part is made as what the chunk is
@@ -43,7 +44,13 @@ MOVES: dict[tuple[str | None, str], frozenset[str]] = {
     (PENDING, CANCELLED): frozenset({"Ended.commit", "finish_locked"}),
     # Delivered, failed, dropped, expired or closed; or a chunk was taken apart.
     (PENDING, FINISHED): frozenset(
-        {"Ended.commit", "finish_locked", "Chunk.apart_locked", "Admission._drop_at_finalization"}
+        {
+            "Ended.commit",
+            "finish_locked",
+            "Chunk.apart_locked",
+            "Admission._drop_at_finalization",
+            "KeptEntrance._hand_over",
+        }
     ),
     (RUNNING, FINISHED): frozenset({"Ended.commit", "Chunk.apart_locked"}),
 }

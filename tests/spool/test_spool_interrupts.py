@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 
 import publisher
+from publisher._store.directory import prepare
+from publisher._store.source import adopt
 from publisher._threads.crew import LazyThread
 from publisher.spool import keeper
 from tests.interrupts import Point, strike
@@ -167,3 +169,28 @@ def test_an_exception_at_any_point_leaves_nothing_behind(
             if not struck:
                 break
     assert len(met) > 50
+
+
+def test_what_is_left_to_a_relay_is_counted_or_gone(tmp_path: Path) -> None:
+    met: set[Point] = set()
+    for number in itertools.count():
+        folder = tmp_path / f"{number}"
+        made = publisher.Publisher(spool=publisher.Spool(folder, send="relay"), close_timeout=1)
+        client = client_of(made, "kinesis", "http://127.0.0.1:1")
+        bench = Bench(made, client, None, [], threading.Event())  # type: ignore[arg-type]
+        bench.publish().result(0)
+        struck = strike(bench.publish, met, OTHERS, WRITING)
+        assert made.flush(SOON) == 0
+        total = made.stats().total
+        assert total.accepted == total.spooled >= len(bench.futures)
+        until(lambda: made.stats().spool.waiting == total.accepted)  # noqa: B023
+        made.close(SOON)
+        assert_at_rest(made)
+        (owner,) = prepare(folder).owners()
+        source = adopt(prepare(folder), owner)
+        assert source is not None
+        assert len(source.take(10)) == total.accepted, f"after {len(met)} points"
+        source.close()
+        if not struck:
+            break
+    assert len(met) > 30
