@@ -24,6 +24,7 @@ import boto3
 from typing_extensions import Self
 
 import publisher
+from publisher._store import part, segments
 from publisher._store.directory import Directory
 from publisher.spool import keeper
 from tests.support import FIFO_QUEUE, STREAM, until
@@ -167,7 +168,10 @@ def _listen(life: Life, end: int, pid: int) -> bytes:
 
 def _live(life: Life, told: int) -> None:
     """What the child does."""
-    keeper._TEND, keeper._LOOKS, keeper._ADOPTS = 30_000, 0.02, 0.05  # type: ignore[misc]
+    # Sooner than usual, so that a second sees all of it.
+    keeper._TEND, keeper._LOOKS = 30_000, 0.02  # type: ignore[misc]
+    keeper.Keeper.adopts_every = 0.05
+    part.PINNED = segments.PINNED = 0.05  # type: ignore[attr-defined]
     if life.call:
         _arm(life.call, life.nth, before=life.before)
     made = publisher.Publisher(
