@@ -132,7 +132,8 @@ class Play:
         """
         if self.stage.url == self.stage.proxy.url and not self.stage.arguments:
             self.stage.heal()
-            before = send(self.ours, self.stage, "before")
+            # Nor is it for the client to be made.
+            before = send(self.ours.with_options(delivery_timeout=SOON), self.stage, "before")
             self.made.flush(0)
             before.result(SOON)
             fault.start(self.stage)
