@@ -11,7 +11,6 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore import configprovider
 from moto import mock_aws
 
 import publisher
@@ -224,30 +223,6 @@ def test_what_is_left_to_the_relay_has_an_id_at_once(folder: Path, server: Endpo
     assert len(told.spooled) == 3
     assert server.count("kinesis") == 0
     assert files(folder)
-
-
-@pytest.mark.skipif(
-    not hasattr(configprovider, "ConfiguredEndpointProvider"), reason="this botocore knows of none"
-)
-def test_an_endpoint_of_the_environment_is_that_of_the_process_that_sends(
-    folder: Path, server: Endpoint, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    record = {"StreamName": STREAM, "PartitionKey": "k"}
-    server.script(DOWN)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
-    with publishing(spool=publisher.Spool(folder)) as made:
-        kinesis = made.client("kinesis", region_name="us-east-1")
-        kinesis.put_record(Data=b"left", **record)
-        server.wait_for(lambda: server.requests, SOON)
-        made.close(0)
-    with Endpoint() as other:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", other.url)
-        with publishing(spool=publisher.Spool(folder)) as made:
-            kinesis = made.client("kinesis", region_name="us-east-1")
-            kinesis.put_record(Data=b"new", **record)
-            other.wait_for(lambda: other.count("kinesis") == 2, SOON)
-    assert server.count("kinesis") == 0
-    assert files(folder) == []
 
 
 def test_a_capture_and_a_mock_leave_nothing_on_disk(folder: Path) -> None:

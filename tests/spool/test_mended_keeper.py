@@ -254,3 +254,24 @@ def test_a_file_that_cannot_be_read_now_is_not_taken_for_a_damaged_one(
     assert len(reading.sequences) == 3_000
     assert reading.damaged == 0
     log.close()
+
+
+def test_an_endpoint_of_the_environment_is_that_of_the_process_that_sends(
+    folder: Path, server: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Not for every Python: the oldest botocore knows of no such endpoint.
+    server.script(DOWN)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+    with publishing(spool=publisher.Spool(folder)) as made:
+        kinesis = made.client("kinesis", region_name="us-east-1")
+        kinesis.put_record(Data=b"left", **RECORD)
+        server.wait_for(lambda: server.requests, SOON)
+        made.close(0)
+    with Endpoint() as other:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", other.url)
+        with publishing(spool=publisher.Spool(folder)) as made:
+            kinesis = made.client("kinesis", region_name="us-east-1")
+            kinesis.put_record(Data=b"new", **RECORD)
+            other.wait_for(lambda: other.count("kinesis") == 2, SOON)
+    assert server.count("kinesis") == 0
+    assert files(folder) == []
