@@ -20,7 +20,7 @@ from publisher._store.source import adopt
 from publisher.spool import queues
 from publisher.spool.keeper import Keeper
 from tests.servers import Endpoint
-from tests.spool.support import DOWN, Holder
+from tests.spool.support import DOWN, Holder, take_back
 from tests.support import FIFO_QUEUE, SOON, STREAM, client_of, publishing, until
 
 pytestmark = pytest.mark.every_python("threads and files")
@@ -63,13 +63,7 @@ def written(folder: Path, server: Endpoint) -> tuple[bytes, bytes]:
     with publishing(spool=publisher.Spool(folder)) as made:
         put(made, server, b"left")
         made.close(0)
-    directory = prepare(folder)
-    (owner,) = directory.dead_owners()
-    source = adopt(directory, owner)
-    assert source is not None
-    (kept,) = source.take(9)
-    source.settle([kept])
-    assert source.finished
+    kept = take_back(folder)
     server.clear()
     server.script(None)
     return kept.where, kept.entry

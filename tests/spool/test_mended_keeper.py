@@ -21,7 +21,7 @@ from publisher._store.source import adopt
 from publisher._threads import runtime
 from publisher.spool import queues, rounds
 from tests.servers import Endpoint
-from tests.spool.support import DOWN, Holder
+from tests.spool.support import DOWN, Holder, take_back
 from tests.support import SOON, STREAM, Watch, publishing
 
 RECORD = {"StreamName": STREAM, "PartitionKey": "k"}
@@ -66,13 +66,8 @@ def leave(folder: Path, server: Endpoint, count: int) -> None:
     with publishing(spool=publisher.Spool(folder)) as made:
         client_of(made, server).put_record(Data=b"first", **RECORD)
         made.close(0)
-    directory = prepare(folder)
-    (owner,) = directory.dead_owners()
-    source = adopt(directory, owner)
-    assert source is not None
-    (kept,) = source.take(9)
-    source.settle([kept])
-    log = Log(directory)
+    kept = take_back(folder)
+    log = Log(prepare(folder))
     for _ in range(count):
         log.append(Holder(), kept.where, kept.when, kept.entry, False)
     log.close()

@@ -13,12 +13,12 @@ import publisher
 from publisher._store.directory import Directory, prepare
 from publisher._store.log import Log
 from publisher._store.reading import Kept
-from publisher._store.source import Source, adopt
+from publisher._store.source import Source
 from publisher.spool import owners as module
 from publisher.spool.owners import MOST, Owners
 from publisher.spool.relay import Relay
 from tests.servers import Endpoint
-from tests.spool.support import Holder
+from tests.spool.support import Holder, take_back
 from tests.support import SOON, STREAM, publishing
 
 NOWHERE = b"http://127.0.0.1:9"
@@ -51,14 +51,7 @@ def record_of(folder: Path, url: str) -> Kept:
     """A message as one that has died leaves it; nothing is left of it."""
     with publishing(spool=publisher.Spool(folder, send="relay")) as made:
         put(made, url)
-    directory = prepare(folder)
-    (owner,) = directory.dead_owners()
-    source = adopt(directory, owner)
-    assert source is not None
-    (kept,) = source.take(9)
-    source.settle([kept])
-    assert source.finished
-    return kept
+    return take_back(folder)
 
 
 def leave(

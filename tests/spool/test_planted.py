@@ -14,10 +14,9 @@ from publisher._cli import main
 from publisher._store import record
 from publisher._store.directory import prepare
 from publisher._store.log import Log
-from publisher._store.source import adopt
 from publisher.services._stored import dump
 from tests.servers import Endpoint
-from tests.spool.support import DOWN, Holder
+from tests.spool.support import DOWN, Holder, take_back
 from tests.support import SOON, STREAM, publishing, until
 
 
@@ -36,12 +35,7 @@ def where_of(folder: Path, server: Endpoint) -> bytes:
     with publishing(spool=publisher.Spool(folder)) as made:
         put(client_of(made, server), b"left")
         made.close(0)
-    directory = prepare(folder)
-    (owner,) = directory.dead_owners()
-    source = adopt(directory, owner)
-    assert source is not None
-    (kept,) = source.take(9)
-    source.settle([kept])
+    kept = take_back(folder)
     server.script(None)
     return kept.where
 
