@@ -127,10 +127,7 @@ class Feeder:
         ended: list[Kept] = []
         while self._news:
             kept, has_ended = self._news.popleft()
-            if not has_ended:
-                back.append(kept)
-                continue
-            ended.append(kept)
+            (ended if has_ended else back).append(kept)
         old = self._too_old.intersection(ended)  # which says nothing of their destinations
         for group in self.queues.done([kept for kept in ended if kept not in old]):
             group.queue.ended = True
