@@ -69,9 +69,15 @@ class Life:
 
 @dataclasses.dataclass(frozen=True)
 class Death:
-    """How a life ended: the numbers of the messages whose calls had returned, and its status."""
+    """How a life ended: the numbers of the messages whose calls had returned, and its status.
+
+    A message that a full buffer dropped in its call is not accepted. Any other that this life was
+    told is lost, is: the test shows what it was told.
+    """
 
     accepted: list[int]
+    dropped: int
+    lost: dict[str, str]
     killed: bool
     code: int
 
@@ -142,8 +148,11 @@ def _raise_one() -> None:
         os.close(end)
         _, status = os.waitpid(pid, 0)
         code = os.waitstatus_to_exitcode(status)
-        numbers = [int(number) for number in said.split(b"\n")[:-1]]
-        death = Death(numbers, code == -signal.SIGKILL, code)
+        lines = [line.split(" ", 1) for line in said.decode().split("\n")[:-1]]
+        lost = {number: why for number, *whys in lines for why in whys}
+        accepted = [int(number) for number, *whys in lines if not whys and number != "dropped"]
+        dropped = sum(number == "dropped" for number, *_ in lines)
+        death = Death(accepted, dropped, lost, code == -signal.SIGKILL, code)
         print(json.dumps(dataclasses.asdict(death)), flush=True)
 
 
@@ -175,6 +184,7 @@ def _live(life: Life, told: int) -> None:
     if life.call:
         _arm(life.call, life.nth, before=life.before)
     made = publisher.Publisher(
+        hooks=[_Tells(told, life.name)],
         spool=publisher.Spool(life.directory, max_bytes=_SPOOL, sync=life.sync),  # type: ignore[arg-type]
         max_messages=IN_FLIGHT,
         max_workers=4,
@@ -185,14 +195,33 @@ def _live(life: Life, told: int) -> None:
     )
     client = made.client(life.service, region_name="us-east-1", endpoint_url=life.url)
     for number in range(life.count):
-        _publish(client, life, number)
-        os.write(told, b"%d\n" % number)
+        dropped = isinstance(_publish(client, life, number), publisher.BufferFull)
+        os.write(told, b"dropped\n" if dropped else b"%d\n" % number)
     if life.kill_after is None and not life.call:
         made.flush(10)
         until(lambda: not _others(made, life.directory), _ENDS)  # it has sent what they left
         made.close(10)
     else:
         signal.pause()  # until it is killed
+
+
+class _Tells:
+    """Says which messages of this life were lost, as whoever publishes is told."""
+
+    def __init__(self, told: int, name: int) -> None:
+        self._told, self._name = told, name
+
+    def on_failed(self, event: publisher.Event) -> None:
+        self._tell(event)
+
+    def on_dropped(self, event: publisher.Event) -> None:
+        self._tell(event)
+
+    def _tell(self, event: publisher.Event) -> None:
+        said = event.params.get("Data") or str(event.params["MessageBody"]).encode()
+        name, number, _ = read(said)
+        if name == self._name:
+            os.write(self._told, b"%d %s\n" % (number, type(event.exception).__name__.encode()))
 
 
 def _others(made: publisher.Publisher, directory: str) -> set[str]:
@@ -202,18 +231,23 @@ def _others(made: publisher.Publisher, directory: str) -> set[str]:
     return owners - {"damaged", store._log.owner}
 
 
-def _publish(client: Any, life: Life, number: int) -> None:
+def _publish(client: Any, life: Life, number: int) -> BaseException | None:
+    """Publish one message; the error that it has ended with, where it has."""
     group = number % 5
     text = body(life.name, number, group)
     if life.service == "kinesis":
-        client.put_record(StreamName=STREAM, Data=text.encode(), PartitionKey=f"{number % 40}")
+        future = client.put_record(
+            StreamName=STREAM, Data=text.encode(), PartitionKey=f"{number % 40}"
+        )
     else:
-        client.send_message(
+        future = client.send_message(
             QueueUrl=FIFO_QUEUE,
             MessageBody=text,
             MessageGroupId=str(group),
             MessageDeduplicationId=f"{life.name}-{number}",
         )
+    error: BaseException | None = future.exception(0) if future.done() else None
+    return error
 
 
 def _arm(name: str, nth: int, *, before: bool) -> None:

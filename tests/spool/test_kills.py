@@ -79,13 +79,16 @@ def test_what_was_accepted_survives_kills(
     folder = tmp_path / "spool"
     server.script(trouble(1))  # type: ignore[arg-type]
     accepted: set[tuple[int, int]] = set()
-    kills = 0
+    kills = dropped = 0
+    told: dict[tuple[int, str], str] = {}
     last: Death
     for life in lives(folder, server, service, call):
         last = nursery.lead(life)
         assert last.code <= 0, last
         kills += last.killed
         accepted.update((life.name, number) for number in last.accepted)
+        dropped += last.dropped
+        told.update(((life.name, number), why) for number, why in last.lost.items())
         if life.name % EACH == EACH - 1 or life.name == KILLS - 1:  # or there is ever more
             server.script(None)
             last = nursery.lead(Life(str(folder), server.url, service, KILLS + life.name, count=1))
@@ -96,7 +99,7 @@ def test_what_was_accepted_survives_kills(
     arrived = [read(entry.data) for entry in server.stored(service)]
     times = Counter((name, number) for name, number, _ in arrived)
     lost = sorted(accepted - times.keys())
-    assert not lost, f"{len(lost)} lost: {lost[:20]}"
+    assert not lost, f"{len(lost)} of {len(accepted)} lost: {lost[:20]}; told: {told}"
     twice = sum(times.values()) - len(times)
     assert twice <= 2 * IN_FLIGHT * kills
     assert [path.name for path in folder.iterdir() if path.name != "damaged"] == []
@@ -106,4 +109,6 @@ def test_what_was_accepted_survives_kills(
             for group in range(5):
                 numbers = [n for one, n, its in first if (one, its) == (name, group)]
                 assert numbers == sorted(numbers), f"of {name}, group {group}"
-    print(f"{service} {call or 'random'}: {kills} kills, {len(accepted)} accepted, {twice} twice")
+    print(
+        f"{service} {call or 'random'}: {kills} kills, {len(accepted)} accepted, {dropped} dropped, {twice} twice"
+    )
