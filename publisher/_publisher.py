@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import _process
 from ._account.ledger import Ledger, Stats
 from ._arguments import key_of
+from ._aws.forked import free
 from ._clients import Clients, make_client
 from ._counting import counted
 from ._fork import take_note
@@ -206,12 +207,10 @@ class Publisher:
 
     def _forget_parent(self) -> None:
         """In the child of a fork: what was accepted before is the parent's to deliver."""
+        if len(self._clients):
+            free(self._clients.passed_in())
         self._cores = {pid: core for pid, core in self._cores.items() if pid == os.getpid()}
         self._core = None
-        if len(self._clients):
-            from ._aws.connection import free_credentials
-
-            free_credentials(self._clients.passed_in())
 
     def _current(self) -> Core:
         """The core of this process: in the child of a fork, a new one.

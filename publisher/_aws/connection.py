@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import itertools
-import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -47,23 +45,6 @@ class StillFetching(BotoCoreError):
     """Another thread is fetching the credentials, or making the boto3 client, at this moment."""
 
     fmt = "the boto3 client is not made yet: its credentials are still being fetched"
-
-
-def free_credentials(owners: Iterable[Any]) -> None:
-    """In the child of a fork, give credentials that it shares with the parent a new lock.
-
-    A thread of the parent may have been refreshing them, and would hold the old lock for ever.
-
-    Args:
-        owners: the sessions and clients that users passed in, or None; boto3's default session is
-            looked at too.
-    """
-    for owner in (getattr(sys.modules.get("boto3"), "DEFAULT_SESSION", None), *owners):
-        with contextlib.suppress(Exception):  # whatever a user passed in
-            keeper = getattr(owner, "_session", None) or getattr(owner, "_request_signer", None)
-            credentials: Any = getattr(keeper, "_credentials", None)
-            if hasattr(credentials, "_refresh_lock"):
-                credentials._refresh_lock = threading.Lock()
 
 
 class Connection:

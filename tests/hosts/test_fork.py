@@ -368,6 +368,61 @@ def test_a_fork_while_credentials_are_refreshed(endpoint: Endpoint, start: Start
     assert_stored(endpoint, expected(parent=1, child=1))
 
 
+TAKEN = """
+import gc, boto3, urllib3
+
+def pools():
+    return [one for one in gc.get_objects() if isinstance(one, urllib3.HTTPConnectionPool)]
+
+def managers():
+    return [one for one in gc.get_objects() if isinstance(one, urllib3.PoolManager)]
+
+if os.environ['PASSED_IN']:
+    made = boto3.client('sns', endpoint_url=os.environ['ENDPOINT'], region_name='us-east-1')
+    sns = publisher.client('sns', client=made)
+else:
+    sns = client()
+
+def publish_one(name):
+    return sns.publish(TopicArn=TOPIC, Message=f'{name}-0')
+
+publish_one('parent').result()
+held, forked = threading.Event(), threading.Event()
+
+def hold():  # as a worker does for a moment with each request
+    locks = [one.pool.mutex for one in pools()]
+    if os.environ['PASSED_IN']:
+        locks += [one.pools.lock for one in managers()]
+    for lock in locks:
+        lock.acquire()
+    held.set()
+    assert locks and forked.wait(20)
+    for lock in locks:
+        lock.release()
+
+thread = threading.Thread(target=hold)
+thread.start()
+assert held.wait(20)
+child = os.fork()
+if not child:
+    check(lambda: publish_one('child').result(20))
+    sys.exit(0)  # urllib3 empties the pools that are left
+reap(child)
+forked.set()
+thread.join()
+"""
+
+
+@pytest.mark.parametrize("passed_in", ["", "passed in"])
+def test_a_fork_while_a_worker_takes_a_connection(
+    endpoint: Endpoint, start: Start, passed_in: str
+) -> None:
+    """The child has the parent's pools, and their locks, which nobody there would release."""
+    process = start(PRELUDE + TAKEN, endpoint.url, PASSED_IN=passed_in)
+    assert process.end() == 0, process.log
+    assert_stored(endpoint, expected(parent=1, child=1))
+
+
 IMPORTS = """
 from publisher._fork import importing
 class Finder:
