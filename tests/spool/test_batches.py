@@ -17,6 +17,7 @@ from publisher._engine.message import Route
 from publisher._store.directory import Directory, prepare
 from publisher.spool import keeper
 from tests.servers import Answer, Endpoint
+from tests.spool.support import on_disk
 from tests.support import FIFO_QUEUE, QUEUE, SOON, STREAM, client_of, publishing, until
 
 RECORD = {"Data": b"m", "PartitionKey": "k"}
@@ -59,12 +60,6 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 def logs(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.log")) if folder.exists() else []
-
-
-def on_disk(made: publisher.Publisher) -> publisher.SpoolStats:
-    found = made.stats().spool
-    assert found is not None
-    return found
 
 
 @pytest.mark.parametrize(

@@ -20,14 +20,10 @@ from publisher._store.source import adopt
 from publisher.spool import owners
 from publisher.testing import capture
 from tests.servers import Answer, Endpoint, Request
-from tests.spool.support import DOWN, Holder
+from tests.spool.support import DOWN, Holder, files
 from tests.support import FIFO_QUEUE, QUEUE, SOON, STREAM, client_of, publishing, until
 
 pytestmark = pytest.mark.every_python("files, locks and threads at the end of a publisher")
-
-
-def files(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
 def bodies(server: Endpoint, service: str) -> list[Any]:

@@ -109,6 +109,5 @@ def test_what_was_accepted_survives_kills(
             for group in range(5):
                 numbers = [n for one, n, its in first if (one, its) == (name, group)]
                 assert numbers == sorted(numbers), f"of {name}, group {group}"
-    print(
-        f"{service} {call or 'random'}: {kills} kills, {len(accepted)} accepted, {dropped} dropped, {twice} twice"
-    )
+    found = f"{len(accepted)} accepted, {dropped} dropped, {twice} twice"
+    print(f"{service} {call or 'random'}: {kills} kills, {found}")

@@ -21,23 +21,14 @@ from publisher._store.source import adopt
 from publisher._threads import runtime
 from publisher.spool import queues, rounds
 from tests.servers import Endpoint
-from tests.spool.support import DOWN, Holder, take_back
+from tests.spool.support import DOWN, Holder, client_of, files, take_back
 from tests.support import SOON, STREAM, Watch, publishing
 
 RECORD = {"StreamName": STREAM, "PartitionKey": "k"}
 
 
-def client_of(made: publisher.Publisher, server: Endpoint) -> Any:
-    """One that is named on disk by its arguments, so that another process can make it."""
-    return made.client("kinesis", endpoint_url=server.url, region_name="us-east-1")
-
-
 def store_of(made: publisher.Publisher) -> Any:
     return made._current().store
-
-
-def files(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 @contextlib.contextmanager

@@ -16,13 +16,8 @@ from publisher._store.directory import prepare
 from publisher._store.log import Log
 from publisher.services._stored import dump
 from tests.servers import Endpoint
-from tests.spool.support import DOWN, Holder, take_back
+from tests.spool.support import DOWN, Holder, client_of, take_back
 from tests.support import SOON, STREAM, publishing, until
-
-
-def client_of(made: publisher.Publisher, server: Endpoint) -> Any:
-    """One that is named on disk by its arguments, so that another process can make it."""
-    return made.client("kinesis", endpoint_url=server.url, region_name="us-east-1")
 
 
 def put(client: Any, data: bytes) -> Any:

@@ -28,14 +28,10 @@ from publisher.spool.relay import AnotherRelay, Relay
 from publisher.testing import capture
 from tests.hosts.process import Process
 from tests.servers import Answer, Endpoint, Request
-from tests.spool.support import DOWN
+from tests.spool.support import DOWN, files
 from tests.support import FIFO_QUEUE, QUEUE, SOON, STREAM, TOPIC, assert_at_rest, until
 
 ROOT = Path(__file__).parent.parent.parent
-
-
-def files(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 def bodies(server: Endpoint, service: str) -> list[str]:

@@ -21,7 +21,7 @@ from publisher._store.directory import Directory, prepare
 from publisher._store.log import Log
 from publisher.spool import keeper
 from tests.servers import Answer, Endpoint
-from tests.spool.support import DOWN
+from tests.spool.support import DOWN, files, on_disk
 from tests.support import FIFO_QUEUE, SOON, STREAM, client_of, publishing, until
 
 
@@ -60,16 +60,6 @@ def is_short(descriptor: int, data: bytes) -> int:
 
 def put(client: Any, data: bytes = b"m") -> Any:
     return client.put_record(StreamName=STREAM, Data=data, PartitionKey="k")
-
-
-def files(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
-
-
-def on_disk(made: publisher.Publisher) -> publisher.SpoolStats:
-    found = made.stats().spool
-    assert found is not None
-    return found
 
 
 FAULTS = [fails(errno.ENOSPC), fails(errno.EROFS), fails(errno.EIO), fails(errno.EDQUOT), is_short]
