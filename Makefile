@@ -7,7 +7,7 @@
 #   make test                    lint, types and tests
 #   make test PYTEST="-k fifo"   some of the tests
 #   make test-heavy              the tests that take seconds of real time each
-#   make kills                   500 processes of each kind with a spool, killed (KILLS=100 for fewer)
+#   make kills                   500 writers, adopters and relays of each kind, killed (KILLS=100 for fewer)
 #   make test-engines            the tests with a real Spark and a real Ray (Java 17 or newer is needed)
 #   make lint                    only lint and types
 #   make bench                   the figures beside every peer's; make bench-quick: in two minutes
@@ -89,7 +89,8 @@ test-heavy: $(VENV)/.dev node
 
 KILLS ?= 500
 kills: $(VENV)/.dev
-	@KILLS=$(KILLS) $(BIN)/python -m pytest -s -m heavy tests/spool/test_kills.py $(PYTEST)
+	@KILLS=$(KILLS) $(BIN)/python -m pytest -s -m heavy -k kill -o faulthandler_timeout=7200 \
+		tests/store/test_kills.py tests/spool/test_kills.py tests/spool/test_relay.py $(PYTEST)
 
 test-engines: .venv-engines/.engines
 	@.venv-engines/bin/python -m pytest tests/engines $(PYTEST)

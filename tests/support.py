@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,8 @@ QUEUE = "https://sqs.us-east-1.amazonaws.com/000000000000/jobs"
 FIFO_QUEUE = QUEUE + ".fifo"
 #: Seconds in which what should happen at once has happened, on a busy machine too.
 SOON = 20
+#: How many processes of each kind are killed; ``make kills`` has 500.
+KILLS = int(os.environ.get("KILLS", "25"))
 FAST: dict[str, Any] = {
     "linger": 0.02,
     "connect_timeout": 2,

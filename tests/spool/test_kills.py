@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -13,11 +12,10 @@ import pytest
 from tests.servers import Answer, Endpoint, Failure, Request
 from tests.spool.lives import IN_FLIGHT, Death, Life, Nursery, read
 from tests.spool.support import DOWN
+from tests.support import KILLS
 
 pytestmark = pytest.mark.heavy
 
-#: Of each kind; ``make kills`` has 500.
-KILLS = int(os.environ.get("KILLS", "25"))
 #: After so many somebody sends what all of them have left, undisturbed.
 EACH = 25
 #: At which time of a call a process kills itself, at most; about as often it is called.

@@ -6,7 +6,6 @@ what is accepted everything is settled in the end, and nothing is left of the fi
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
@@ -17,13 +16,12 @@ import pytest
 
 from publisher._store.directory import Directory
 from publisher._store.source import adopt
+from tests.support import KILLS
 
 from .support import files
 
 pytestmark = pytest.mark.heavy
 
-#: How many processes of each kind are killed at random times.
-KILLS = int(os.environ.get("PUBLISHER_KILLS", "25"))
 SCRIPT = str(Path(__file__).with_name("killed.py"))
 
 
