@@ -133,3 +133,14 @@ def test_many_are_loaded_as_each_of_them_is_or_left_to_that(name: str) -> None:
     too_long = dump({"Data": b"d", "PartitionKey": "k" * 257})
     for other in (with_hash, too_long):
         assert service.load_all([datas[0], other]) is None
+
+
+@pytest.mark.parametrize("size", [0, 254, 255, 70_000])
+@pytest.mark.parametrize("key", ["k", "ké", "k" * 254, "k" * 255, "é" * 200, ""])
+def test_a_record_is_written_as_its_parameters_are(size: int, key: str) -> None:
+    service = services.load("kinesis")
+    for entry in ((b"\xf7" * size, key), (b"\xf7" * size, key, "12")):
+        written = service.dump(entry)
+        assert written == dump(service.params(entry))
+        if key:
+            assert service.load(written) == entry

@@ -19,6 +19,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError
 
 _WATCHED = "_publisher_watched"
+#: Where there is no module of that name, no mock is active: the shortest way to ask.
+MODULE = "moto.core.models"
 _lock = threading.Lock()  # guards the wrapping of moto's class
 _guards: weakref.WeakSet[MockGuard] = weakref.WeakSet()
 _at_the_end: list[Callable[[], object]] = []
@@ -70,7 +72,7 @@ def guard() -> MockGuard | None:
 
 def is_active() -> bool:
     """True inside moto's in-process mock."""
-    models = sys.modules.get("moto.core.models")
+    models = sys.modules.get(MODULE)
     return bool(getattr(getattr(models, "botocore_stubber", None), "enabled", False))
 
 
@@ -87,7 +89,7 @@ def at_the_end(deliver: Callable[[], object]) -> None:
 
 def _watch() -> None:
     """Have every mock wait for what was accepted in it."""
-    models = sys.modules.get("moto.core.models")
+    models = sys.modules.get(MODULE)
     mock: Any = getattr(models, "MockAWS", None)
     with _lock:
         if mock is None or hasattr(mock, _WATCHED):

@@ -92,8 +92,15 @@ class Log:
             raise ValueError(f"an entry of {len(entry):,} bytes is too long for a record")
         holder.kept = None
         try:
-            segment = self._reserve(holder)
-            data, noted = segment.pack(holder.kept, where, when, entry)
+            segment = segments.current or segments.begin()
+            # There is no call in these lines, so nothing comes between them.
+            sequence = segment.next
+            segment.next = sequence + 1
+            holder.kept = sequence
+            if sequence >= segment.limit:  # it was rolled a moment ago
+                segment = self._reserve(segment, holder)
+                sequence = holder.kept
+            data, noted = segment.pack(sequence, where, when, entry)
             size = self._write(segment.descriptor, data)
             segments.total += size
             segment.size += size
@@ -101,10 +108,10 @@ class Log:
                 raise OSError(errno.ENOSPC, "only a part of the record could be written")
             if noted is not None:
                 noted[0][where] = noted[1]
-            if wait and self._disk:
-                self._syncing.sync(segment, (holder.kept,))
-            if wait is None and self._disk:  # its descriptor is needed until commit()
-                segment.interrupted.add(holder.kept)
+            if self._disk and wait:
+                self._syncing.sync(segment, (sequence,))
+            elif self._disk and wait is None:  # its descriptor is needed until commit()
+                segment.interrupted.add(sequence)
                 segment.accounted -= 1
         except OSError as error:  # without a number it is of a signal handler
             self._give_up(holder, interrupted=error.errno is None)
@@ -137,25 +144,21 @@ class Log:
     def _room(self) -> str:
         return f"{self._segments.total:,} bytes are in use, and the bound is {self.max_bytes:,}"
 
-    def _reserve(self, holder: Any) -> Segment:
-        """Take the next number of the current segment."""
-        segments = self._segments
+    def _reserve(self, segment: Segment, holder: Any) -> Segment:
+        """Give back a number of a segment that was rolled, and take one of the current one."""
         while True:
-            segment = segments.current
-            if segment is None:
-                segment = segments.begin()
-            # There is no call in these lines, so nothing comes between them.
-            sequence = segment.next
-            segment.next = sequence + 1
-            holder.kept = sequence
-            if sequence < segment.limit:
-                return segment
-            # It was rolled a moment ago. Give the number back, in one go too.
+            # There is no call in these lines, nor in those below.
             segment.accounted += 1
             segment.settled += 1
             holder.kept = None
             if not segment.rolled:
                 raise Full("too many records for one segment: it was not tended")
+            segment = self._segments.current or self._segments.begin()
+            sequence = segment.next
+            segment.next = sequence + 1
+            holder.kept = sequence
+            if sequence < segment.limit:
+                return segment
 
     def _give_up(self, holder: Any, *, interrupted: bool = False) -> None:
         """A call has ended early. Its number counts as settled, or whoever settles it ends it."""

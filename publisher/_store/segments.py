@@ -96,16 +96,19 @@ class Segments:
 
     def settle(self, tickets: Iterable[int]) -> None:
         """Mark messages as settled, each once."""
-        by_segment: dict[int, list[int]] = {}
-        for ticket in tickets:
-            by_segment.setdefault(ticket >> record.SHIFT, []).append(ticket)
-        for number, sequences in by_segment.items():
+        tickets = list(tickets)
+        numbers = {ticket >> record.SHIFT for ticket in tickets}  # mostly it is one
+        for number in numbers:
             segment = self.members.get(number)
             if segment is None:
                 continue
-            ended = len(segment.interrupted.intersection(sequences))
-            segment.interrupted.difference_update(sequences)
-            count = len(sequences)
+            sequences = tickets
+            if len(numbers) > 1:
+                sequences = [ticket for ticket in tickets if ticket >> record.SHIFT == number]
+            ended, count = 0, len(sequences)
+            if segment.interrupted:
+                ended = len(segment.interrupted.intersection(sequences))
+                segment.interrupted.difference_update(sequences)
             # In memory first: an exception that comes between costs a mark, and no space.
             segment.settled += count
             segment.accounted += ended

@@ -49,9 +49,16 @@ _BYTES, _TEXT, _INT, _FLOAT, _TIME, _LIST, _DICT, _TRUE, _FALSE, _NONE = range(1
 _PLACES = {name: bytes([place]) for place, name in enumerate(NAMES)}
 _HEAD, _UNLISTED = bytes([_VERSION]), bytes([_OTHER_NAME])
 _LENGTH = struct.Struct(">BBI")  # of a kind's content where it is long
+_LONG_DATA = struct.Struct(">BBBBI").pack  # what stands before a record's data where that is long
 _SHORT = [
     [bytes([kind, length]) for length in range(_LONG)] for kind in range(10)
 ]  # by kind and length
+
+
+_JOIN = b"".join
+#: What stands before a record's key, by its length.
+_KEYS = [_PLACES["PartitionKey"] + head for head in _SHORT[_TEXT]]
+_DATA = NAMES.index("Data")
 
 
 class UnknownVersion(ValueError):
@@ -66,6 +73,16 @@ def dump(params: Mapping[str, Any]) -> bytes:
     if len(data) > MAX_SIZE:
         raise ValueError(f"{len(data):,} bytes of an entry; at most {MAX_SIZE:,} are kept")
     return data
+
+
+def dump_keyed(data: bytes, key: str) -> bytes:
+    """As :func:`dump`, of the data and the partition key of a record, in a fifth of the time."""
+    content = key.encode()
+    length, key_length = len(data), len(content)
+    if length < _LONG or key_length >= _LONG:
+        return dump({"Data": data, "PartitionKey": key})
+    head = _LONG_DATA(_VERSION, _DATA, _BYTES, _LONG, length)
+    return _JOIN((head, data, _KEYS[key_length], content))
 
 
 def load(data: bytes) -> dict[str, Any]:

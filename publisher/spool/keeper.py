@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import weakref
 from collections import deque
@@ -61,6 +62,7 @@ class Keeper:
         self._epoch = core.wall() - core.clock()
         #: One item once the directory is there: it, and the log of this process in it.
         self._opened: dict[None, tuple[Directory, Log]] = {}
+        self._log: Log | None = None  # that log
         self._failed: tuple[float, Exception] = (-_LOOKS, OSError())  # to open it, and when
         self._codec = Codec(spool.keys) if spool.keys else None
         self.only_overflow = spool.when == "overflow"
@@ -77,6 +79,8 @@ class Keeper:
             core, turn=self._turn, write=self._notes.write_marks, let_go=self._let_go
         )
         self.begin = self._rounds.begin  # what others have left is offered from then on
+        self._to_begin = self._rounds.thread.to_start  # empty once it has begun
+        self._waits = spool.sync == "disk"
         self._figures = Finder(self._owners, self._feeder)
         self._spaces: deque[threading.Lock] = deque()  # who waits for space
         self._since = 0  # bytes written since the files were looked after
@@ -96,15 +100,17 @@ class Keeper:
 
     def keep(self, message: Message, *, later: bool = False) -> bool:
         """Write a message down, in its caller's thread; with ``later``, commit() follows."""
-        if mocks.is_active():  # what is published to a mock ends with it
-            return False
+        if mocks.MODULE in sys.modules and mocks.is_active():
+            return False  # what is published to a mock ends with it
         lane = message.route.lane
         try:
             where = lane.written or self._destinations.write(lane)
             entry = lane.target.service.dump(message.entry)
-            wait = self._spool.sync == "disk" and not reentered() and self._core.runtime.may_hold()
-            wait = None if wait and later else wait
-            self._open().append(message, where, self._wall(), entry, wait)
+            wait: bool | None = False
+            if self._waits and not reentered() and self._core.runtime.may_hold():
+                wait = None if later else True
+            when = self._epoch + message.accepted
+            (self._log or self._open()).append(message, where, when, entry, wait)
         except Full as error:
             raise self._full(error) from None
         except (OSError, ValueError) as error:
@@ -113,7 +119,8 @@ class Keeper:
             self._unwritten.note(error)
             return False
         self._since += len(entry)
-        self.begin()
+        if self._to_begin:
+            self.begin()
         if self._since > self._tend:
             self._since = 0
             self._rounds.look_soon()
@@ -123,7 +130,7 @@ class Keeper:
         """Have the disk keep what was written of these, once for all; whether it does."""
         kept = [message.kept for message in messages if message.kept is not None]
         try:
-            if kept and self._spool.sync == "disk":
+            if kept and self._waits:
                 self._open().commit(kept)
         except OSError as error:
             if error.errno is None:
@@ -153,8 +160,7 @@ class Keeper:
             OSError, ValueError: it cannot be made, or is not safe any more. It is tried again a
                 second later.
         """
-        opened = self._opened.get(None)
-        if opened is None:
+        if self._log is None:
             when, error = self._failed
             if self._core.clock() - when < _LOOKS:
                 raise error.with_traceback(None)  # each time that it is raised makes it longer
@@ -168,13 +174,8 @@ class Keeper:
             log = Log(directory, mode, spool.sync, spool.max_bytes, self._codec, write=writer())
             log.rank = _OWN
             # Nothing of it is on disk yet: of several that come at once one is used.
-            opened = self._opened.setdefault(None, (directory, log))
-        return opened[1]
-
-    @property
-    def _log(self) -> Log | None:
-        opened = self._opened.get(None)
-        return None if opened is None else opened[1]
+            self._log = self._opened.setdefault(None, (directory, log))[1]
+        return self._log
 
     def wait_for_space(self, timeout: float) -> bool:
         """Wait until files were removed, at most ``timeout`` seconds; whether some were."""
