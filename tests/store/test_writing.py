@@ -56,8 +56,8 @@ def test_a_stalled_disk_holds_the_others_where_the_gil_is_kept(keeps: bool) -> N
         ran = turns[0] - before
         over.set()
         thread.join()
-    # Between two writes it may be let run for a moment: some thousands of turns.
-    assert (ran < 100_000) == keeps
+    # Between two writes it may be let run for a moment: on a quick machine 130,000 turns were seen.
+    assert (ran < 500_000) == keeps
 
 
 @pytest.mark.parametrize(("value", "asked"), [("keep", True), ("Keep ", True), ("", False)])
