@@ -26,6 +26,7 @@ from .feeder import Feeder
 from .figures import Finder
 from .notes import Notes
 from .owners import Owners
+from .queues import READS
 from .rounds import Rounds
 from .unwritten import Unwritten
 
@@ -38,6 +39,9 @@ _IDLE = 5.0  # seconds between two looks while there is nothing
 _LOOKS = 1.0  # seconds between two looks while there is something
 _SHARE = 0.25  # of its time that the thread spends at most on looks at a large directory
 _TEND = 4 << 20  # bytes after which the files are looked after at once; less in a small spool
+#: Until something was delivered so much of what others left is read at one look, and the
+#: thread then rests for so many times as long: the first message shares the GIL with it.
+_FIRST, _RESTS = 1_000, 3
 _OWN = 1 << 60  # the rank of what this process wrote: the last
 
 _keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
@@ -75,6 +79,7 @@ class Keeper:
         self._owners = Owners(self._codec, follows=self.follows)
         self._looks_at = 0.0  # at whose files are there
         self._rests_until = 0.0  # from looks
+        self._answered = self.follows or self.hands_over  # something was delivered
         self._rounds = Rounds(
             core, turn=self._turn, write=self._notes.write_marks, let_go=self._let_go
         )
@@ -194,6 +199,9 @@ class Keeper:
 
     def settle(self, kept: Sequence[Any]) -> None:
         """These have ended for good. The thread writes it down: nobody else waits for the disk."""
+        if not self._answered:
+            self._answered = True
+            self._rounds.look_soon()
         own = [one for one in kept if type(one) is int]
         if own:
             self._notes.settle(own)
@@ -281,6 +289,7 @@ class Keeper:
         self._take_over()
         self._notes.tell_stays(log)
         own = None if self.hands_over else log
+        self._feeder.queues.reads = READS if self._answered else _FIRST
         at = self._feeder.feed(self._sources(), own, now)
         self._owners.let_go()
         if self._owners.may_go_on:
@@ -288,7 +297,8 @@ class Keeper:
         self._figures.look(self._core.clock(), self._log)
         busy = self._feeder.queues.waiting or log.waiting or self._spaces
         soonest = min(at, self._looks_at, now + (_LOOKS if busy else _IDLE))
-        return max(soonest - core.clock(), 0.0)
+        ended = core.clock()
+        return max(soonest - ended, 0.0 if self._answered else _RESTS * (ended - now))
 
     def _sources(self) -> list[Source]:
         """What others wrote, and is offered here."""

@@ -25,8 +25,8 @@ _AHEAD = 50_000
 _FAR = 1_000_000
 _GROUP = 3  # so many records take the memory of what is noted of a group
 _AT_ONCE = 1_000  # read in one go
-#: So much of what others left is read at one look, before some of it is offered.
-_READS = 5_000
+#: So much of what others left is usually read at one look, before some of it is offered.
+READS = 5_000
 _ROUNDS = 1_000  # of one source at one look, at most
 
 
@@ -63,6 +63,7 @@ class Queues:
     ) -> None:
         #: Of so many bytes of what was read the bodies are in memory; the others are read again.
         self.bodies = 8 << 20
+        self.reads = READS  # so much of what others left at one look
         self._grouping = grouping
         self._tell_unread = tell_unread
         self._queues: dict[bytes, Queue] = {}
@@ -122,7 +123,7 @@ class Queues:
         wrote is read as a whole: of an ordered destination it comes as requests return.
         """
         is_near = self.has_all = True
-        left = _READS
+        left = self.reads
         for source in sources:
             try:
                 while is_near and (count := self._read(source)):

@@ -19,10 +19,10 @@ from publisher._store.log import Log
 from publisher._store.reading import Reading
 from publisher._store.source import adopt
 from publisher._threads import runtime
-from publisher.spool import queues, rounds
+from publisher.spool import keeper, queues, rounds
 from tests.servers import Endpoint
-from tests.spool.support import DOWN, Holder, client_of, files, take_back
-from tests.support import SOON, STREAM, Watch, publishing
+from tests.spool.support import DOWN, Holder, client_of, files, on_disk, take_back
+from tests.support import SOON, STREAM, Watch, publishing, until
 
 RECORD = {"StreamName": STREAM, "PartitionKey": "k"}
 
@@ -64,6 +64,23 @@ def leave(folder: Path, server: Endpoint, count: int) -> None:
     log.close()
     server.clear()
     server.script(None)
+
+
+def test_the_first_message_goes_before_what_others_left(
+    folder: Path, server: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queues, "_AT_ONCE", 50)
+    monkeypatch.setattr(keeper, "_FIRST", 100)
+    monkeypatch.setattr(keeper, "_RESTS", 1e9)  # times what a turn took
+    leave(folder, server, 1_000)
+    server.script(DOWN)
+    with publishing(spool=publisher.Spool(folder)) as made:
+        future = client_of(made, server).put_record(Data=b"new", **RECORD)
+        until(lambda: on_disk(made).waiting >= 1_000)  # which a turn says at its end
+        assert store_of(made)._feeder.queues.taken == 100
+        server.script(None)
+        assert future.result(SOON)["ShardId"]
+        server.wait_for(lambda: server.count("kinesis") == 1_001, SOON)
 
 
 def test_figures_that_are_asked_for_all_the_time_cost_no_message(
