@@ -81,7 +81,8 @@ class Source:
                 self._note_more()
                 for part in self._parts.values():
                     self._remove(f"{part.reading.name}.tmp")
-                    part.scanned = False
+                    # One that had ended may have been written anew: all of it is known.
+                    part.scanned = part.scanned and part.reading.ended
         return self._lock is None and not self.finished
 
     # Finding.

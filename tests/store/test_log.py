@@ -374,6 +374,32 @@ def test_a_relay_reads_what_a_living_process_writes_and_unlinks_it(directory: Di
     assert entries(relay) == [b"last"]
 
 
+def test_what_a_relay_wrote_anew_is_there_when_its_writer_ends(directory: Directory) -> None:
+    log = Log(directory, "r", segment_bytes=10_000)
+    for number in range(100):
+        append(log, b"%03d" % number * 40)
+    log.tend(0)
+    append(log, b"in the next segment")
+    relay = Source(directory, str(log.owner), None)
+    relay.clock = lambda: 0
+    taken = relay.take(1000)
+    relay.settle(taken[3:100])
+    relay.clock = lambda: 5
+    relay.put_back(taken[:1])
+    relay.settle([])
+    assert Path(directory.join(f"{log.owner}-1.log")).stat().st_size < 1000
+    log.close()
+    assert not relay.alive()
+    (first,) = relay.take(9)
+    assert first.entry == b"000" * 40
+    assert [kept.entry[:3] for kept in relay.read_again(taken[1:3])] == [b"001", b"002"]
+    assert relay.waiting == 4
+    assert relay.damaged == 0
+    relay.settle([first, *taken[1:3], *taken[100:]])
+    assert relay.finished
+    assert files(directory) == []
+
+
 def test_an_exception_of_a_signal_handler_leaves_a_ticket_to_settle(directory: Directory) -> None:
     class Interrupt(BaseException):
         pass
