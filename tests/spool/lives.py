@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +72,14 @@ class Life:
 class Death:
     """How a life ended: the numbers of the messages whose calls had returned, and its status.
 
-    A message that a full buffer dropped in its call is not accepted. Any other that this life was
-    told is lost, is: the test shows what it was told.
+    A message that a full buffer dropped in its call is not accepted. One that could not be written
+    down is in memory alone, and so it is told. Any other that this life was told is lost, is: the
+    test shows what it was told.
     """
 
     accepted: list[int]
     dropped: int
+    unwritten: int
     lost: dict[str, str]
     killed: bool
     code: int
@@ -150,9 +153,15 @@ def _raise_one() -> None:
         code = os.waitstatus_to_exitcode(status)
         lines = [line.split(" ", 1) for line in said.decode().split("\n")[:-1]]
         lost = {number: why for number, *whys in lines for why in whys}
-        accepted = [int(number) for number, *whys in lines if not whys and number != "dropped"]
-        dropped = sum(number == "dropped" for number, *_ in lines)
-        death = Death(accepted, dropped, lost, code == -signal.SIGKILL, code)
+        words = Counter(word for word, *whys in lines if not whys)
+        death = Death(
+            accepted=[int(word) for word in words if word.isdigit()],
+            dropped=words["dropped"],
+            unwritten=words["unwritten"],
+            lost=lost,
+            killed=code == -signal.SIGKILL,
+            code=code,
+        )
         print(json.dumps(dataclasses.asdict(death)), flush=True)
 
 
@@ -195,14 +204,25 @@ def _live(life: Life, told: int) -> None:
     )
     client = made.client(life.service, region_name="us-east-1", endpoint_url=life.url)
     for number in range(life.count):
-        dropped = isinstance(_publish(client, life, number), publisher.BufferFull)
-        os.write(told, b"dropped\n" if dropped else b"%d\n" % number)
+        before = _unwritten(made)
+        if isinstance(_publish(client, life, number), publisher.BufferFull):
+            os.write(told, b"dropped\n")
+        elif _unwritten(made) > before:
+            os.write(told, b"unwritten\n")
+        else:
+            os.write(told, b"%d\n" % number)
     if life.kill_after is None and not life.call:
         made.flush(10)
         until(lambda: not _others(made, life.directory), _ENDS)  # it has sent what they left
         made.close(10)
     else:
         signal.pause()  # until it is killed
+
+
+def _unwritten(made: publisher.Publisher) -> int:
+    """How many messages could not be written down so far."""
+    store: Any = made._current().store
+    return int(store._unwritten.count)
 
 
 class _Tells:

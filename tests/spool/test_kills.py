@@ -86,6 +86,7 @@ def test_what_was_accepted_survives_kills(
         kills += last.killed
         accepted.update((life.name, number) for number in last.accepted)
         dropped += last.dropped
+        assert not last.unwritten, f"{last.unwritten} in memory alone: is this disk full?"
         told.update(((life.name, number), why) for number, why in last.lost.items())
         if life.name % EACH == EACH - 1 or life.name == KILLS - 1:  # or there is ever more
             server.script(None)
