@@ -201,7 +201,8 @@ class Keeper:
         """These have ended for good. The thread writes it down: nobody else waits for the disk."""
         if not self._answered:
             self._answered = True
-            self._rounds.look_soon()
+            if self._feeder.queues.may_go_on:
+                self._rounds.look_soon()
         own = [one for one in kept if type(one) is int]
         if own:
             self._notes.settle(own)
