@@ -22,11 +22,27 @@ def come_in(
     bench: Bench, route: Route, name: str, *, kept: int | None = None, replayed: bool = False
 ) -> StoredMessage:
     """A message whose group is the first letter of its name."""
-    bench.clock.now += 1e-6
-    kind = ReplayedMessage if replayed else StoredMessage
-    message = kind(route, Entry(name, group=name[0]), bench.clock.now)
-    message.kept = kept
+    message = made(bench, route, name, kept=kept, kind=ReplayedMessage if replayed else None)
     route.inbox.append(message)
+    return message
+
+
+def overflow(bench: Bench, route: Route, name: str) -> None:
+    """One that stays, and never comes in."""
+    route.lane.staying.fall_behind(made(bench, route, name, kept=9))  # type: ignore[attr-defined]
+
+
+def made(
+    bench: Bench,
+    route: Route,
+    name: str,
+    *,
+    kept: int | None,
+    kind: type[StoredMessage] | None = None,
+) -> StoredMessage:
+    bench.clock.now += 1e-6
+    message = (kind or StoredMessage)(route, Entry(name, group=name[0]), bench.clock.now)
+    message.kept = kept
     return message
 
 
@@ -73,9 +89,32 @@ def test_what_was_offered_before_something_stayed_stands_behind_it() -> None:
     assert names(lane.take(bench.clock.now)[0]) == ["a0"]
 
 
+def test_what_came_in_before_something_overflowed_goes_before_it() -> None:
+    """Nobody has looked into the inbox in between."""
+    bench, route, lane = lane_of()
+    come_in(bench, route, "a0")
+    come_in(bench, route, "b0", kept=0)
+    overflow(bench, route, "b1")
+    overflow(bench, route, "a1")
+    overflow(bench, route, "a2")
+    come_in(bench, route, "a3")
+    come_in(bench, route, "b2", kept=1)
+    batch, _ = lane.take(bench.clock.now)
+    assert names(batch) == ["a0", "b0"]
+    assert names(lane.expire(bench.clock.now)) == ["b2"]
+    lane.take_back(["a", "b"], Remainder())
+    assert lane.take(bench.clock.now)[0] == []
+    assert lane.staying.begin_offering(["a"], (), here=True) == ["a"]
+    come_in(bench, route, "a1", kept=9, replayed=True)
+    assert names(lane.take(bench.clock.now)[0]) == ["a1"]
+    lane.take_back(["a"], Remainder())
+    assert lane.staying.let_through(["a"], ()) == ["a"]
+    assert names(lane.take(bench.clock.now)[0]) == ["a3"]
+
+
 def test_nothing_is_offered_or_let_through_before_all_that_stays_is_known() -> None:
     bench, route, lane = lane_of()
-    lane.staying.fall_behind(Entry("a0", group="a"))
+    overflow(bench, route, "a0")
     come_in(bench, route, "a1", kept=1)  # and it stays
     for ask in (
         lane.staying.let_through,
@@ -93,7 +132,7 @@ def test_to_another_lane_it_is_offered_when_nothing_of_the_group_is_in_this_one(
     bench, route, lane = lane_of()
     come_in(bench, route, "a0", kept=0)
     assert not lane.is_empty()  # it stands in its group
-    lane.staying.fall_behind(Entry("a1", group="a"))
+    overflow(bench, route, "a1")
     asked: Any = (["a", "b"], ())
     assert lane.staying.begin_offering(*asked, here=False) == ["b"]
     batch, _ = lane.take(bench.clock.now)

@@ -8,6 +8,7 @@ there in its order.
 from __future__ import annotations
 
 import itertools
+import math
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 from .groups import Groups
 from .message import Message
 from .state import RUNNING
+
+_EVER = -math.inf  # whatever comes in was accepted after that
 
 
 class Staying:
@@ -38,8 +41,10 @@ class Staying:
         self._groups = groups
         self._group_of = group_of
         self._admit = admit
-        #: Groups of which something stays: it goes before whatever comes in. Callers look here too.
-        self._behind: set[str] = set()
+        #: Groups of which something stays: it goes before whatever was accepted after the time
+        #: that stands here. What was accepted before may have not been looked at yet. Callers look
+        #: here too.
+        self._behind: dict[str, float] = {}
         #: Those of which something stays that was in memory. What was offered of them by then may
         #: have to stand behind that: it stays as well, until they are offered anew.
         self._halted: set[str] = set()
@@ -74,7 +79,7 @@ class Staying:
             stays.setdefault(self._group_of(message.entry), set()).add(message)
         for key, those in stays.items():
             self._halted.add(key)
-            self._behind.add(key)
+            self._behind[key] = _EVER
             group = self._groups.find(key)
             if group is None:
                 continue
@@ -91,13 +96,14 @@ class Staying:
             if unkept:  # what is there came when these were waiting
                 self._later(key).extendleft(reversed(unkept))
 
-    def fall_behind(self, entry: Any) -> None:
-        """A message that did not come in stays: what comes in from now on stands behind it."""
-        self._behind.add(self._group_of(entry))
+    def fall_behind(self, message: Message) -> None:
+        """A message that did not come in stays: what is accepted after it stands behind it."""
+        key = self._group_of(message.entry)
+        self._behind[key] = min(self._behind.get(key, math.inf), message.accepted)
 
     def keeps_out(self, group: str, message: Message) -> bool:
         """Whether a message that comes in stays; if so, it is taken out at the next look."""
-        if group not in self._behind or message.kept is None:
+        if not self._goes_before(group, message) or message.kept is None:
             return False
         if message.replayed and group not in self._halted:
             return False
@@ -106,7 +112,7 @@ class Staying:
 
     def holds_back(self, group: str, message: Message) -> bool:
         """Whether a message that comes in waits until all of its group that stays has gone."""
-        if group not in self._behind or message.kept is not None:
+        if not self._goes_before(group, message) or message.kept is not None:
             return False
         self._later(group).append(message)
         return True
@@ -147,7 +153,7 @@ class Staying:
         """
         begun = [key for key in self._known(groups, leaving) if here or not self._groups.has(key)]
         self._halted.difference_update(begun)
-        self._behind.update(begun)
+        self._behind.update(dict.fromkeys(begun, _EVER))
         return begun
 
     def let_through(self, groups: Collection[str], leaving: Collection[str]) -> list[str]:
@@ -158,7 +164,7 @@ class Staying:
         through = self._known(groups, leaving)
         for key in through:
             self._halted.discard(key)
-            self._behind.discard(key)
+            self._behind.pop(key, None)
             for message in self.later.pop(key, ()):
                 self._groups.join(key, message)
         return through
@@ -167,6 +173,11 @@ class Staying:
         """Those of which the store knows all that stays."""
         self._admit()  # what came in before stands where it belongs
         return [key for key in groups if key not in self.fresh and key not in leaving]
+
+    def _goes_before(self, group: str, message: Message) -> bool:
+        """Whether what stays of a group goes before a message that comes in of it."""
+        since = self._behind.get(group)
+        return since is not None and message.accepted > since
 
     def _later(self, key: str) -> deque[Message]:
         later = self.later.setdefault(key, deque())

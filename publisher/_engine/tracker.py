@@ -180,7 +180,7 @@ class Tracker:
         """
         with self.lock:
             if (staying := self.lane_of(message.route).staying) is not None:
-                staying.fall_behind(message.entry)
+                staying.fall_behind(message)
             tell(message)
 
     def _leaving_locked(self, lane: Lane) -> set[str]:

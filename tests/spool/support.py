@@ -33,7 +33,7 @@ def take_back(folder: Path) -> Kept:
     return kept
 
 
-def client_of(made: publisher.Publisher, server: Endpoint) -> Any:
+def plain_client(made: publisher.Publisher, server: Endpoint) -> Any:
     """One that is named on disk by its arguments, so that another process can make it."""
     return made.client("kinesis", endpoint_url=server.url, region_name="us-east-1")
 

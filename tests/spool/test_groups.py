@@ -77,3 +77,28 @@ def test_a_group_that_fails_keeps_no_other_one(folder: Path, server: Endpoint) -
         assert_at_rest(made)
     assert arrived(server)["p"] == [0, 1, 2, 3, 4]
     assert list(folder.iterdir()) == []
+
+
+def test_a_group_that_overflows_keeps_its_order_and_no_other_one(
+    folder: Path, server: Endpoint
+) -> None:
+    server.script(DOWN)
+    spool = publisher.Spool(folder, when="overflow")
+    with publishing(spool=spool, max_messages=12) as made:
+        sqs = client_of(made, "sqs", server.url)
+        names = ["p0", "p1", *(f"a{n}" for n in range(10)), "p2", "a10", "p3", "a11"]
+        futures = [send(sqs, name[0], int(name[1:])) for name in names]
+        # Twelve are in memory, and what found it full is on disk alone.
+        told = [each.exception(SOON) for each in futures[12:]]
+        assert all(isinstance(each, publisher.StillSpooled) for each in told)
+        server.script(failing("p"))
+        server.wait_for(lambda: arrived(server) == {"a": list(range(12))}, SOON)
+        until(lambda: not is_behind(made, sqs, "a"))
+        assert send(sqs, "b", 0).result(SOON)["MessageId"]
+        futures += [send(sqs, "p", number) for number in range(4, 8)]
+        server.script(None)
+        server.wait_for(lambda: len(arrived(server).get("p", ())) == 8, SOON)
+        until(lambda: made.stats().total.outstanding == 0)
+        assert_at_rest(made)
+    assert arrived(server) == {"a": list(range(12)), "b": [0], "p": list(range(8))}
+    assert list(folder.iterdir()) == []

@@ -21,7 +21,7 @@ from publisher._store.source import adopt
 from publisher._threads import runtime
 from publisher.spool import keeper, queues, rounds
 from tests.servers import Endpoint
-from tests.spool.support import DOWN, Holder, client_of, files, on_disk, take_back
+from tests.spool.support import DOWN, Holder, files, on_disk, plain_client, take_back
 from tests.support import SOON, STREAM, Watch, publishing, until
 
 RECORD = {"StreamName": STREAM, "PartitionKey": "k"}
@@ -55,7 +55,7 @@ def leave(folder: Path, server: Endpoint, count: int) -> None:
     """Have a dead owner leave so many messages."""
     server.script(DOWN)
     with publishing(spool=publisher.Spool(folder)) as made:
-        client_of(made, server).put_record(Data=b"first", **RECORD)
+        plain_client(made, server).put_record(Data=b"first", **RECORD)
         made.close(0)
     kept = take_back(folder)
     log = Log(prepare(folder))
@@ -75,7 +75,7 @@ def test_the_first_message_goes_before_what_others_left(
     leave(folder, server, 1_000)
     server.script(DOWN)
     with publishing(spool=publisher.Spool(folder)) as made:
-        future = client_of(made, server).put_record(Data=b"new", **RECORD)
+        future = plain_client(made, server).put_record(Data=b"new", **RECORD)
         until(lambda: on_disk(made).waiting >= 1_000)  # which a turn says at its end
         assert store_of(made)._feeder.queues.taken == 100
         server.script(None)
@@ -90,7 +90,7 @@ def test_figures_that_are_asked_for_all_the_time_cost_no_message(
     monkeypatch.setattr(queues, "_AT_ONCE", 50)
     leave(folder, server, 3_000)
     with publishing(spool=publisher.Spool(folder)) as made:
-        kinesis = client_of(made, server)
+        kinesis = plain_client(made, server)
         kinesis.put_record(Data=b"new", **RECORD)
         over = threading.Event()
 
@@ -114,7 +114,7 @@ def test_figures_that_are_asked_for_all_the_time_cost_no_message(
 def test_figures_wait_for_no_disk(folder: Path, server: Endpoint) -> None:
     server.script(DOWN)
     with publishing(spool=publisher.Spool(folder), delivery_timeout=0.1) as made:
-        kinesis = client_of(made, server)
+        kinesis = plain_client(made, server)
         future = kinesis.put_record(Data=b"stays", **RECORD)
         assert isinstance(future.exception(SOON), publisher.StillSpooled)
         with held(store_of(made)._log._segments.reading):
@@ -128,7 +128,7 @@ def test_figures_wait_for_no_disk(folder: Path, server: Endpoint) -> None:
 
 def test_a_disk_that_takes_no_marks_holds_no_answer(folder: Path, server: Endpoint) -> None:
     with publishing(spool=publisher.Spool(folder), linger=0.01) as made:
-        kinesis = client_of(made, server)
+        kinesis = plain_client(made, server)
         assert kinesis.put_record(Data=b"a", **RECORD).result(SOON)
         with held(store_of(made)._log._segments._marking):
             futures = [kinesis.put_record(Data=b"b", **RECORD) for _ in range(3)]
@@ -148,7 +148,7 @@ def test_a_disk_that_hangs_at_the_end_lets_the_publisher_close(
     monkeypatch.setattr(rounds, "_ENDS", 0.05)
     monkeypatch.setattr(runtime, "_STUCK", 0.05)
     with publishing(spool=publisher.Spool(folder)) as made:
-        kinesis = client_of(made, server)
+        kinesis = plain_client(made, server)
         kinesis.put_record(Data=b"mine", **RECORD)
         server.wait_for(lambda: server.requests, SOON)
         store = store_of(made)
@@ -184,7 +184,7 @@ def test_what_others_left_is_sent_where_memory_is_never_full(
 ) -> None:
     leave(folder, server, 2)
     with publishing(spool=publisher.Spool(folder, when="overflow")) as made:
-        client_of(made, server).put_record(Data=b"new", **RECORD)
+        plain_client(made, server).put_record(Data=b"new", **RECORD)
         server.wait_for(lambda: server.count("kinesis") == 3, SOON)
     assert files(folder) == []
 
@@ -192,7 +192,7 @@ def test_what_others_left_is_sent_where_memory_is_never_full(
 def test_who_closes_waits_for_the_thread_of_the_spool_once(folder: Path, server: Endpoint) -> None:
     """The thread waits for the end of close(), so nobody who is in close() is to wait for it."""
     with publishing(spool=publisher.Spool(folder)) as made:
-        assert client_of(made, server).put_record(Data=b"m", **RECORD).result(SOON)
+        assert plain_client(made, server).put_record(Data=b"m", **RECORD).result(SOON)
         store = store_of(made)
         with held(store._log._segments.reading):  # it has no time for anything
             store._rounds.look_soon()
@@ -209,7 +209,7 @@ def test_who_gives_up_waiting_for_space_is_forgotten(folder: Path, server: Endpo
         raise StruckError
 
     with publishing(spool=publisher.Spool(folder)) as made:
-        client_of(made, server)
+        plain_client(made, server)
         store = store_of(made)
         before = signal.signal(signal.SIGALRM, strike)
         try:
@@ -223,7 +223,7 @@ def test_who_gives_up_waiting_for_space_is_forgotten(folder: Path, server: Endpo
 
 def test_an_error_that_is_told_again_does_not_grow(folder: Path, server: Endpoint) -> None:
     with publishing(spool=publisher.Spool(folder)) as made:
-        client_of(made, server)
+        plain_client(made, server)
         folder.write_text("not a directory")
         lengths = []
         for _ in range(20):

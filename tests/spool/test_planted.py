@@ -16,7 +16,7 @@ from publisher._store.directory import prepare
 from publisher._store.log import Log
 from publisher.services._stored import dump
 from tests.servers import Endpoint
-from tests.spool.support import DOWN, Holder, client_of, take_back
+from tests.spool.support import DOWN, Holder, plain_client, take_back
 from tests.support import SOON, STREAM, publishing, until
 
 
@@ -28,7 +28,7 @@ def where_of(folder: Path, server: Endpoint) -> bytes:
     """What is written of the stream; the directory is empty after that."""
     server.script(DOWN)
     with publishing(spool=publisher.Spool(folder)) as made:
-        put(client_of(made, server), b"left")
+        put(plain_client(made, server), b"left")
         made.close(0)
     kept = take_back(folder)
     server.script(None)
@@ -80,7 +80,7 @@ def test_no_link_is_followed(folder: Path, server: Endpoint, tmp_path: Path, kin
     for name in names:
         (folder / name).symlink_to(target)
     with publishing(spool=publisher.Spool(folder)) as made:
-        put(client_of(made, server), b"new")
+        put(plain_client(made, server), b"new")
         server.wait_for(lambda: server.count("kinesis") == 2, SOON)
         until(lambda: not log.exists())
     assert {one.data for one in server.stored("kinesis")} == {b"left", b"new"}
@@ -125,7 +125,7 @@ def test_a_crafted_record_keeps_nothing_up(folder: Path, server: Endpoint, kind:
     leave(folder, where, [entry(b"before"), CRAFTED[kind](), entry(b"after")])
     server.clear()
     with publishing(spool=publisher.Spool(folder)) as made:
-        assert put(client_of(made, server), b"new").result(SOON)
+        assert put(plain_client(made, server), b"new").result(SOON)
         server.wait_for(lambda: server.count("kinesis") == 3, SOON)
         until(lambda: made.stats().spool.skipped == 1)  # type: ignore[union-attr]
         assert made.stats().total.failed == 0
@@ -138,13 +138,13 @@ def test_what_is_larger_than_the_memory_keeps_nothing_up(folder: Path, server: E
     leave(folder, where, [entry(b"before"), entry(bytes(200_000)), entry(b"after")])
     server.clear()
     with publishing(spool=publisher.Spool(folder), max_bytes=100_000) as made:
-        assert put(client_of(made, server), b"new").result(SOON)
+        assert put(plain_client(made, server), b"new").result(SOON)
         server.wait_for(lambda: server.count("kinesis") == 3, SOON)
         until(lambda: made.stats().spool.skipped == 1)  # type: ignore[union-attr]
     assert sorted(one.data for one in server.stored("kinesis")) == [b"after", b"before", b"new"]
     server.clear()
     with publishing(spool=publisher.Spool(folder)) as made:
-        assert put(client_of(made, server), b"new").result(SOON)
+        assert put(plain_client(made, server), b"new").result(SOON)
         server.wait_for(lambda: server.count("kinesis") == 2, SOON)
     assert list(folder.iterdir()) == []
 
@@ -170,7 +170,7 @@ def test_a_clock_that_was_ahead_leaves_no_message_and_no_negative_age(
     server.script(DOWN)
     server.clear()
     with publishing(spool=publisher.Spool(folder), delivery_timeout=0.2) as made:
-        put(client_of(made, server), b"new").exception(SOON)
+        put(plain_client(made, server), b"new").exception(SOON)
         until(lambda: made.stats().spool.waiting == 2)  # type: ignore[union-attr]
         found = made.stats().spool
         assert found is not None
@@ -187,7 +187,7 @@ def test_a_clock_that_was_behind_is_told_of(folder: Path, server: Endpoint) -> N
     server.clear()
     told = Told()
     with publishing(spool=publisher.Spool(folder), hooks=[told]) as made:
-        assert put(client_of(made, server), b"new").result(SOON)
+        assert put(plain_client(made, server), b"new").result(SOON)
         until(lambda: told.failed)
         assert made.stats().total.failed == 1
     assert isinstance(told.failed[0].exception, publisher.DeliveryTimeout)
