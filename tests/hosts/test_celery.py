@@ -41,8 +41,11 @@ def test_tasks_publish(
         worker.read_until("done", 60)
     if options is RECYCLED:
         # With a broker that is polled a thread of Celery's forks these, and Linux kills them (as
-        # Celery asks it to) when that thread ends, before they are told: not to be relied on.
+        # Celery asks it to) when that thread ends, before they are told: not to be relied on. One
+        # that is killed while it holds the lock of billiard's queue has the worker wait for ever,
+        # so its end is not waited for.
         endpoint.wait_for(lambda: endpoint.count("sns") == TASKS, 60)
-    worker.signal(signal.SIGTERM)
-    assert worker.end(60) == 0, worker.log
+    else:
+        worker.signal(signal.SIGTERM)
+        assert worker.end(60) == 0, worker.log
     assert_stored(endpoint, expected(task=TASKS))
