@@ -224,7 +224,9 @@ class Source:
             part.back += [(kept.sequence, kept.offset) for kept in some]
 
     def _by_part(self, kepts: Iterable[Kept]) -> list[tuple[Part, list[Kept]]]:
-        return [(self._parts[number], some) for number, some in by_segment(kepts).items()]
+        """By segment; one whose file was replaced by something foreign is looked at no more."""
+        found = by_segment(kepts).items()
+        return [(self._parts[number], some) for number, some in found if number in self._parts]
 
     def _settle(self, part: Part, sequences: list[int]) -> None:
         try:

@@ -400,6 +400,26 @@ def test_what_a_relay_wrote_anew_is_there_when_its_writer_ends(directory: Direct
     assert files(directory) == []
 
 
+def test_what_was_taken_of_a_file_that_was_replaced_is_settled_in_vain(
+    directory: Directory,
+) -> None:
+    log = Log(directory, "r", segment_bytes=1000)
+    append(log, b"one" * 400)
+    log.tend(0)
+    append(log, b"two")
+    relay = Source(directory, str(log.owner), None)
+    one, two = relay.take(9)
+    path = Path(directory.join(f"{log.owner}-2.log"))
+    path.unlink()
+    path.symlink_to("/dev/null")
+    assert relay.take(9) == []
+    relay.put_back([two])
+    assert relay.take(9) == []
+    relay.settle([one, two])
+    assert relay.waiting == 0
+    log.close()
+
+
 def test_an_exception_of_a_signal_handler_leaves_a_ticket_to_settle(directory: Directory) -> None:
     class Interrupt(BaseException):
         pass
