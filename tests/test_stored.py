@@ -144,3 +144,14 @@ def test_a_record_is_written_as_its_parameters_are(size: int, key: str) -> None:
         assert written == dump(service.params(entry))
         if key:
             assert service.load(written) == entry
+
+
+@pytest.mark.parametrize("name", ["sns", "sqs"])
+@pytest.mark.parametrize("text", ["p", "é" * 127, "é" * 128, "x" * 254, "x" * 255])
+def test_a_text_is_written_as_its_parameters_are(name: str, text: str) -> None:
+    service = services.load(name)
+    alone, _ = service.entry({service.text: text})
+    rich, _ = service.entry({service.text: text, "MessageGroupId": "g"})
+    for entry in (alone, rich):
+        assert service.dump(entry) == dump(service.params(entry))
+        assert service.load(service.dump(entry)) == entry

@@ -85,6 +85,14 @@ def dump_keyed(data: bytes, key: str) -> bytes:
     return _JOIN((head, data, _KEYS[key_length], content))
 
 
+def dump_text(name: str, text: str | bytes) -> bytes:
+    """As :func:`dump`, of one text, or its UTF-8, under a name of ``NAMES``."""
+    content = text if type(text) is bytes else text.encode()  # type: ignore[union-attr]
+    length = len(content)
+    head = _SHORT[_TEXT][length] if length < _LONG else _LENGTH.pack(_TEXT, _LONG, length)
+    return _HEAD + _PLACES[name] + head + content
+
+
 def load(data: bytes) -> dict[str, Any]:
     """What :func:`dump` was given. Raises ValueError for anything else than what it returned."""
     if not 0 < len(data) <= MAX_SIZE:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 from ._attributes import copied_attributes
 from ._by_id import ById
 from ._checks import check_str, utf8_size
+from ._stored import dump_text
 
 
 class Rich(NamedTuple):
@@ -94,6 +95,9 @@ class Texts(ById):
         if isinstance(params[self.text], bytes):
             params[self.text] = params[self.text].decode()
         return params
+
+    def dump(self, entry: Any) -> bytes:
+        return super().dump(entry) if type(entry) is Rich else dump_text(self.text, entry)
 
     def measure(self, entry: Any) -> int:
         return entry.size if type(entry) is Rich else len(entry)
