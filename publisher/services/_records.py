@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import re
 from binascii import b2a_base64
 from collections.abc import Sequence
 from json.encoder import encode_basestring_ascii as json_string
@@ -74,38 +73,43 @@ def encode_records(address: Any, entries: Sequence[Any]) -> tuple[dict[str, Any]
 
     Returns the parameters beside the records, and the body.
 
-    Put together in one go: a large batch is worth not being copied once more.
+    What stands between the records' data is one text, cut where they go: few steps for each record.
+    A large batch is worth not being copied once more, so body and data meet in one go.
     """
     pairs = {"StreamName": address} if isinstance(address, str) else dict(address)
-    texts = [entry[1] for entry in entries]
-    keys = json_texts(texts)
-    for index, entry in enumerate(entries):
-        if len(entry) == 3:  # a hash key is all digits
-            keys[index] += b'", "ExplicitHashKey": "' + entry[2].encode()
-    count = len(entries)
-    parts = [b'"}, {"Data": "'] * (4 * count + 1)
-    parts[0] = b'{"Records": [{"Data": "'
-    parts[1::4] = [b2a_base64(entry[0], newline=False) for entry in entries]
-    parts[2::4] = [b'", "PartitionKey": "'] * count
-    parts[3::4] = keys
-    if "" in texts:  # a record without a key
-        for index, text in enumerate(texts):
-            if not text:
-                parts[2 + 4 * index] = b""
     rest = "".join(f", {json_string(name)}: {json_string(value)}" for name, value in pairs.items())
-    parts[-1] = b'"}]%b}' % rest.encode()
+    usual = _usual_keys(entries)
+    if usual is None:
+        between = f'"}}, {{"Data": "{_CUT}'.join([_after_data(*entry) for entry in entries])
+    else:
+        key = '", "PartitionKey": "'
+        between = key + f'"}}, {{"Data": "{_CUT}{key}'.join(usual)
+    text = f'{{"Records": [{{"Data": "{_CUT}{between}"}}]{rest}}}'
+    parts = [b""] * (2 * len(entries) + 1)
+    parts[::2] = text.encode().split(_CUT.encode())
+    parts[1::2] = [b2a_base64(entry[0], newline=False) for entry in entries]
     return pairs, b"".join(parts)
 
 
-def json_texts(texts: Sequence[str]) -> list[bytes]:
-    """What stands between the quotes of each text in JSON; most texts stand there as they are."""
-    together = "".join(texts)
-    if together.isascii() and together.isprintable() and not _QUOTED_IN_JSON.search(together):
-        return [text.encode() for text in texts]
-    return [json_string(text)[1:-1].encode() for text in texts]
+def _usual_keys(entries: Sequence[Any]) -> list[str] | None:
+    """The keys, where each record has one that stands in JSON as it is, and no hash key."""
+    try:
+        keys = [key for _, key in entries]
+    except ValueError:
+        return None
+    together = "".join(keys)
+    plain = together.isascii() and together.isprintable() and all(keys)
+    return keys if plain and not ('"' in together or "\\" in together) else None
 
 
-_QUOTED_IN_JSON = re.compile(r'["\\]')
+def _after_data(_: Any, key: str, hash_key: str = "") -> str:
+    """What stands between a record's data and the quote that ends the record."""
+    after = f'", "PartitionKey": {json_string(key)[:-1]}' if key else ""
+    return f'{after}", "ExplicitHashKey": "{hash_key}' if hash_key else after  # which is all digits
+
+
+#: Where the data of a record goes; JSON escapes it, so no key has it.
+_CUT = "\0"
 
 
 read_records = reader(
