@@ -18,6 +18,7 @@ import pytest
 import time_machine
 
 import publisher
+from publisher import _clock
 from tests.servers import Answer, Endpoint
 from tests.support import SOON, TOPIC, client, client_of, publishing
 
@@ -151,3 +152,18 @@ def test_only_one_module_asks_the_system_what_time_it_is() -> None:
     for path in (ROOT / "publisher").rglob("*.py"):
         if path.name != "_clock.py" and "demo" not in path.parts:
             assert not asked.search(path.read_text()), path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere both clocks are the same object")
+def test_the_clock_for_who_is_in_a_hurry_is_the_other_one() -> None:
+    quick = _clock.QUICK[0]
+    assert quick is not _clock.now
+    assert _clock.now() <= quick() <= _clock.now()
+
+
+def test_a_freeze_replaces_neither_clock(freeze: Callable[[], Any]) -> None:
+    clocks = _clock.now, *_clock.QUICK
+    with freeze():
+        assert (_clock.now, *_clock.QUICK) == clocks
+        before = [clock() for clock in clocks]
+        assert all(clock() > read for clock, read in zip(clocks, before, strict=True))
