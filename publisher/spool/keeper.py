@@ -119,8 +119,7 @@ class Keeper:
         except Full as error:
             raise self._full(error) from None
         except (OSError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno is None:
-                raise  # none of the system's: a signal handler has raised it
+            _let_handlers_through(error)
             self._unwritten.note(error)
             return False
         self._since += len(entry)
@@ -138,8 +137,7 @@ class Keeper:
             if kept and self._waits:
                 self._open().commit(kept)
         except OSError as error:
-            if error.errno is None:
-                raise  # none of the system's: a signal handler has raised it
+            _let_handlers_through(error)
             return False
         return True
 
@@ -150,9 +148,8 @@ class Keeper:
             self._open().check_room([len(dump) for dump in dumps])
         except Full as error:
             raise self._full(error) from None
-        except (OSError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno is None:
-                raise  # as above; what the disk says is told when they are written
+        except (OSError, ValueError) as error:  # what the disk says is told when they are written
+            _let_handlers_through(error)
 
     def _full(self, error: Full) -> SpoolFull:
         self._rounds.look_soon()
@@ -312,6 +309,12 @@ class Keeper:
     def _take_over(self) -> None:
         """Take over files of owners that have died."""
         self._owners.take_over(self._opened[None][0])
+
+
+def _let_handlers_through(error: Exception) -> None:
+    """Raise what a signal handler has raised: what the system does has a number."""
+    if isinstance(error, OSError) and error.errno is None:
+        raise error
 
 
 def _forget() -> None:
