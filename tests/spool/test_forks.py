@@ -206,10 +206,15 @@ def test_children_of_a_process_that_sends_send_their_own(
 
 
 LEFT_BEHIND = """
+from publisher.spool.keeper import Keeper
+Keeper.adopts_every = 3600.0  # the child looks for dead owners once, while its parent lives
 put('parent', 20, linger=60)
 child = os.fork()
 if not child:
     put('child', 5, linger=60)
+    store = publisher._default._core.store
+    while store._figures._dated[0] < 0:  # which is noted at the end of a turn
+        threading.Event().wait(0.001)
     say('child', os.getpid())
 signal.pause()
 """
