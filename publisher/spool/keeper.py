@@ -28,7 +28,7 @@ from .notes import Notes
 from .owners import Owners
 from .queues import READS
 from .rounds import Rounds
-from .unwritten import Unwritten
+from .unwritten import Unwritten, let_handlers_through
 
 if TYPE_CHECKING:
     from .._engine.core import Core
@@ -119,7 +119,7 @@ class Keeper:
         except Full as error:
             raise self._full(error) from None
         except (OSError, ValueError) as error:
-            _let_handlers_through(error)
+            let_handlers_through(error)
             self._unwritten.note(error)
             return False
         self._since += len(entry)
@@ -137,7 +137,7 @@ class Keeper:
             if kept and self._waits:
                 self._open().commit(kept)
         except OSError as error:
-            _let_handlers_through(error)
+            let_handlers_through(error)
             return False
         return True
 
@@ -149,7 +149,7 @@ class Keeper:
         except Full as error:
             raise self._full(error) from None
         except (OSError, ValueError) as error:  # what the disk says is told when they are written
-            _let_handlers_through(error)
+            let_handlers_through(error)
 
     def _full(self, error: Full) -> SpoolFull:
         self._rounds.look_soon()
@@ -309,12 +309,6 @@ class Keeper:
     def _take_over(self) -> None:
         """Take over files of owners that have died."""
         self._owners.take_over(self._opened[None][0])
-
-
-def _let_handlers_through(error: Exception) -> None:
-    """Raise what a signal handler has raised: what the system does has a number."""
-    if isinstance(error, OSError) and error.errno is None:
-        raise error
 
 
 def _forget() -> None:

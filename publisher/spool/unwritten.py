@@ -16,6 +16,12 @@ logger = logging.getLogger("publisher")
 _WARNS = 10.0  # seconds between two lines about a disk that fails
 
 
+def let_handlers_through(error: Exception) -> None:
+    """Raise what a signal handler has raised: what the system does has a number."""
+    if isinstance(error, OSError) and error.errno is None:
+        raise error
+
+
 class Unwritten:
     """Counts and tells of them, as ``on_unavailable`` says.
 

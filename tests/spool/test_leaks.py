@@ -16,8 +16,8 @@ from publisher._store.directory import prepare
 from publisher._store.log import Log
 from publisher.spool import keeper
 from tests.servers import Endpoint
-from tests.spool.support import Holder
-from tests.spool.test_planted import client_of, entry, put, where_of
+from tests.spool.support import Holder, plain_client
+from tests.spool.test_planted import entry, put, where_of
 from tests.store.support import descriptors
 from tests.support import SOON, publishing, until
 
@@ -86,7 +86,7 @@ def test_a_publisher_that_takes_over_from_many(folder: Path) -> None:
         with publishing(spool=publisher.Spool(folder)) as made:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(keeper.Keeper, "adopts_every", 0.05)
-                put(client_of(made, server), b"new").result(SOON)
+                put(plain_client(made, server), b"new").result(SOON)
                 sent = 1
                 assert_nothing_is_left(work, COUNT)
             found = made.stats().spool
@@ -102,7 +102,7 @@ def test_the_files_of_a_writer_that_goes_on_are_empty_when_all_is_delivered(
     monkeypatch.setattr(keeper, "_IDLE", 0.01)
     spool = publisher.Spool(folder, max_bytes=2 << 20)  # so a file is followed after 256 KiB
     with Endpoint(keep=False) as server, publishing(spool=spool, on_full="block") as made:
-        kinesis = client_of(made, server)
+        kinesis = plain_client(made, server)
         for wave in range(1, 4):
             futures = [put(kinesis, bytes(1_000)) for _ in range(1_500)]
             assert all(future.result(SOON) for future in futures)
