@@ -77,7 +77,7 @@ class Entrance:
         """
         now = self._clock()
         # With a float of its own a message would weigh 24 bytes more.
-        if now - (moment := self._moment) < _MOMENT and not route.lane.keeps_order:
+        if now - (moment := self._moment) < _MOMENT and not route.keeps_order:
             now = moment
         else:
             self._moment = now
@@ -96,7 +96,7 @@ class Entrance:
         # without its message.
         flow = self._flow
         if not _lines() and flow.messages < flow.limit and flow.bytes + size <= flow.max_bytes:
-            counters = route.lane.counters
+            counters = route.counters
             flow.messages += 1
             flow.bytes += size
             counters.accepted += 1

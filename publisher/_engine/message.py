@@ -67,10 +67,22 @@ class Route:
     its lock.
     """
 
-    __slots__ = ("backlog", "chunks", "delivery", "inbox", "lane", "wake_at")
+    __slots__ = (
+        "backlog",
+        "chunks",
+        "counters",
+        "delivery",
+        "inbox",
+        "keeps_order",
+        "lane",
+        "wake_at",
+    )
 
     def __init__(self, lane: Holder, delivery: Delivery) -> None:
         self.lane = lane
+        # Of the lane. A call that need not look at it is quicker where the caches are cold.
+        self.counters = lane.counters
+        self.keeps_order = lane.keeps_order
         self.delivery = delivery
         self.inbox: deque[Message] = deque()
         #: Whole requests that callers made, appended to and taken from like the inbox.

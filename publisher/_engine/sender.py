@@ -98,7 +98,9 @@ class Sender:
             if report.answered:
                 self._patience.note_answer()
             self._count(request, report)
-            delivered = sum([message.count for message in report.delivered])
+            ended = report.delivered
+            # A chunk that is delivered as one is alone.
+            delivered = ended[0].count if len(ended) == 1 else len(ended)
             late = delivered - self._settler.settle(
                 report.delivered,
                 report.values,

@@ -12,6 +12,8 @@ from .._engine.contract import Fast
 from ._texts import Rich
 
 MAX_ENTRIES = 10  # of one request
+#: Bytes of one message. A name of a module costs each call less than an attribute of the class.
+MAX_MESSAGE = 1024 * 1024
 
 
 #: The bytes that a form leaves as they are.

@@ -13,6 +13,9 @@ from ._json import reader
 from ._keys import MAX_KEY
 from ._stored import dump, dump_keyed
 
+#: Bytes of one record. A name of a module costs each call less than an attribute of the class.
+MAX_RECORD = 10 * 1024 * 1024
+
 
 def record(entry: Any) -> dict[str, Any]:
     """boto3's parameters of an entry."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from .._engine.contract import Accepted, Limits
 from ._checks import all_bytes, as_bytes
 from ._keys import MAX_KEY, SOURCE, TOO_HIGH, checked_hash_key, checked_key
-from ._records import FAST, dump_record, measured, record, usual_pairs, usual_records
+from ._records import FAST, MAX_RECORD, dump_record, measured, record, usual_pairs, usual_records
 from ._streams import TOO_MUCH, ToStream
 from ._tabled import verdicts
 from .words.kinesis import WORDS
@@ -24,7 +24,7 @@ class Kinesis(ToStream):
     # Larger records are for streams with a raised MaxRecordSize: elsewhere one of them would have
     # its whole request refused.
     limits = Limits(entries=500, bytes=10 * 1024 * 1024, together=1024 * 1024)
-    max_message = 10 * 1024 * 1024
+    max_message = MAX_RECORD
     source = max_message_source = SOURCE
     outcomes_in, failed_count = "Records", "FailedRecordCount"
     single_answer, receipt = ("ShardId", "SequenceNumber"), "SequenceNumber"
@@ -52,7 +52,7 @@ class Kinesis(ToStream):
                 data = data.encode()
             if type(data) is bytes and type(key) is str and type(stream) is str and key.isascii():
                 size = len(data) + len(key)
-                if 0 < len(key) <= MAX_KEY and size <= self.max_message:
+                if 0 < len(key) <= MAX_KEY and size <= MAX_RECORD:
                     return stream, (data, key), size
         return super().accept(params)
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from .._engine.contract import Accepted, Limits
 from ..errors import InvalidMessage
 from ._checks import check_str, shown_address
-from ._messages import FAST, MAX_ENTRIES
+from ._messages import FAST, MAX_ENTRIES, MAX_MESSAGE
 from ._tabled import verdicts
 from ._texts import ANY, Rule, Texts
 from .words.sns import WORDS
@@ -44,7 +44,7 @@ class SNS(Texts):
     source = "https://docs.aws.amazon.com/sns/latest/api/API_PublishBatch.html"
     attributes_source = "https://docs.aws.amazon.com/sns/latest/dg/sns-message-attributes.html"
     limits = Limits(entries=MAX_ENTRIES, bytes=256 * 1024)
-    max_message = 1024 * 1024
+    max_message = MAX_MESSAGE
     max_message_source = "https://docs.aws.amazon.com/sns/latest/dg/large-message-payloads.html"
     deduplication_window = 300.0  # docs.aws.amazon.com/sns/latest/dg/fifo-message-dedup.html
     # SNS delivers no more of them to a queue in raw form.
@@ -71,7 +71,7 @@ class SNS(Texts):
             topic, message = params.get("TopicArn"), params.get("Message")
             if type(topic) is str and type(message) is str and message.isascii():
                 size = len(message)
-                if size <= self.max_message:
+                if size <= MAX_MESSAGE:
                     return topic, message, size
         if params.get("TopicArn") is None and params.keys() <= {*self.parts, "TargetArn"}:
             target = params.get("TargetArn")
