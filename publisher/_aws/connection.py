@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import itertools
+import os
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -28,9 +28,6 @@ _RETRY_AFTER = 1.0
 _ANOTHER_TAKES = 5.0
 #: A caller waits at most so long, for what only a boto3 client can tell, seconds.
 _CALLER_WAITS = 120.0
-
-
-_numbers = itertools.count(1)  # for connections
 
 
 class NotMadeError(Exception):
@@ -87,7 +84,8 @@ class Connection:
         self._making = threading.RLock()  # held by who makes the client
         self._maker: Any = None  # the session that made it
         self._retrying: Any = None  # a client for paginators and waiters
-        self.number = next(_numbers)  # in this process
+        #: Which it is, where its arguments do not say that: of no other one, in no other process.
+        self.number = int.from_bytes(os.urandom(8), "big")
         self._guarded = guards.are_up()
         #: What is accepted inside a mock must not reach the network later.
         self._in_mock = mocks.guard()

@@ -19,7 +19,7 @@ from publisher._store.source import adopt
 from publisher.services._stored import load
 from publisher.spool import keeper
 from tests.hosts.process import Process, assert_stored, expected
-from tests.servers import Endpoint
+from tests.servers import Answer, Endpoint
 from tests.support import SOON, STREAM, publishing, until
 
 pytestmark = pytest.mark.every_python("what a fork copies, and who is asked first, differs")
@@ -240,3 +240,42 @@ def test_an_owner_is_dead_although_its_child_lives(
         server.wait_for(lambda: server.count("kinesis") == wanted.total(), SOON)
     assert_stored(server, wanted)
     assert list(folder.iterdir()) == []
+
+
+TENANT = """
+import boto3
+publisher.configure(spool=publisher.Spool(os.environ['FOLDER']), linger=0.02, delivery_timeout=5)
+session = boto3.Session(os.environ['TENANT'], 'secret')
+kinesis = publisher.client(
+    'kinesis', 'us-east-1', session=session, endpoint_url=os.environ['ENDPOINT'])
+
+def put():
+    data = os.environ['TENANT'].encode()
+    return kinesis.put_record(StreamName='clicks', Data=data, PartitionKey='k')
+
+future = put()
+"""
+LEAVES = TENANT + "os.kill(os.getpid(), signal.SIGKILL)\n"
+TAKES_OVER = (
+    TENANT
+    + """
+future.result(20)
+while publisher.stats().spool.waiting != 1:  # it has been read, and stays
+    put().result(20)
+os._exit(0)
+"""
+)
+
+
+def test_what_a_client_of_another_process_left_is_sent_by_no_other_ones(
+    folder: Path, start: Start
+) -> None:
+    """The first client of each is of a session of its own, and nothing else tells them apart."""
+    with Endpoint() as server:
+        server.script(Answer(status=503, body=b"{}", store=False))
+        first = start(LEAVES, server.url, FOLDER=str(folder), TENANT="tenant-x")
+        assert first.end() == -signal.SIGKILL, first.log
+        server.script(None)
+        second = start(TAKES_OVER, server.url, FOLDER=str(folder), TENANT="tenant-y")
+        assert second.end() == 0, second.log
+        assert {entry.data for entry in server.stored()} == {b"tenant-y"}
