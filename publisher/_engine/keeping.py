@@ -25,6 +25,7 @@ from .state import FINISHED, PENDING
 from .store import ReplayedMessage, Store, StoredEntry, StoredMessage
 
 _lines = LINES.get  # the name costs less than the attribute
+_new = StoredMessage.__new__
 _HELD = Ticket(0)  # stands for a permit that was taken without one
 _HELD.granted = True
 
@@ -73,7 +74,16 @@ class KeptEntrance:
         """Accept one message; as :meth:`Entrance.accept`, and what the store raises."""
         if not (route.delivery.spooled and route.lane.target.storable):
             return self._entrance.accept(route, entry, size)
-        message = StoredMessage(route, entry, self._clock())
+        # What StoredMessage.__init__ does, as Entrance.accept() has it.
+        message = _new(StoredMessage)
+        message._phase = PENDING
+        message._value = None
+        message._watch = None
+        message.route = route
+        message.entry = entry
+        message.accepted = self._clock()
+        message.history = ()
+        message.kept = None
         if self._leaves and self._hand_over(message, size):
             return message
         flow = self._flow

@@ -23,7 +23,9 @@ LIVE = (PENDING, RUNNING)
 #: stays ``RUNNING``.
 MOVES: dict[tuple[str | None, str], frozenset[str]] = {
     # The call: a message, or the future of a batch.
-    (None, PENDING): frozenset({"Message.__init__", "PublishFuture.__init__", "Entrance.accept"}),
+    (None, PENDING): frozenset(
+        {"Message.__init__", "PublishFuture.__init__", "Entrance.accept", "KeptEntrance.accept"}
+    ),
     # Handed to a worker; or taken out by a caller who makes room, or at its deadline, to be ended.
     (PENDING, RUNNING): frozenset(
         {
