@@ -6,6 +6,7 @@ import base64
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import botocore.session
 import pytest
@@ -15,7 +16,7 @@ import publisher
 from tests.direct.certificates import Authority
 from tests.direct.test_connections import FAULTS
 from tests.direct.ways import DIRECT, WAYS, count, opened, sent, session_of, take, went
-from tests.servers.raw import RawServer, Tunnel, usual
+from tests.servers.raw import Heard, RawServer, Tunnel, answer, usual
 from tests.support import SESSION, codes, publishing, tries
 
 pytestmark = pytest.mark.every_python("connections are urllib3's, whose two series differ")
@@ -26,6 +27,11 @@ CREDENTIALS = "user:p%40ss"  # the password has an at sign
 @pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     take(request.param, monkeypatch)
+    return str(request.param)
+
+
+@pytest.fixture(params=["sns", "kinesis"])
+def service(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
@@ -110,6 +116,44 @@ def test_a_bad_answer_over_tls_means_the_same_on_both_ways(
             assert codes(sent(client, "afterwards")) == [None]
     assert found[0][:2] == found[1][:2]
     assert [each.__name__ for each in found[0][2]] == [each.__name__ for each in found[1][2]]
+
+
+def in_one_record_with_another(sock: Any, heard: Heard) -> None:
+    head, end, body = answer(heard).partition(b"\r\n\r\n")
+    sock.sendall(head + end)
+    sock.sendall(body + answer(heard))
+
+
+def test_what_follows_an_answer_over_tls_is_no_answer_to_the_next_request(
+    way: str, service: str, made: publisher.Publisher, authority: Authority
+) -> None:
+    """It is not in the system's buffer, where urllib3 would see it."""
+    with RawServer(tls=authority.context("127.0.0.1")) as server:
+        client = opened(made, service, url(server), verify=authority.path)
+        server.handler = in_one_record_with_another
+        sent(client, "answered twice").result(0)
+        server.handler = FAULTS["500 with HTML"]
+        assert codes(sent(client, "never stored")) == ["500"] * 2
+        server.handler = usual
+        assert codes(sent(client, "the next")) == [None]
+        # As over a plain connection.
+        assert server.connections == (2 if way == DIRECT else 1)
+        assert went(client) == (4 if way == DIRECT else 0), count(client)
+
+
+def test_bytes_that_botocores_way_left_are_no_answer_either(
+    made: publisher.Publisher, authority: Authority
+) -> None:
+    """The first request goes that way, and its connection is used again."""
+
+    def far_from_another(sock: Any, heard: Heard) -> None:  # http.client reads 8 KiB at a time
+        sock.sendall(answer(heard).ljust(8192) + answer(heard))
+
+    with RawServer(far_from_another, authority.context("127.0.0.1")) as server:
+        client = opened(made, "sns", url(server), verify=authority.path)
+        server.handler = FAULTS["500 with HTML"]
+        assert codes(sent(client, "never stored")) == ["500"] * 2
+        assert went(client) == 2, count(client)
 
 
 def test_a_certificate_of_the_client(

@@ -61,7 +61,8 @@ class Transport:
         """An open connection that nobody uses, its pool and its read time-out, seconds.
 
         None where there is none, it is a stranger's, or a proxy stands before the address. At most
-        one that has died is thrown away: the next is botocore's to make.
+        one that has died, or holds bytes that nobody asked for, is thrown away: the next is
+        botocore's to make.
         """
         try:
             pool = self._pool
@@ -75,7 +76,9 @@ class Transport:
             return None
         sock = connection.sock
         if sock is not None and type(connection) in _CONNECTIONS and type(sock) in _SOCKETS:
-            return pool, connection, read_timeout
+            if not _holds_more(sock):
+                return pool, connection, read_timeout
+            connection.close()
         pool._put_conn(connection)
         return None
 
@@ -90,7 +93,7 @@ def exchange(pool: Any, connection: Any, read_timeout: float | None, request: Re
         _write(sock, request)
         written = True
         answer = read_answer(sock)
-        reusable = answer.reusable
+        reusable = answer.reusable and not _holds_more(sock)
         return answer
     except (OSError, http.client.HTTPException) as error:
         url = request.url
@@ -103,6 +106,14 @@ def exchange(pool: Any, connection: Any, read_timeout: float | None, request: Re
         if not reusable:
             connection.close()
         pool._put_conn(connection)
+
+
+def _holds_more(sock: Any) -> bool:
+    """Whether TLS has bytes that were not asked for: the next request would take them for its own.
+
+    urllib3 does not see them. What lies in the system's buffer it does see.
+    """
+    return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
 
 
 def _write(sock: Any, request: Request) -> None:
