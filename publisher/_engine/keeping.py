@@ -72,8 +72,12 @@ class KeptEntrance:
 
     def accept(self, route: Route, entry: Any, size: int) -> Message:
         """Accept one message; as :meth:`Entrance.accept`, and what the store raises."""
-        if not (route.delivery.spooled and route.lane.target.storable):
-            return self._entrance.accept(route, entry, size)
+        # No entry for itself: what goes on from here to one would be taken for a signal handler's.
+        if route.delivery.spooled and route.lane.target.storable:
+            return self._accept_kept(route, entry, size)
+        return self._entrance.accept(route, entry, size)
+
+    def _accept_kept(self, route: Route, entry: Any, size: int) -> Message:
         # What StoredMessage.__init__ does, as Entrance.accept() has it.
         message = _new(StoredMessage)
         message._phase = PENDING
@@ -146,6 +150,17 @@ class KeptEntrance:
             or not ways[0][0].lane.target.storable
         ):
             return self._entrance.accept_batch(ways, entries, sizes, build, whole=whole)
+        return self._accept_batch_kept(ways, entries, sizes, build, whole=whole)
+
+    def _accept_batch_kept(
+        self,
+        ways: Sequence[Way],
+        entries: Sequence[Any],
+        sizes: Sequence[int],
+        build: Callable[[BatchFuture], Any],
+        *,
+        whole: bool,
+    ) -> BatchFuture:
         batch = BatchFuture(build)
         batch.remaining = len(entries)
         parts: list[Part] = []
@@ -234,4 +249,6 @@ class KeptEntrance:
             self._runtime.call([(self._store.settle, [message.kept])])
 
 
-ENTRIES.update(call.__code__ for call in (KeptEntrance.accept, KeptEntrance.accept_batch))
+ENTRIES.update(
+    call.__code__ for call in (KeptEntrance._accept_kept, KeptEntrance._accept_batch_kept)
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -161,6 +162,22 @@ def test_what_finds_the_memory_full_stays_on_disk(folder: Path, server: Endpoint
         release.set()
         server.wait_for(lambda: server.count("kinesis") == 12, SOON)
     assert sorted(bodies(server, "kinesis"), key=int) == [b"%d" % n for n in range(12)]
+    assert files(folder) == []
+
+
+def test_what_no_store_keeps_is_held_at_a_full_buffer_as_without_a_spool(
+    folder: Path, server: Endpoint
+) -> None:
+    server.script(lambda request: time.sleep(0.02))
+    with publishing(spool=publisher.Spool(folder), max_messages=2, max_workers=1) as made:
+        sqs = client_of(made, "sqs", server.url)
+        memory = sqs.with_options(spool=False)
+        futures = [memory.send_message(QueueUrl=QUEUE, MessageBody=f"{n}") for n in range(6)]
+        entries = [{"Id": f"{n}", "MessageBody": f"b{n}"} for n in range(6)]
+        futures.append(memory.send_message_batch(QueueUrl=QUEUE, Entries=entries))
+        assert [future.exception(SOON) for future in futures] == [None] * 7
+        assert not futures[6].result(SOON).get("Failed")
+    assert len(bodies(server, "sqs")) == 12
     assert files(folder) == []
 
 
