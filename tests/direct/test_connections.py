@@ -206,6 +206,73 @@ def test_any_good_answer_is_read(
     assert found[0] == found[1]
 
 
+def test_a_length_of_thousands_of_digits(
+    way: str, service: str, server: RawServer, made: publisher.Publisher
+) -> None:
+    """Python refuses to read such a number; then the end of the connection is that of the body."""
+
+    def long_length(sock: Any, heard: Heard) -> None:
+        _, body = stored(heard)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nx-amzn-RequestId: an-id\r\n")
+        sock.sendall(b"Content-Length: %05000d\r\n\r\n" % len(body) + body)
+        sock.close()
+
+    client = opened(made, service, url(server))
+    server.handler = long_length
+    assert codes(sent(client, "the second")) == [None]
+    assert len(server.heard) == 2
+    check(way, client, 1)
+
+
+INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"
+
+
+@pytest.mark.parametrize("size", [10_000, 27, 1], ids=["at once", "one by one", "byte by byte"])
+def test_an_interim_answer_is_not_the_answer(
+    size: int,
+    service: str,
+    server: RawServer,
+    made: publisher.Publisher,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """botocore takes it for the answer, and the message is sent again."""
+
+    def hints(sock: Any, heard: Heard) -> None:
+        data = b"HTTP/1.1 102 Processing\r\n\r\n" + INTERIM + answer(heard)
+        for at in range(0, len(data), size):
+            sock.sendall(data[at : at + size])
+
+    take(DIRECT, monkeypatch)
+    client = opened(made, service, url(server))
+    server.handler = hints
+    for text in ("one", "two"):
+        assert codes(sent(client, text)) == [None]
+    assert (len(server.heard), server.connections) == (3, 1)
+    check(DIRECT, client, 2)
+
+
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 101 Switching Protocols\r\n\r\n", b"HTTP/1.1  103\r\n\r\n"]
+)
+def test_after_an_unusual_interim_answer_the_connection_is_closed(
+    head: bytes,
+    server: RawServer,
+    made: publisher.Publisher,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who knows what follows: it would be taken for the answer to the next request."""
+
+    def unusual(sock: Any, _: Heard) -> None:
+        sock.sendall(head)
+        server.handler = usual
+
+    take(DIRECT, monkeypatch)
+    client = opened(made, "sns", url(server))
+    server.handler = unusual
+    assert codes(sent(client, "concerned")) == ["ResponseParserError", None]
+    assert (len(server.heard), server.connections) == (3, 2)
+
+
 def more_than_announced(sock: Any, heard: Heard) -> None:
     sock.sendall(answer(heard) + answer(heard))
 

@@ -1,8 +1,8 @@
 """An answer of HTTP/1.1, read from a socket: the usual one by hand, any other by ``http.client``.
 
-The usual one says how long its body is. What is chunked, goes on until the connection ends, comes
-after a ``100 Continue`` or has unusual headers is read by the standard library, from the bytes that
-are in already and those that follow.
+The usual one says how long its body is. What is chunked, goes on until the connection ends or has
+unusual headers is read by the standard library, from the bytes that are in already and those that
+follow.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from typing import Any, NamedTuple
 _PIECE = 1 << 16
 _MAX_HEAD = 1 << 16
 _END = b"\r\n\r\n"
+#: An answer that another one follows, as ``103 Early Hints``; after a 101 the protocol is another.
+_INTERIM = re.compile(rb"HTTP/1\.1 1(?!01)\d\d[ \r]")
 _STATUS = re.compile(rb"HTTP/1\.1 ([2-5]\d\d) ")
 _FOLD = re.compile(r"[ \t]*\r?\n[ \t]+")  # a line that goes on in the next
 _BODILESS = (204, 304)
+_MAX_DIGITS = 18  # of a length; Python refuses to read a number of thousands
 
 
 class Answer(NamedTuple):
@@ -38,7 +41,10 @@ def read_answer(sock: Any) -> Answer:
         OSError, http.client.HTTPException: there is none, or it breaks off.
     """
     data = sock.recv(_PIECE)
-    while (end := data.find(_END)) < 0:
+    while (end := data.find(_END)) < 0 or _INTERIM.match(data):
+        if end >= 0:
+            data = data[end + 4 :] or sock.recv(_PIECE)
+            continue
         piece = sock.recv(_PIECE) if data and len(data) < _MAX_HEAD else b""
         if not piece:
             return _read_by_the_library(sock, data)
@@ -74,8 +80,10 @@ def _parsed(head: bytes) -> tuple[int, dict[str, str], int, bool] | None:
             return None
         headers[name] = lower[known] = value.lstrip(" \t")
     length = lower.get("content-length", "")
-    usual = "transfer-encoding" not in lower and length.isascii() and length.isdecimal()
-    if not usual or head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines):
+    is_number = length.isascii() and length.isdecimal() and len(length) <= _MAX_DIGITS
+    if not is_number or "transfer-encoding" in lower:
+        return None
+    if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines):
         return None
     stays = lower.get("connection", "keep-alive").lower() == "keep-alive"
     return int(found[1]), headers, int(length), stays
@@ -86,7 +94,7 @@ def _read_by_the_library(sock: Any, data: bytes) -> Answer:
     response = http.client.HTTPResponse(_Source(reader), method="POST")  # type: ignore[arg-type]
     try:
         response.begin()
-        stays = not response.will_close
+        stays = not response.will_close and response.status >= 200
         try:
             body = response.read()
         except http.client.IncompleteRead as error:
