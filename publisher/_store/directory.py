@@ -26,6 +26,8 @@ _SAFE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # which does not wait for a pipe's other end
 _MADE_NEW = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
 _APPENDED = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
+#: What is said of a file that is not a private one of this user: a link, a pipe, another's.
+FOREIGN = frozenset({errno.EACCES, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EPERM})
 #: What is put aside of damaged files: so many pieces at most, and so much of each.
 _PIECES, _PIECE = 100, 1 << 20
 
@@ -95,6 +97,12 @@ class Directory:
         """Unlink a file; it may be gone already."""
         with contextlib.suppress(FileNotFoundError):
             self.unlink(self.join(name))
+
+    def size(self, name: str) -> int:
+        """The bytes of a file; 0 if that cannot be said."""
+        with contextlib.suppress(OSError):
+            return os.lstat(self.join(name)).st_size
+        return 0
 
     def sync(self) -> None:
         """Have the disk know the names of the files."""

@@ -20,6 +20,7 @@ class Part:
     __slots__ = (
         "back",
         "done_size",
+        "found",
         "left",
         "low_at",
         "marked",
@@ -34,6 +35,7 @@ class Part:
     def __init__(self, reading: Reading) -> None:
         self.reading = reading
         self.scanned = False
+        self.found = 0  # messages, settled or not
         self.left = 0  # messages that were found and are not settled
         self.sequences = array("Q")
         self.offsets = array("Q")
@@ -44,10 +46,37 @@ class Part:
         self.worth = 0  # writing it anew pays when no more than this are left
         self.low_at: float | None = None  # when that was seen first
 
-    def add(self, marks: set[int]) -> None:
+    def scan(self, directory: Directory, *, final: bool) -> None:
+        """Look at what has come since the last look.
+
+        Args:
+            directory: that has it.
+            final: nobody else writes to it.
+
+        Raises:
+            OSError: it cannot be read now; the next look begins where this one did.
+        """
+        reading = self.reading
+        self.scanned = False
+        self.done_size = directory.size(f"{reading.name}.done")  # marks that come later are noticed
+        self.marked |= reading.marks()
+        try:
+            reading.scan(final=final)
+        except FileNotFoundError:
+            reading.ended = self.scanned = True
+            return
+        self.scanned = True
+        self._add(self.marked)
+        if final:
+            self.marked &= {*self.sequences, *(sequence for sequence, _ in self.back)}
+        if final or reading.ended:
+            self.worth = self.found // 4
+
+    def _add(self, marks: set[int]) -> None:
         """Take over what the reading has found, without what is settled."""
         sequences, offsets = self.reading.sequences, self.reading.offsets
         self.reading.sequences, self.reading.offsets = array("Q"), array("Q")
+        self.found += len(sequences)
         if not marks and not self.sequences:
             self.sequences, self.offsets = sequences, offsets
             self.left += len(sequences)
@@ -95,29 +124,31 @@ class Part:
         self.worth = self.left // 4  # a disk that has failed is tried again
         if not size:
             return
-        fresh = self.reading.anew()
-        put_in_place(directory, self.reading)
-        fresh.damaged, fresh.ended, fresh.size = self.reading.damaged, self.reading.ended, size
+        old, fresh = self.reading, self.reading.anew()
+        fresh.damaged, fresh.ended, fresh.size = old.damaged, old.ended, old.size
+        # Before anything can fail: to look at all of the file again is right for either of them.
         self.reading = fresh
         self.moved = True
+        put_in_place(directory, old)
+        fresh.size = size
         if alone:
             directory.remove(f"{fresh.name}.done")
             self.done_size = 0
 
     def pull(self, limit: int) -> list[tuple[int, int]]:
-        """Up to so many sequences, each with its offset, the oldest first."""
+        """Up to so many sequences, each with its offset, the oldest first; none if it has none."""
         self.back.sort()
-        pulled = self.back[:limit]
-        del self.back[:limit]
-        more = limit - len(pulled)
-        pulled += zip(self.sequences[:more], self.offsets[:more], strict=True)
-        del self.sequences[:more]
-        del self.offsets[:more]
-        if self.marked:
+        while True:
+            pulled = self.back[:limit]
+            del self.back[:limit]
+            more = limit - len(pulled)
+            pulled += zip(self.sequences[:more], self.offsets[:more], strict=True)
+            del self.sequences[:more]
+            del self.offsets[:more]
             still = [pair for pair in pulled if pair[0] not in self.marked]
             self.left -= len(pulled) - len(still)
-            return still
-        return pulled
+            if still or not pulled:
+                return still
 
     def settle(self, directory: Directory, sequences: Sequence[int]) -> None:
         """Mark messages as settled.

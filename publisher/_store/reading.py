@@ -11,7 +11,7 @@ from typing import Any
 
 from . import record
 from .crypt import Codec
-from .directory import Directory
+from .directory import FOREIGN, Directory
 from .file import File
 
 #: So many damaged places of one segment are remembered, to be put aside.
@@ -107,21 +107,26 @@ class Reading:
     def marks(self) -> set[int]:
         """The sequences that were marked as settled since the last look.
 
-        Whatever is damaged among them costs marks: their messages are sent again.
+        Whatever is damaged among them costs marks: their messages are sent again. So do all of a
+        file that is not a private one of this user.
+
+        Raises:
+            OSError: they cannot be read now.
         """
         found: set[int] = set()
+        position = self._done_position
         try:
             with self._done as scanner:
-                for kind, _, offset, total in scanner.records(
-                    self._done_position, _ignore, final=False
-                ):
-                    self._done_position = offset + total
+                for kind, _, offset, total in scanner.records(position, _ignore, final=False):
+                    position = offset + total
                     if kind == record.SETTLED:
                         found.update(record.unpack_marks(scanner.get(offset, total)[2]))
         except FileNotFoundError:
-            self._done_position = 0
-        except OSError:
-            pass  # a planted link, a foreign file
+            position = 0
+        except OSError as error:
+            if error.errno not in FOREIGN:
+                raise
+        self._done_position = position
         return found
 
     def scan(self, *, final: bool) -> None:

@@ -247,6 +247,9 @@ class Segments:
         segment.worth = segment.waiting // 4  # a disk that has failed is tried again
         if not size:
             return
+        # What is known of places does not hold from here on, whatever fails below.
+        segment.forget_reading()
+        self.damaged += reading.damaged
         with self._marking:
             put_in_place(self._directory, reading)
             gained = segment.size - size
@@ -258,8 +261,6 @@ class Segments:
                 segment.done_size = 0
                 self.total -= gained
                 segment.close_done()
-        segment.forget_reading()
-        self.damaged += reading.damaged
 
     # The end.
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from collections.abc import Callable, Iterable, Sequence
 
 from .._clock import now
 from .crypt import Codec
-from .directory import Directory, Lock, segments
+from .directory import FOREIGN, Directory, Lock, segments
 from .part import Part, Places
 from .reading import Kept, Reading, by_segment
-
-#: What is said of a file that is not a private one of this user: a link, a pipe, another's.
-_FOREIGN = frozenset({errno.EACCES, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EPERM})
 
 
 def adopt(directory: Directory, owner: str, codec: Codec | None = None) -> Source | None:
@@ -76,14 +72,25 @@ class Source:
     def alive(self) -> bool:
         """Whether the owner's process still runs. If it does not, its lock is ours from now on."""
         if self._lock is None and not self.finished:
-            self._lock = self.directory.lock(self.owner, create=True)
-            if self._lock is not None:  # what it wrote last is final now
-                self._note_more()
-                for part in self._parts.values():
-                    self._remove(f"{part.reading.name}.tmp")
-                    # One that had ended may have been written anew: all of it is known.
-                    part.scanned = part.scanned and part.reading.ended
+            lock = self.directory.lock(self.owner, create=True)
+            if lock is not None:
+                try:
+                    self._inherit(lock)
+                except BaseException:  # the next call tries again
+                    self._lock = None
+                    lock.release()
+                    raise
         return self._lock is None and not self.finished
+
+    def _inherit(self, lock: Lock) -> None:
+        """Its owner has died: what it wrote last is final now."""
+        for part in self._parts.values():
+            # One that had ended may have been written anew: all of it is known.
+            part.scanned = part.scanned and part.reading.ended
+        self._note_more()
+        for part in self._parts.values():
+            self._remove(f"{part.reading.name}.tmp")
+        self._lock = lock
 
     # Finding.
 
@@ -112,49 +119,33 @@ class Source:
         while self._note(self._last + 1):
             pass
 
-    def _size(self, name: str) -> int:
-        with contextlib.suppress(OSError):
-            return os.lstat(self.directory.join(name)).st_size
-        return 0
-
     def _remove(self, name: str) -> None:
         with contextlib.suppress(OSError):
             self.directory.remove(name)
 
-    def _scan(self, part: Part) -> None:
-        reading = part.reading
-        part.scanned = True
-        marks = reading.marks()
-        part.done_size = self._size(f"{reading.name}.done")
-        try:
-            reading.scan(final=self._lock is not None)
-        except FileNotFoundError:
-            reading.ended = True
-        except OSError as error:
-            if error.errno in _FOREIGN:
-                self._gone += 1
-                self._refused = True
-                self._parts.pop(reading.number)
-            else:  # too many open files, say: the next look tries again
-                part.scanned = False
-            part.marked |= marks
-            return
-        part.marked |= marks
-        part.add(part.marked)
-        if self._lock is not None:  # nobody else settles
-            part.marked &= {*part.sequences, *(sequence for sequence, _ in part.back)}
-        if self._lock is not None or reading.ended:
-            part.worth = part.left // 4
+    def _refresh(self, part: Part) -> bool:
+        """Look at a segment that has not been looked at, or has grown; False: it is none of ours.
 
-    def _refresh(self, part: Part) -> None:
-        """Look at a segment that has not been looked at, or has grown."""
-        if not part.scanned:
-            self._scan(part)
-        elif self._lock is None and not part.reading.ended:
-            reading = part.reading
-            sizes = [self._size(f"{reading.name}.{kind}") for kind in ("log", "done")]
-            if sizes != [reading.size, part.done_size]:
-                self._scan(part)
+        Raises:
+            OSError: it cannot be read now.
+        """
+        reading = part.reading
+        if part.scanned:
+            if self._lock is not None or reading.ended:
+                return True
+            sizes = [self.directory.size(f"{reading.name}.{kind}") for kind in ("log", "done")]
+            if sizes == [reading.size, part.done_size]:
+                return True
+        try:
+            part.scan(self.directory, final=self._lock is not None)
+        except OSError as error:
+            if error.errno not in FOREIGN:  # too many open files, say
+                raise
+            self._gone += 1
+            self._refused = True
+            del self._parts[reading.number]
+            return False
+        return True
 
     # Taking and settling.
 
@@ -167,20 +158,22 @@ class Source:
         Raises:
             OSError: a file cannot be opened now; a later call may.
         """
+        self.has_more = True
         if self._lock is None:
             self._note_more()
         taken: list[Kept] = []
-        for part in list(self._parts.values()):
-            self._refresh(part)
-            while len(taken) < limit and (wanted := part.pull(limit - len(taken))):
-                try:
+        try:
+            for part in list(self._parts.values()):
+                if not self._refresh(part):
+                    continue
+                while len(taken) < limit and (wanted := part.pull(limit - len(taken))):
                     taken += self._read(part, wanted, part.back)
-                except OSError:
-                    if taken:
-                        return taken
-                    raise
-            if len(taken) >= limit:
-                break
+                if len(taken) >= limit:
+                    break
+        except OSError:  # no later segment goes before this one, which is tried again
+            if taken:
+                return taken
+            raise
         self.has_more = len(taken) >= limit
         self._finish()
         return taken

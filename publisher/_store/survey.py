@@ -147,8 +147,8 @@ def _look(
 ) -> None:
     reading = Reading(directory, owner.name, number, codec)
     found = Segment(reading.name)
-    marks = reading.marks()
     try:
+        marks = reading.marks()
         reading.scan(final=not owner.alive)
         waiting = {sequence for sequence in reading.sequences if sequence not in marks}
         found.waiting = len(waiting)

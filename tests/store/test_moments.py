@@ -1,0 +1,214 @@
+"""Faults that last a moment: a call of the system fails once or for a while, then the disk is well.
+
+None of them may cost a message, turn the order round, or hold anything for longer than it lasts.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from publisher._store.directory import Directory
+from publisher._store.log import Log
+from publisher._store.source import Source
+
+from .support import append, entries, left_by
+
+
+def failing(
+    call: Callable[..., Any], code: int, ending: str = "", times: int = 1
+) -> Callable[..., Any]:
+    """The call, which fails so many times where its first argument ends with that."""
+
+    def fail(what: Any, *rest: Any) -> Any:
+        nonlocal times
+        if times and str(what).endswith(ending):
+            times -= 1
+            raise OSError(code, os.strerror(code))
+        return call(what, *rest)
+
+    return fail
+
+
+# A segment that is written anew.
+
+
+def test_marks_that_cannot_be_removed_after_a_segment_was_written_anew(
+    directory: Directory,
+) -> None:
+    """What was known of the old file's places is not believed of the new one."""
+    log = Log(directory, segment_bytes=20_000)
+    tickets = [append(log, b"%03d" % number * 40) for number in range(200)]
+    log.stay(tickets[1:11])
+    log.put_back(log.take_stayed(5))  # the segment has been read
+    log.settle([tickets[0], *tickets[11:]])
+    directory.unlink = failing(directory.unlink, errno.EIO, ".done")
+    log.tend(0)
+    log.tend(1)
+    log.tend(7)
+    assert Path(directory.join(f"{log.owner}-1.log")).stat().st_size < 3000
+    assert [kept.entry for kept in log.take_stayed(100)] == [
+        b"%03d" % number * 40 for number in range(1, 11)
+    ]
+    assert log.damaged == 0
+    assert log.waiting == 10
+    log.close()
+
+
+@pytest.mark.parametrize("fault", ["rename", "unlink"])
+def test_a_source_whose_segment_cannot_be_replaced_at_once(
+    directory: Directory, fault: str
+) -> None:
+    log = Log(directory)
+    for number in range(200):
+        append(log, b"%03d" % number * 40)
+    source = left_by(log)
+    source.clock = lambda: 0
+    taken = source.take(1000)
+    source.settle(taken[10:])
+    if fault == "rename":
+        directory.rename = failing(directory.rename, errno.EIO)
+    else:
+        directory.unlink = failing(directory.unlink, errno.EIO, ".done")
+    source.clock = lambda: 5
+    source.settle([])
+    assert [kept.entry for kept in source.read_again(taken[:10])] == [
+        b"%03d" % number * 40 for number in range(10)
+    ]
+    assert source.damaged == 0
+    assert source.waiting == 10
+    source.close()
+
+
+# An owner that dies.
+
+
+def test_what_a_dead_owner_wrote_last_is_read_though_the_first_look_at_it_failed(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Log(directory, "r")
+    append(log, b"one")
+    relay = Source(directory, str(log.owner), None)
+    relay.settle(relay.take(9))
+    append(log, b"two")
+    log.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "lstat", failing(os.lstat, errno.ENOMEM, "-2.log"))
+        with pytest.raises(OSError, match="memory"):
+            relay.alive()
+    assert not relay.alive()
+    assert entries(relay) == [b"two"]
+    assert relay.damaged == 0
+    relay.close()
+
+
+# Files that cannot be opened for a moment.
+
+
+def test_no_segment_goes_before_one_that_cannot_be_opened_now(directory: Directory) -> None:
+    log = Log(directory, segment_bytes=1)
+    for number in range(3):
+        append(log, b"%d" % number)
+        log.tend(0)
+    source = left_by(log)
+    directory.read_from = failing(  # type: ignore[method-assign]
+        directory.read_from, errno.EMFILE, "-2.log"
+    )
+    assert entries(source) == [b"0"]
+    assert source.has_more
+    assert entries(source) == [b"1", b"2"]
+    directory.read_from = failing(  # type: ignore[method-assign]
+        directory.read_from, errno.EMFILE, "-1.log"
+    )
+    source.close()
+    source = left_by(log)
+    with pytest.raises(OSError, match="open files"):
+        source.take(9)
+    assert source.has_more
+    assert entries(source) == [b"0", b"1", b"2"]
+    source.close()
+
+
+def test_what_is_settled_stays_so_where_the_marks_cannot_be_opened_now(
+    directory: Directory,
+) -> None:
+    log = Log(directory)
+    log.settle([append(log, b"%d" % number) for number in range(9)])
+    append(log, b"left")
+    source = left_by(log)
+    directory.read_from = failing(  # type: ignore[method-assign]
+        directory.read_from, errno.EMFILE, ".done"
+    )
+    with pytest.raises(OSError, match="open files"):
+        source.take(100)
+    assert entries(source) == [b"left"]
+    source.close()
+
+
+def test_marks_that_came_are_kept_where_it_cannot_be_seen_now_whether_some_did(
+    directory: Directory,
+) -> None:
+    log = Log(directory, segment_bytes=4000)
+    tickets = [append(log, b"%03d" % number * 40) for number in range(100)]
+    log.tend(0)
+    log.settle(tickets[2:])
+    original = directory.rename
+
+    def rename(before: str, after: str) -> None:
+        log.settle(tickets[:1])
+        original(before, after)
+        directory.read_from = failing(  # type: ignore[method-assign]
+            directory.read_from, errno.EMFILE, ".done"
+        )
+
+    directory.rename = rename
+    log.tend(0)
+    log.tend(5)
+    assert Path(directory.join(f"{log.owner}-1.log")).stat().st_size < 1000
+    assert entries(left_by(log)) == [b"001" * 40]
+
+
+# What a writer takes back, and what is stuck.
+
+
+def test_what_its_writer_took_back_does_not_end_the_look_at_a_segment(
+    directory: Directory,
+) -> None:
+    log = Log(directory, "r", segment_bytes=1)
+    tickets = [append(log, b"%d" % number) for number in range(6)]
+    relay = Source(directory, str(log.owner), None)
+    relay.take(2)
+    log.settle(tickets[2:5])
+    log.tend(0)
+    append(log, b"in the next segment")
+    assert entries(relay, 2) == [b"5", b"in the next segment"]
+    assert not relay.take(2)
+    assert relay.waiting == 4
+    log.close()
+
+
+@pytest.mark.parametrize("mode", ["h", "r"])
+def test_one_message_that_is_stuck_holds_no_segment(directory: Directory, mode: str) -> None:
+    """Also where all others were settled before the first look at it, or one by one."""
+    log = Log(directory, mode, segment_bytes=10_000)
+    tickets = [append(log, b"%03d" % number * 40) for number in range(100)]
+    if mode == "h":
+        log.settle(tickets[1:])
+        source = left_by(log)
+    else:
+        source = Source(directory, str(log.owner), None)
+        source.settle(source.take(1000)[1:])
+        log.tend(0)
+    source.clock = lambda: 0
+    source.take(9)
+    source.clock = lambda: 5
+    source.take(9)
+    assert Path(directory.join(f"{log.owner}-1.log")).stat().st_size < 1000
+    assert source.waiting == 1
+    source.close()
+    log.close()
