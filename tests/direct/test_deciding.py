@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http.client
 import logging
+import threading
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,8 @@ from botocore.stub import Stubber
 
 import publisher
 from publisher._aws.direct import deciding
-from publisher._aws.direct.way import DIRECT
+from publisher._aws.direct.deciding import Refusal
+from publisher._aws.direct.way import DIRECT, Direct
 from publisher._doctoring import live
 from tests.direct.ways import DIRECT as WAY
 from tests.direct.ways import count, opened, sent, session_of, take, went
@@ -383,3 +385,30 @@ def test_each_destination_is_learnt_once(server: RawServer, made: publisher.Publ
     direct = binding.connection.direct
     assert direct is not None
     assert len({id(template) for template in direct._templates.values()}) == 1  # what they share
+
+
+def test_a_message_may_come_while_another_opens_the_way(
+    server: RawServer, made: publisher.Publisher
+) -> None:
+    """At each line of what is learnt from the first request to a destination."""
+    found: list[Any] = []
+
+    def another(frame: types.FrameType, event: str, _: Any) -> Any:
+        if frame.f_code is not Direct.learn.__code__:
+            return None
+        if event == "line":
+            try:
+                names = frame.f_locals
+                found.append(names["self"]._made(names["address"], []))
+            except KeyError as error:
+                found.append(error)
+        return another
+
+    threading.settrace(another)  # of the threads that the first message starts
+    try:
+        client = opened(made, "sns", url(server))
+    finally:
+        threading.settrace(None)  # type: ignore[arg-type]
+    assert {type(one) for one in found} == {Refusal, tuple}, found
+    assert codes(sent(client, "the next")) == [None]
+    assert went(client) == 1

@@ -141,10 +141,11 @@ class Direct:
                 if len(self._templates) >= _MAX_KNOWN:
                     self._templates.clear()
                     self._kinds.clear()
-                # Most destinations of a client have the same.
-                self._templates[address] = self._kinds.setdefault(template.kind, template)
+                # First of all: who finds a template looks for its transport, without the lock.
                 if template.url not in self._transports:
                     self._transports[template.url] = Transport(self._way.session, template.url)
+                # Most destinations of a client have the same.
+                self._templates[address] = self._kinds.setdefault(template.kind, template)
 
     def _keys(self) -> Keys | Refusal:
         """The credentials of this moment; they may be fetched for it, as botocore would.
