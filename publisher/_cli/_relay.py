@@ -13,6 +13,7 @@ from ._keys import add_key_file, read_keys
 from ._stopping import Signals, Stopped
 
 if TYPE_CHECKING:
+    from .._account.ledger import SpoolStats
     from ..spool.relay import Relay
 
 LEFT = 1
@@ -29,7 +30,7 @@ def add_to(commands: Any) -> None:
         " any process left that has died. Run it as the user that writes, one for a directory.",
         epilog="exit code: 0 stopped by Ctrl-C or SIGTERM (what is left stays for the next one), or"
         " --once and all was sent; 1 another relay has the directory, or --once and something"
-        " stays; 2 bad input",
+        " stays or cannot be read; 2 bad input",
     )
     parser.add_argument("directory", metavar="DIR", help="the spool's directory")
     parser.add_argument(
@@ -123,16 +124,24 @@ def _wait(relay: Relay, options: argparse.Namespace, signals: Signals) -> bool:
 def _found(relay: Relay) -> str:
     on_disk = relay.on_disk
     text = f"{counted(on_disk.waiting, 'message')} of {counted(relay.owners, 'writer')} on disk"
-    if on_disk.orphans:
-        text += f", and the files of {on_disk.orphans:,} more wait, or cannot be used"
-    return text
+    return text + _others(on_disk)
+
+
+def _others(on_disk: SpoolStats) -> str:
+    """What was not read."""
+    if not on_disk.orphans:
+        return ""
+    return f", and files of {counted(on_disk.orphans, 'writer')} wait, or cannot be read"
 
 
 def _stop(relay: Relay, options: argparse.Namespace, is_over: bool) -> int:
     ledger = relay.close()
     on_disk = relay.on_disk
     lost = ledger.failed + ledger.dropped
-    say(f"relay: {ledger.delivered:,} delivered, {lost:,} lost, {on_disk.waiting:,} stay on disk")
+    say(
+        f"relay: {ledger.delivered:,} delivered, {lost:,} lost, {on_disk.waiting:,} stay on disk"
+        + _others(on_disk)
+    )
     return LEFT if options.once and is_over and (on_disk.waiting or on_disk.orphans) else 0
 
 

@@ -17,7 +17,7 @@ class Figures(NamedTuple):
     waiting: int = 0  # in the files of others
     bytes: int = 0  # of these files
     damaged: int = 0  # places in them, and messages that were none
-    orphans: int = 0  # owners that have died and were not taken over yet
+    orphans: int = 0  # owners of which files were not taken over, or cannot be read
     oldest: float | None = None  # of all that stays, seconds since the epoch
 
 
@@ -56,6 +56,6 @@ class Finder:
             waiting=sum(source.waiting for source in sources),
             bytes=sum(source.bytes for source in sources),
             damaged=feeder.skipped + owners.damaged + sum(one.damaged for one in sources),
-            orphans=owners.orphans,
+            orphans=owners.orphans + sum(source in feeder.queues.unread for source in sources),
             oldest=min((age for age in ages if age is not None), default=None),
         )

@@ -6,6 +6,8 @@ at a time: the others wait for their turn, and are not looked for again.
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Mapping, Sequence
 
 from .._store.crypt import Codec
@@ -30,18 +32,26 @@ class Owners:
 
     def __init__(self, codec: Codec | None, *, follows: bool) -> None:
         self.sources: dict[str, Source] = {}  # by their owner
-        self.damaged = 0  # places in files that are gone
         self._codec = codec
         self._follows = follows
+        self._damaged = 0  # places in files that are gone
         self._failed = 0  # owners whose files could not be taken over, at the last look
+        #: Dead ones of which only foreign files are left: what these looked like, and how many.
+        self._refused: dict[str, tuple[_Looks, int]] = {}
         #: Those that may be taken over when there is room, each with the names of its files.
         self._waiting: dict[str, Sequence[str]] = {}
         self._rank = 0
 
     @property
+    def damaged(self) -> int:
+        """How many damaged places there were in files that are gone, and foreign files."""
+        return self._damaged + sum(count for _, count in self._refused.values())
+
+    @property
     def orphans(self) -> int:
-        """How many owners have died whose messages nobody has taken over yet, as far as known."""
-        return self._failed + len(self._waiting)
+        """Of how many owners some files were not taken over, or are foreign, as far as known."""
+        foreign = sum(source._refused for source in self.sources.values())
+        return self._failed + len(self._waiting) + len(self._refused) + foreign
 
     @property
     def is_crowded(self) -> bool:
@@ -65,9 +75,12 @@ class Owners:
         except OSError:  # not even a look at it is possible: who publishes is told
             self._failed = 1
             return
+        for owner, (looks, _) in list(self._refused.items()):
+            if looks != _look_at(directory, files.get(owner, ())):
+                del self._refused[owner]  # somebody has mended it, maybe
         known, self._waiting = self._waiting, {}
         for owner in sorted(files):
-            if owner in self.sources or is_held(directory, owner):
+            if owner in self.sources or owner in self._refused or is_held(directory, owner):
                 continue
             if owner.startswith("r") and not self._follows:
                 continue
@@ -103,7 +116,7 @@ class Owners:
     def _add(self, source: Source) -> bool:
         """Have its messages be offered; whether it has some."""
         if source.finished:
-            self.damaged += source.damaged
+            self._damaged += source.damaged
             return False
         self._rank += 1
         source.rank = self._rank
@@ -112,12 +125,37 @@ class Owners:
 
     def let_go(self) -> None:
         """Forget those that are through."""
-        for source in list(self.sources.values()):
-            if source.finished:
-                self.damaged += source.damaged
-                del self.sources[source.owner]
+        through = [source for source in self.sources.values() if source.finished]
+        for source in through:
+            del self.sources[source.owner]
+            if not source._refused:
+                self._damaged += source.damaged
+        refused = [source for source in through if source._refused]
+        if not refused:
+            return
+        directory = refused[0].directory
+        try:
+            files = directory.files()
+        except OSError:  # they are tried again
+            return
+        for source in refused:
+            looks = _look_at(directory, files.get(source.owner, ()))
+            self._refused[source.owner] = looks, source.damaged
 
     def close(self) -> None:
         """Leave what is left to the next one."""
         for source in self.sources.values():
             source.close()
+
+
+_Looks = list[tuple[str, int]]  # the names of segments, each with when the file was changed
+
+
+def _look_at(directory: Directory, names: Sequence[str]) -> _Looks:
+    """What an owner's segments look like: that changes with their modes, too."""
+    looks: _Looks = []
+    for name in sorted(names):
+        with contextlib.suppress(OSError):
+            if name.endswith(".log"):
+                looks.append((name, os.lstat(directory.join(name)).st_ctime_ns))
+    return looks

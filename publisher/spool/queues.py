@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakSet
 
 from .._store.record import SHIFT
 from .waiting import Group, Queue
@@ -71,7 +72,9 @@ class Queues:
         self._bodies = 0  # bytes
         self.waiting = 0  # records, in all queues
         self._oldest: float | None = None
-        self.has_all = False  # whether the sources had no more at the last look
+        #: Whether the sources had no more at the last look, or could not be read.
+        self.has_all = False
+        self.unread: WeakSet[Source] = WeakSet()  # those of others that could not
         self.may_go_on = False  # whether that ended although there was room
         self.own_is_read = True  # all that stays of this process, at the last look
         self.taken = 0  # records that were taken from the sources
@@ -129,9 +132,10 @@ class Queues:
                 while is_near and (count := self._read(source)):
                     left -= count
                     is_near = left > 0 and self._has_room()
+                self.unread.discard(source)
             except OSError as error:  # the next look tries again
                 self._tell_unread(source, error)
-                self.has_all = False
+                self.unread.add(source)
         self.may_go_on = left <= 0 and self._has_room()
         self.has_all = self.has_all and is_near
         self.own_is_read = own is None

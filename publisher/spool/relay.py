@@ -104,7 +104,9 @@ class Follower(Keeper):
     def _look(self) -> None:
         for source in self._owners.sources.values():
             with contextlib.suppress(OSError):
-                source.alive()  # if its owner has died, the lock is ours from here on
+                # If its owner has died, the lock is ours from here on; its end is to be read.
+                if not source.is_taken_over and not source.alive():
+                    source.has_more = True
         if not self._ends:
             super()._look()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,6 +124,52 @@ def test_once_ends_where_nobody_comes_any_further(
     with Relay(publisher.Spool(folder), endpoints=[server.url], once=True) as relay:
         assert relay.wait(SOON)
         assert (relay.owners, relay.on_disk.orphans) == (4, 5)
+
+
+def turn(owners: Owners, directory: Directory) -> list[Kept]:
+    """A look, and what is found at it."""
+    owners.look(directory)
+    owners.take_over(directory)
+    taken = [kept for source in owners.sources.values() for kept in source.take(9)]
+    owners.let_go()
+    return taken
+
+
+def test_a_foreign_file_is_counted_once_and_read_when_it_is_mended(folder: Path) -> None:
+    directory = prepare(folder)
+    leave(directory, Kept(None, 0, b"{}", 1.0, b"x", 0), 1)
+    (path,) = folder.glob("*.log")
+    path.chmod(0o640)
+    owners = Owners(None, follows=False)
+    for _ in range(3):
+        assert turn(owners, directory) == []
+        assert (owners.orphans, owners.damaged) == (1, 1)
+        assert not owners.sources
+    path.chmod(0o600)
+    assert [kept.entry for kept in turn(owners, directory)] == [b"x"]
+    assert (owners.orphans, owners.damaged) == (0, 0)
+    owners.close()
+
+
+FEW_FILES = """
+import os, resource, sys
+from publisher._cli import main
+from publisher.spool import relay
+free = os.dup(0)
+os.close(free)
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (free + 8, most))
+sys.exit(main(["relay", *sys.argv[1:], "--once"]))
+"""
+
+
+def test_once_says_that_something_stays_where_too_few_files_may_be_open(
+    folder: Path, server: Endpoint
+) -> None:
+    leave(prepare(folder), record_of(folder, server.url), 20)
+    command = [sys.executable, "-c", FEW_FILES, str(folder), "--endpoint-url", server.url]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=SOON, check=False)
+    assert ended.returncode == int(bool(names(folder))), ended.stdout + ended.stderr
 
 
 def test_what_came_after_the_look_is_found(folder: Path) -> None:

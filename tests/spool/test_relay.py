@@ -243,6 +243,24 @@ def test_once_sends_what_is_there_and_ends(
     assert files(folder) == []
 
 
+@pytest.mark.parametrize("dies", [True, False])
+def test_once_says_that_files_cannot_be_read(
+    folder: Path, server: Endpoint, capsys: pytest.CaptureFixture[str], writing: Write, dies: bool
+) -> None:
+    writer = writing()
+    writer.ready()
+    writer.write("kinesis", "k", 0, 3)
+    if dies:
+        writer.kill()
+    (path,) = folder.glob("*.log")
+    path.chmod(0o640)
+    assert run(str(folder), "--once", "--endpoint-url", server.url) == 1
+    assert "0 stay on disk, and files of 1 writer wait" in capsys.readouterr().out
+    path.chmod(0o600)
+    assert run(str(folder), "--once", "--endpoint-url", server.url) == 0
+    assert len(server.stored()) == 3
+
+
 def test_an_endpoint_that_is_not_allowed_is_not_used_and_warned_of_once(
     folder: Path, server: Endpoint, caplog: pytest.LogCaptureFixture
 ) -> None:
