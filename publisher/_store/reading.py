@@ -12,7 +12,7 @@ from typing import Any
 from . import record
 from .crypt import Codec
 from .directory import FOREIGN, Directory
-from .file import File
+from .file import File, Patience
 
 #: So many damaged places of one segment are remembered, to be put aside.
 _PLACES = 100
@@ -59,6 +59,9 @@ class Reading:
 
     ``sequences`` and ``offsets`` are of its messages, in the order of their sequences, two machine
     words each. Files are opened for each look, and no descriptor is kept.
+
+    A disk that gives an error of input is asked again for a while, before what cannot be read is
+    taken for damaged.
     """
 
     __slots__ = (
@@ -81,14 +84,22 @@ class Reading:
         "start",
     )
 
-    def __init__(self, directory: Directory, owner: str, number: int, codec: Codec | None) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        owner: str,
+        number: int,
+        codec: Codec | None,
+        patience: Patience | None = None,
+    ) -> None:
+        patience = patience or Patience()
         self.name = f"{owner}-{number}"
         self.number = number
         self.start = record.seed(self.name)
         self._directory = directory
-        self._made_of = (directory, owner, number, codec)
-        self._log = File(directory, f"{self.name}.log", number, self.start)
-        self._done = File(directory, f"{self.name}.done", number, self.start)
+        self._made_of = (directory, owner, number, codec, patience)
+        self._log = File(directory, f"{self.name}.log", number, self.start, patience)
+        self._done = File(directory, f"{self.name}.done", number, self.start, patience)
         self._done_position = 0
         self._sealer = None if codec is None else codec.sealer(self.name)
         self._places: list[tuple[int, int]] = []
@@ -212,23 +223,27 @@ class Reading:
         """
         kepts: list[Kept] = []
         lost: list[int] = []
+        unopened, places = 0, []
         with self._log as scanner:
             for sequence, offset in wanted:
                 message = scanner.message(offset, sequence)
                 if message is None:
                     plain = self._plain(scanner, sequence, offset)
                     if plain is None:
-                        self.damaged += 1
+                        unopened += 1
                         continue
                     if len(plain) >= record.MESSAGE_HEAD.size:
                         head = record.MESSAGE_HEAD.unpack_from(plain)
                         message = (*head, plain[record.MESSAGE_HEAD.size :])
                 where = None if message is None else self._where.get(message[0])
                 if message is None or where is None or not math.isfinite(message[1]):
-                    self._remember(offset, offset + (scanner.check(offset) or record.HEADER_SIZE))
+                    places.append((offset, offset + (scanner.check(offset) or record.HEADER_SIZE)))
                     lost.append(sequence)
                 else:
                     kepts.append(Kept(source, sequence, where, message[1], message[2], offset))
+        self.damaged += unopened
+        for begin, end in places:
+            self._remember(begin, end)
         return kepts, lost
 
     def _plain(self, scanner: record.Scanner, sequence: int, offset: int) -> bytes | None:

@@ -12,6 +12,7 @@ from zlib import crc32
 from . import record
 from .crypt import Codec
 from .directory import Directory, close_copy
+from .file import Patience
 from .reading import Reading
 
 #: So many records at most are in one segment: their index has that many bits in a sequence.
@@ -41,6 +42,7 @@ class Segment:
         "_done_identity",
         "_identity",
         "_oldest",
+        "_patience",
         "_queue",
         "_reading",
         "_unused",
@@ -100,6 +102,7 @@ class Segment:
         self._done_identity = (0, 0)
         self.stayed = array("Q")  # sorted sequences of messages to be offered again
         self._queue: list[int] = []  # more of them, unsorted
+        self._patience = Patience()
         self._reading: Reading | None = None
         self._oldest: tuple[int, float | None] = (-1, None)
 
@@ -240,7 +243,7 @@ class Segment:
     def read_anew(self) -> Reading:
         """What reads this segment from its beginning."""
         owner = self.name.rpartition("-")[0]
-        return Reading(self._directory, owner, self.number, self._codec)
+        return Reading(self._directory, owner, self.number, self._codec, self._patience)
 
     def new_marks(self) -> int:
         """How many marks a relay has written since the last look."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from .crypt import Codec
 from .directory import RELAY_LOCK, Directory, is_held
+from .file import Patience
 from .reading import Reading
 from .safety import check, fcntl
 
@@ -145,7 +146,7 @@ def _is_locked(directory: Directory, owner: str) -> bool:
 def _look(
     directory: Directory, owner: Owner, number: int, codec: Codec | None, *, settled: bool
 ) -> None:
-    reading = Reading(directory, owner.name, number, codec)
+    reading = Reading(directory, owner.name, number, codec, Patience(0))  # one look is all there is
     found = Segment(reading.name)
     try:
         marks = reading.marks()

@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
+from publisher._store import file
 from publisher._store.directory import Directory
 from publisher._store.log import Log
 from publisher._store.source import Source
+from publisher._store.survey import survey
 
-from .support import append, entries, left_by
+from .support import append, entries, files, left_by
 
 
 def failing(
@@ -211,4 +213,112 @@ def test_one_message_that_is_stuck_holds_no_segment(directory: Directory, mode: 
     assert Path(directory.join(f"{log.owner}-1.log")).stat().st_size < 1000
     assert source.waiting == 1
     source.close()
+    log.close()
+
+
+# A disk that gives errors of input.
+
+
+class BadDisk:
+    """Reads of these blocks of 4096 bytes fail; all of them do if none are named."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, *blocks: int) -> None:
+        self.broken = True
+        self.blocks = blocks
+        self.now = 0.0
+        self._pread = os.pread
+        patch.setattr(os, "pread", self.pread)
+        patch.setattr(file, "now", lambda: self.now)
+
+    def pread(self, descriptor: int, length: int, offset: int) -> bytes:
+        touched = range(offset // 4096, (offset + length - 1) // 4096 + 1)
+        if self.broken and (not self.blocks or any(block in touched for block in self.blocks)):
+            raise OSError(errno.EIO, "Input/output error")
+        return self._pread(descriptor, length, offset)
+
+
+def test_a_disk_that_fails_for_a_moment_costs_nothing(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Log(directory)
+    tickets = [append(log, b"%03d" % number * 40) for number in range(200)]
+    log.settle(tickets[:3])
+    everything = [b"%03d" % number * 40 for number in range(3, 200)]
+    log.stay(tickets[3:])
+    kepts = log.take_stayed(1000)
+    disk = BadDisk(monkeypatch)
+    for disk.now in range(0, 60, 5):
+        with pytest.raises(OSError, match="Input/output"):
+            log.read_again(kepts)
+    disk.broken = False
+    assert [kept.entry for kept in log.read_again(kepts)] == everything
+    assert log.damaged == 0
+    source = left_by(log)
+    disk.broken = True
+    for disk.now in range(1000, 1060, 5):  # what failed long ago does not count
+        with pytest.raises(OSError, match="Input/output"):
+            source.take(1000)
+    disk.broken = False
+    kepts = source.take(1000)
+    assert [kept.entry for kept in kepts] == everything
+    disk.broken = True
+    for disk.now in range(2000, 2060, 5):
+        with pytest.raises(OSError, match="Input/output"):
+            source.read_again(kepts)
+    disk.broken = False
+    assert [kept.entry for kept in source.read_again(kepts)] == everything
+    assert source.damaged == 0
+    source.settle(kepts)
+    assert files(directory) == []
+
+
+def test_a_bad_sector_costs_only_what_is_in_it(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a dead owner, and of what a process has written itself; once it has failed for long."""
+    log = Log(directory)
+    tickets = [append(log, b"%03d" % number * 40) for number in range(200)]
+    log.stay(tickets)
+    data = Path(directory.join(f"{log.owner}-1.log")).read_bytes()
+    kepts = log.take_stayed(1000)
+    whole = []
+    for kept in kepts:
+        begin = kept.offset // 4096
+        end = (data.index(kept.entry, kept.offset) + len(kept.entry) - 1) // 4096
+        if not begin <= 3 <= end:
+            whole.append(kept.entry)
+    assert 150 < len(whole) < 200
+    disk = BadDisk(monkeypatch, 3)
+    with pytest.raises(OSError, match="Input/output"):
+        log.read_again(kepts)
+    disk.now = 60
+    assert [kept.entry for kept in log.read_again(kepts)] == whole
+    assert log.waiting == len(whole)
+    disk.broken = False
+    source = left_by(log)
+    Path(directory.join(f"{log.owner}-1.done")).unlink()
+    disk.broken = True
+    with pytest.raises(OSError, match="Input/output"):
+        source.take(1000)
+    disk.now = 120
+    kepts = source.take(1000)
+    assert [kept.entry for kept in kepts] == whole
+    assert source.damaged >= 1
+    source.settle(kepts)
+    assert source.finished
+    assert all(name.startswith("damaged/") for name in files(directory))
+
+
+def test_a_look_that_is_the_only_one_passes_over_a_bad_sector(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Log(directory)
+    for number in range(200):
+        append(log, b"%03d" % number * 40)
+    disk = BadDisk(monkeypatch, 3)
+    (owner,) = survey(directory, None, settled=True)
+    (found,) = owner.segments
+    assert found.damaged >= 1
+    assert 150 < found.waiting < 200
+    disk.broken = False
     log.close()
