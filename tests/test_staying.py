@@ -19,17 +19,24 @@ def lane_of() -> tuple[Bench, Route, Any]:
 
 
 def come_in(
-    bench: Bench, route: Route, name: str, *, kept: int | None = None, replayed: bool = False
+    bench: Bench,
+    route: Route,
+    name: str,
+    *,
+    kept: int | None = None,
+    since: float | None = None,
 ) -> StoredMessage:
-    """A message whose group is the first letter of its name."""
-    message = made(bench, route, name, kept=kept, kind=ReplayedMessage if replayed else None)
+    """A message whose group is the first letter of its name; ``since``: it is offered again."""
+    message = made(bench, route, name, kept=kept, since=since)
     route.inbox.append(message)
     return message
 
 
-def overflow(bench: Bench, route: Route, name: str) -> None:
-    """One that stays, and never comes in."""
-    route.lane.staying.fall_behind(made(bench, route, name, kept=9))  # type: ignore[attr-defined]
+def overflow(bench: Bench, route: Route, name: str) -> float:
+    """One that stays, and never comes in; when it was accepted."""
+    message = made(bench, route, name, kept=9)
+    route.lane.staying.fall_behind(message)  # type: ignore[attr-defined]
+    return message.accepted
 
 
 def made(
@@ -38,10 +45,14 @@ def made(
     name: str,
     *,
     kept: int | None,
-    kind: type[StoredMessage] | None = None,
+    since: float | None = None,
 ) -> StoredMessage:
     bench.clock.now += 1e-6
-    message = (kind or StoredMessage)(route, Entry(name, group=name[0]), bench.clock.now)
+    entry, now = Entry(name, group=name[0]), bench.clock.now
+    if since is None:
+        message = StoredMessage(route, entry, now)
+    else:
+        message = ReplayedMessage(route, entry, now, since)
     message.kept = kept
     return message
 
@@ -80,12 +91,12 @@ def test_what_was_offered_before_something_stayed_stands_behind_it() -> None:
     come_in(bench, route, "a0", kept=0)
     batch, _ = lane.take(bench.clock.now)
     assert lane.staying.begin_offering(["a"], (), here=True) == ["a"]
-    come_in(bench, route, "a1", kept=1, replayed=True)
+    come_in(bench, route, "a1", kept=1, since=bench.clock.now)
     lane.take_back(["a"], Remainder(stays=batch))  # nobody has looked into the inbox yet
     assert lane.take(bench.clock.now)[0] == []
     assert names(lane.expire(bench.clock.now)) == ["a1"]
     assert lane.staying.begin_offering(["a"], (), here=True) == ["a"]
-    come_in(bench, route, "a0", kept=0, replayed=True)
+    come_in(bench, route, "a0", kept=0, since=0.0)
     assert names(lane.take(bench.clock.now)[0]) == ["a0"]
 
 
@@ -95,7 +106,7 @@ def test_what_came_in_before_something_overflowed_goes_before_it() -> None:
     come_in(bench, route, "a0")
     come_in(bench, route, "b0", kept=0)
     overflow(bench, route, "b1")
-    overflow(bench, route, "a1")
+    first = overflow(bench, route, "a1")
     overflow(bench, route, "a2")
     come_in(bench, route, "a3")
     come_in(bench, route, "b2", kept=1)
@@ -105,9 +116,27 @@ def test_what_came_in_before_something_overflowed_goes_before_it() -> None:
     lane.take_back(["a", "b"], Remainder())
     assert lane.take(bench.clock.now)[0] == []
     assert lane.staying.begin_offering(["a"], (), here=True) == ["a"]
-    come_in(bench, route, "a1", kept=9, replayed=True)
+    come_in(bench, route, "a1", kept=9, since=first)
     assert names(lane.take(bench.clock.now)[0]) == ["a1"]
     lane.take_back(["a"], Remainder())
+    assert lane.staying.let_through(["a"], ()) == ["a"]
+    assert names(lane.take(bench.clock.now)[0]) == ["a3"]
+
+
+def test_what_no_store_keeps_goes_before_what_was_accepted_after_it_and_stays() -> None:
+    bench, route, lane = lane_of()
+    times = [overflow(bench, route, "a0")]
+    come_in(bench, route, "a1")
+    times.append(overflow(bench, route, "a2"))
+    come_in(bench, route, "a3")
+    assert lane.take(bench.clock.now)[0] == []
+    assert lane.staying.begin_offering(["a"], (), here=True) == ["a"]
+    for name, since in zip(["a0", "a2"], times, strict=True):
+        come_in(bench, route, name, kept=9, since=since)
+    for name in ["a0", "a1", "a2"]:
+        assert names(lane.take(bench.clock.now)[0]) == [name]
+        lane.take_back(["a"], Remainder())
+    assert lane.take(bench.clock.now)[0] == []
     assert lane.staying.let_through(["a"], ()) == ["a"]
     assert names(lane.take(bench.clock.now)[0]) == ["a3"]
 

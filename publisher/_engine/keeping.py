@@ -194,7 +194,7 @@ class KeptEntrance:
             return False
         now, made = self._clock(), []
         for entry, kept in zip(entries, kepts, strict=True):
-            message = ReplayedMessage(route, entry, now)
+            message = ReplayedMessage(route, entry, now, self._store.since(kept))
             message.kept = kept
             made.append(message)
         route.lane.counters.replayed += len(made)
@@ -205,7 +205,8 @@ class KeptEntrance:
         self, route: Route, entry: Any, size: int, kept: Any, end: tuple[Any, str, str | None]
     ) -> None:
         """End a message that stayed, and is not offered again: its value, end and reason."""
-        message = ReplayedMessage(route, entry, self._clock())
+        now = self._clock()
+        message = ReplayedMessage(route, entry, now, now)
         message.kept = kept
         route.lane.counters.replayed += 1
         value, how, reason = end

@@ -109,7 +109,8 @@ class Message(PublishFuture):
     parts: list[BatchEntry] | None = None
     # Where there is a store; see store.py.
     kept: Any = None  # what the store knows it by
-    replayed = False  # it stayed there, and is offered again
+    replayed = False  # it stayed there, and is offered again;
+    since = 0.0  # then, when it was accepted first
 
     def __init__(self, route: Route, entry: Any, accepted: float) -> None:
         self._phase = PENDING

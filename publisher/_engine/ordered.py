@@ -199,6 +199,7 @@ class OrderedLane(Lane):
                 continue
             message.route.backlog.append(message)
             if not self.staying.holds_back(key, message):
+                self.staying.let_before(key, message)
                 self._groups.join(key, message)
 
     def _let_go(self, messages: list[Message]) -> None:

@@ -30,7 +30,8 @@ class Staying:
 
     Attributes:
         fresh: by group, what is to be taken out, as it stands behind what stays.
-        later: by group, what is kept by no store, and goes when all that stays has gone.
+        later: by group, what is kept by no store, and goes when all that was accepted before it
+            and stays has gone.
     """
 
     __slots__ = ("_admit", "_behind", "_group_of", "_groups", "_halted", "fresh", "later")
@@ -111,11 +112,21 @@ class Staying:
         return True
 
     def holds_back(self, group: str, message: Message) -> bool:
-        """Whether a message that comes in waits until all of its group that stays has gone."""
+        """Whether a message that comes in waits until what stays of its group has gone."""
         if not self._goes_before(group, message) or message.kept is not None:
             return False
         self._later(group).append(message)
         return True
+
+    def let_before(self, group: str, message: Message) -> None:
+        """A message joins its group: what waits and was accepted before it goes first."""
+        later = self.later.get(group)
+        if later is None or not message.replayed:
+            return
+        while later and later[0].accepted < message.since:
+            self._groups.join(group, later.popleft())
+        if not later:
+            del self.later[group]
 
     def taken_out_locked(self) -> list[Message]:
         """What is to stay, claimed; the caller holds ``LOCK``."""

@@ -36,9 +36,13 @@ class StoredEntry(BatchEntry):
 class ReplayedMessage(StoredMessage):
     """A message that stayed in a store and is offered again."""
 
-    __slots__ = ()
+    __slots__ = ("since",)
 
     replayed = True
+
+    def __init__(self, route: Any, entry: Any, accepted: float, since: float) -> None:
+        super().__init__(route, entry, accepted)
+        self.since = since
 
 
 class Store(Protocol):
@@ -98,6 +102,9 @@ class Store(Protocol):
 
     def receipt(self, kept: Any) -> Mapping[str, Any]:
         """What the caller is answered for a message that is handed over."""
+
+    def since(self, kept: Any) -> float:
+        """When a message that stayed was accepted, on the core's clock."""
 
     def settle(self, kept: Sequence[Any]) -> None:
         """These have ended for good. Called on a thread of ours."""

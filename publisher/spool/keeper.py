@@ -194,6 +194,10 @@ class Keeper:
         """What the caller is answered for a message that is left to the relay."""
         return {"SpoolId": f"{self._open().owner}-{kept:x}"}
 
+    def since(self, kept: Any) -> float:
+        """When a message was accepted, on the core's clock."""
+        return float(kept.when - self._epoch)
+
     def settle(self, kept: Sequence[Any]) -> None:
         """These have ended for good. The thread writes it down: nobody else waits for the disk."""
         if not self._answered:

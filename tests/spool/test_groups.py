@@ -102,3 +102,19 @@ def test_a_group_that_overflows_keeps_its_order_and_no_other_one(
         assert_at_rest(made)
     assert arrived(server) == {"a": list(range(12)), "b": [0], "p": list(range(8))}
     assert list(folder.iterdir()) == []
+
+
+def test_what_no_store_keeps_is_not_overtaken_by_what_came_after_it_and_stays(
+    folder: Path, server: Endpoint
+) -> None:
+    server.script(DOWN)
+    with publishing(spool=publisher.Spool(folder), delivery_timeout=0.5) as made:
+        sqs = client_of(made, "sqs", server.url)
+        memory = sqs.with_options(spool=False, delivery_timeout=SOON)
+        assert isinstance(send(sqs, "p", 0).exception(SOON), publisher.StillSpooled)
+        between = send(memory, "p", 1)
+        assert isinstance(send(sqs, "p", 2).exception(SOON), publisher.StillSpooled)
+        server.script(None)
+        server.wait_for(lambda: len(server.stored("sqs")) == 3, SOON)
+        assert between.result(SOON)["MessageId"]
+    assert arrived(server) == {"p": [0, 1, 2]}

@@ -74,6 +74,7 @@ class Memory:
         self.fails = False  # to write anything down
         self.looks = False  # at once, whenever something stays
         self.records: dict[int, bytes] = {}
+        self.times: dict[int, float] = {}  # of acceptance
         self.staying: list[int] = []  # in order
         self.noted: list[Any] = []  # stay, and nobody has looked
         self.made = 0
@@ -87,6 +88,7 @@ class Memory:
         self.made += 1
         message.kept = self.made
         self.records[self.made] = Texts().dump(message.entry)
+        self.times[self.made] = message.accepted
         return True
 
     def begin(self) -> None: ...
@@ -105,6 +107,9 @@ class Memory:
 
     def stats(self) -> SpoolStats:
         return SpoolStats()
+
+    def since(self, kept: Kept) -> float:
+        return self.times[kept.sequence]
 
     def settle(self, kept: Sequence[Any]) -> None:
         for one in kept:
@@ -198,6 +203,7 @@ class Topic(Wire):
 class Accepted(NamedTuple):
     lane: int
     place: int
+    group: str
     message: Message
 
 
@@ -252,7 +258,7 @@ class Machine(RuleBasedStateMachine):
         name = f"m{len(self.accepted)}"
         self.bench.clock.now += 1e-6
         message = self.bench.publish(self.routes[3 * lane + way], name, group=group)
-        self.accepted[name] = Accepted(lane, len(self.accepted), message)
+        self.accepted[name] = Accepted(lane, len(self.accepted), group, message)
         if message.kept is not None:
             self.left[lane, group].append(name)
 
@@ -260,9 +266,9 @@ class Machine(RuleBasedStateMachine):
     def cancel(self, which: int) -> None:
         some = [one for one in self.accepted.values() if not one.message.done()]
         if some:
-            lane, _, message = some[which % len(some)]
+            lane, _, group, message = some[which % len(some)]
             if message.cancel() and message.kept is not None:
-                self.left[lane, message.entry.group].remove(message.entry.name)
+                self.left[lane, group].remove(message.entry.name)
 
     @rule()
     def step(self) -> None:
@@ -345,7 +351,12 @@ class Machine(RuleBasedStateMachine):
         if entry.name in self.stored:
             return
         self.stored.add(entry.name)
-        lane, place, _ = self.accepted[entry.name]
+        lane, place, group, _ = self.accepted[entry.name]
+        for name, other in self.accepted.items():  # that no store keeps
+            if (other.lane, other.group) != (0, group) or lane or other.place >= place:
+                continue
+            if name not in self.stored and other.message.kept is None and not other.message.done():
+                self.broken.append(f"{entry.name} overtook {name}")
         left = self.left[lane, entry.group]
         if left and left[0] == entry.name:
             left.pop(0)
