@@ -8,7 +8,7 @@ from typing import Any
 
 from . import record
 from .crypt import OVERHEAD, Codec
-from .directory import Directory
+from .directory import FOREIGN, Directory
 from .reading import Kept, by_segment
 from .segment import Segment
 from .segments import Segments
@@ -127,13 +127,7 @@ class Log:
         Raises:
             OSError: it does not keep them. They are to be settled.
         """
-        for number in sorted({sequence >> record.SHIFT for sequence in sequences}):
-            segment = self._segments.members.get(number)
-            if segment is not None and (some := segment.interrupted.intersection(sequences)):
-                self._syncing.sync(segment)
-                for sequence in some:
-                    segment.accounted += 1
-                    segment.interrupted.discard(sequence)
+        self._syncing.commit(sequences)
 
     def check_room(self, lengths: Sequence[int]) -> None:
         """Raise Full where entries of these lengths do not all fit within ``max_bytes``."""
@@ -188,6 +182,8 @@ class Log:
     def take_stayed(self, limit: int) -> list[Kept]:
         """Up to ``limit`` messages that stayed, the oldest first. Each is then settled or put back.
 
+        Those in a file that is not a private one of this user any more stay, and are passed over.
+
         Raises:
             OSError: a segment could not be read.
         """
@@ -198,7 +194,11 @@ class Log:
                     some = order[: limit - len(taken)]
                     try:
                         taken += self._read(segment, some)
-                    except OSError:
+                    except OSError as error:
+                        if error.errno in FOREIGN:
+                            self._segments.damaged += not segment.refused  # counted once
+                            segment.refused = True
+                            break
                         if taken:
                             return taken
                         raise
@@ -211,9 +211,8 @@ class Log:
         try:
             reading = segment.reading()
             if any(reading.find(sequence) < 0 for sequence in sequences):
-                reading.scan(
-                    final=False
-                )  # bytes of a call that ended in the middle are not counted
+                # Bytes of a call that ended in the middle are not counted.
+                reading.scan(final=False)
             places = [(sequence, reading.find(sequence)) for sequence in sequences]
             lost += [sequence for sequence, offset in places if offset < 0]
             found, damaged = reading.messages(self, [place for place in places if place[1] >= 0])

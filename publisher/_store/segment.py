@@ -60,6 +60,7 @@ class Segment:
         "number",
         "numbers",
         "once",
+        "refused",
         "rolled",
         "sealer",
         "seen",
@@ -88,6 +89,7 @@ class Segment:
         self.synced = 0  # bytes that the disk has
         self.done_size = 0
         self.broken = False  # the disk refused to keep what was written
+        self.refused = False  # its file was found to be no private one of this user
         self.start = record.seed(self.name)
         self.sealer = None if codec is None else codec.sealer(self.name)
         self._unused = itertools.count()  # numbers for destinations
@@ -183,6 +185,16 @@ class Segment:
         written = self._directory.write(self._done, marks)
         self.done_size += written
         return written
+
+    def is_gone(self) -> bool:
+        """Whether somebody has deleted the file: nobody would find what is written to it."""
+        try:
+            os.lstat(self._directory.join(self.log))
+        except FileNotFoundError:
+            return True
+        except OSError:
+            pass
+        return False
 
     def close_log(self) -> None:
         """Close the descriptor that appends; nobody holds it."""

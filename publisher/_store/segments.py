@@ -138,8 +138,8 @@ class Segments:
                     self._look_after(segment, now)
 
     def _ripe(self, segment: Segment) -> bool:
-        """Whether it is full, or whether all in it is settled and nothing came lately."""
-        if segment.size >= self._bytes or segment.broken:
+        """Whether it is full or of no use, or all in it is settled and nothing came lately."""
+        if segment.size >= self._bytes or segment.broken or segment.is_gone():
             return True
         quiet = segment.size > 0 and segment.next == segment.seen
         segment.seen = segment.next
@@ -158,16 +158,18 @@ class Segments:
         return segment.waiting
 
     def _roll(self, segment: Segment) -> None:
-        following = Segment(
-            self._directory, segment.name.rpartition("-")[0], segment.number + 1, self._codec
-        )
+        following = Segment(self._directory, str(self.owner), segment.number + 1, self._codec)
         try:
             following.create()
             if self._disk:
                 self._directory.sync()
-        except OSError:
+        except BaseException as error:
             following.close_log()
-            return  # the next look tries again
+            with contextlib.suppress(OSError):  # or the next look, which tries again, meets it
+                self._directory.remove(following.log)
+            if isinstance(error, OSError):
+                return
+            raise
         self.members[following.number] = following
         self.current = following
         self._end(segment)
@@ -257,8 +259,7 @@ class Segments:
             self.total -= gained
             if not reading.marks():  # none came in the meantime
                 self._directory.remove(segment.done)
-                gained = segment.done_size
-                segment.done_size = 0
+                gained, segment.done_size = segment.done_size, 0
                 self.total -= gained
                 segment.close_done()
 

@@ -6,6 +6,7 @@ import errno
 import threading
 from collections.abc import Sequence
 
+from . import record
 from .directory import Directory
 from .segment import Segment
 from .segments import Segments
@@ -23,6 +24,20 @@ class Syncing:
         self._segments = segments
         self._directory = directory
         self._lock = threading.RLock()  # guards which bytes the disk has
+
+    def commit(self, sequences: Sequence[int]) -> None:
+        """Return when the disk has messages that were appended to be committed later.
+
+        Raises:
+            OSError: it does not keep them. They are to be settled.
+        """
+        for number in sorted({sequence >> record.SHIFT for sequence in sequences}):
+            segment = self._segments.members.get(number)
+            if segment is not None and (some := segment.interrupted.intersection(sequences)):
+                self.sync(segment)
+                for sequence in some:
+                    segment.accounted += 1
+                    segment.interrupted.discard(sequence)
 
     def sync(self, segment: Segment, sequences: Sequence[int] = ()) -> None:
         """Return when the disk has what is written of a segment, for all who wait.

@@ -322,3 +322,71 @@ def test_a_look_that_is_the_only_one_passes_over_a_bad_sector(
     assert 150 < found.waiting < 200
     disk.broken = False
     log.close()
+
+
+# The next segment of a log.
+
+
+def test_a_log_goes_on_to_its_next_segment_after_that_failed_once(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The names could not be synced, and a file was there already at each later look."""
+    log = Log(directory, sync="disk")
+    log.settle([append(log, b"one")])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", failing(os.fsync, errno.EIO))
+        log.tend(0)
+        log.tend(1)
+    assert f"{log.owner}-2.log" not in files(directory)
+    log.tend(2)
+    log.tend(3)
+    assert files(directory) == [f"{log.owner}-2.log", f"{log.owner}.lock"]
+    log.close()
+    assert files(directory) == []
+
+
+def test_a_disk_that_kept_nothing_for_a_moment_takes_messages_again(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Log(directory, sync="disk")
+    append(log, b"one", wait=True)
+    directory.fdatasync = failing(directory.fdatasync, errno.EIO)
+    with pytest.raises(OSError, match="Input/output"):
+        append(log, b"refused", wait=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", failing(os.fsync, errno.EIO))
+        log.tend(0)
+    log.tend(1)
+    append(log, b"two", wait=True)
+    assert entries(left_by(log)) == [b"one", b"two"]
+
+
+@pytest.mark.parametrize("mode", ["h", "r"])
+def test_nothing_more_goes_into_a_file_that_was_deleted(directory: Directory, mode: str) -> None:
+    log = Log(directory, mode)
+    lost = append(log, b"lost")
+    Path(directory.join(f"{log.owner}-1.log")).unlink()
+    log.tend(0)
+    append(log, b"found")
+    log.tend(1)
+    log.settle([lost])
+    log.tend(2)
+    assert log.bytes == sum(Path(directory.join(name)).stat().st_size for name in files(directory))
+    assert entries(left_by(log)) == [b"found"]
+
+
+def test_an_own_file_that_cannot_be_read_holds_up_no_other(directory: Directory) -> None:
+    log = Log(directory, segment_bytes=1)
+    tickets = []
+    for number in range(3):
+        tickets.append(append(log, b"%d" % number))
+        log.tend(0)
+    log.stay(tickets)
+    path = Path(directory.join(f"{log.owner}-1.log"))
+    path.chmod(0o640)
+    assert [kept.entry for kept in log.take_stayed(9)] == [b"1", b"2"]
+    assert log.take_stayed(9) == []
+    assert (log.stayed, log.damaged) == (1, 1)
+    path.chmod(0o600)
+    assert [kept.entry for kept in log.take_stayed(9)] == [b"0"]
+    log.close()
