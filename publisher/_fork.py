@@ -43,9 +43,17 @@ HERE: mmap.mmap | _Pid = _page()
 _renewals: list[Callable[[], None]] = []
 
 
-def on_fork(renew: Callable[[], None]) -> None:
-    """Have ``renew`` called in the child of every fork, perhaps more than once."""
-    _renewals.append(renew)
+def on_fork(renew: Callable[[], None], *, first: bool = False) -> None:
+    """Have ``renew`` called in the child of every fork, perhaps more than once.
+
+    Args:
+        renew: is called without arguments.
+        first: before all others, which may let go of what the parent had.
+    """
+    if first:
+        _renewals.insert(0, renew)
+    else:
+        _renewals.append(renew)
 
 
 def take_note() -> None:

@@ -13,17 +13,16 @@ import weakref
 from collections.abc import Iterable
 from typing import Any
 
+from .._fork import on_fork
+
 
 def free(owners: Iterable[Any]) -> None:
-    """Give what the child shares with its parent locks that nobody holds.
-
-    Before anything of the parent's is let go: that may need one of these locks.
+    """Give what users passed in, which the child shares with its parent, locks that nobody holds.
 
     Args:
         owners: the sessions and clients that users passed in, or None; boto3's default session is
             looked at too.
     """
-    _free_pools()
     for owner in (getattr(sys.modules.get("boto3"), "DEFAULT_SESSION", None), *owners):
         with contextlib.suppress(Exception):  # whatever a user passed in
             _free_credentials(owner)
@@ -56,13 +55,19 @@ def _free_pools() -> None:
     # Private, and the only way to what is registered. Where it is not there, nothing is lost.
     registered: Any = getattr(weakref.finalize, "_registry", {})
     for one in list(registered):
-        found = one.peek()
-        for argument in found[2] if found is not None else ():
-            if isinstance(argument, queue.Queue):
-                _free_queue(argument)
+        with contextlib.suppress(Exception):  # whatever anybody registered
+            found = one.peek()
+            for argument in found[2] if found is not None else ():
+                if isinstance(argument, queue.Queue):
+                    _free_queue(argument)
 
 
 def _free_queue(of_pool: queue.Queue[Any]) -> None:
     of_pool.mutex = threading.Lock()
     for name in ("not_empty", "not_full", "all_tasks_done"):
         setattr(of_pool, name, threading.Condition(of_pool.mutex))
+
+
+# Also where no publisher is left, for its threads may have been delivering still. And before
+# anything of the parent's is let go, for that may need one of these locks.
+on_fork(_free_pools, first=True)

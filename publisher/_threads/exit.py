@@ -6,6 +6,9 @@ then runs ``atexit``. We drain in a callback that runs before that join, and tak
 the register of threads to join, for one of them may be stuck in a request. Both names are private;
 without them ``atexit`` does it all. Threads that live on may publish after that: ``atexit`` drains
 again, and whoever publishes later still (another ``atexit`` handler) waits for its own message.
+
+The child of a fork runs what its parent had arranged. Where Python is not told of the fork, and the
+child never uses the package, these callbacks are the first to take note of it.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from typing import TYPE_CHECKING, Protocol
 from .. import _clock
 from .._account.losses import lost, lost_text
 from .._counting import counted
-from .._fork import on_fork
+from .._fork import on_fork, take_note
 from .hosts import end_undisturbed, in_subinterpreter
 
 if TYPE_CHECKING:
@@ -89,6 +92,9 @@ def register(threads: Threads) -> None:
                 add(_before_threads_are_joined)
             except RuntimeError:  # the shutdown has begun; atexit will not come back for us
                 process.late = threading.current_thread() is threading.main_thread()
+        # Those of ``weakref`` are run by a callback that the first of them arranges. Ours, arranged
+        # later, runs before: urllib3's would wait for locks that a fork has left held.
+        weakref.finalize(process, int).detach()
         atexit.register(_at_exit)
     # The children of multiprocessing leave through os._exit: only its own finalizers run there. Not
     # imported for this: 10 ms.
@@ -232,6 +238,7 @@ def _abandon(cores: list[Core]) -> None:
 
 
 def _before_threads_are_joined() -> None:
+    take_note()
     end_undisturbed()
     for core in _cores():
         if core.store is not None:
@@ -251,6 +258,7 @@ def _before_threads_are_joined() -> None:
 
 
 def _at_exit() -> None:
+    take_note()
     end_undisturbed()
     _process.late = True
     try:

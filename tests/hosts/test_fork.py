@@ -157,9 +157,9 @@ def until_others_rest():
     while seen != (seen := list(other_threads())) and time.monotonic() < deadline:
         threading.Event().wait(0.05)  # whoever wants the GIL has it meanwhile
 
-def forked_while_locked(fork):
+def forked_while_locked(fork, *more):
     core = publisher._default._core
-    locks = [_state.LOCK.rlock, core.tracker.lock, core.account.lock, core.flow.lock]
+    locks = [_state.LOCK.rlock, core.tracker.lock, core.account.lock, core.flow.lock, *more]
     held, release = threading.Event(), threading.Event()
     holder = threading.Thread(target=hold, args=(locks, held, release), daemon=True)
     # No thread may be asking for the GIL at a fork that Python is not told of: the child would hand
@@ -377,7 +377,12 @@ def pools():
 def managers():
     return [one for one in gc.get_objects() if isinstance(one, urllib3.PoolManager)]
 
-if os.environ['PASSED_IN']:
+if os.environ['WHOSE'] == 'one that is gone':
+    import warnings
+    warnings.simplefilter('ignore')  # it was not closed
+    sns = publisher.Publisher().client('sns', endpoint_url=os.environ['ENDPOINT'],
+        region_name='us-east-1')
+elif os.environ['WHOSE'] == 'passed in':
     made = boto3.client('sns', endpoint_url=os.environ['ENDPOINT'], region_name='us-east-1')
     sns = publisher.client('sns', client=made)
 else:
@@ -387,11 +392,16 @@ def publish_one(name):
     return sns.publish(TopicArn=TOPIC, Message=f'{name}-0')
 
 publish_one('parent').result()
+if os.environ['WHOSE'] == 'one that is gone':
+    left = pools()  # as its threads have them, which deliver what is left
+    del sns
+    gc.collect()
+    assert left
 held, forked = threading.Event(), threading.Event()
 
 def hold():  # as a worker does for a moment with each request
     locks = [one.pool.mutex for one in pools()]
-    if os.environ['PASSED_IN']:
+    if os.environ['WHOSE'] == 'passed in':
         locks += [one.pools.lock for one in managers()]
     for lock in locks:
         lock.acquire()
@@ -405,7 +415,8 @@ thread.start()
 assert held.wait(20)
 child = os.fork()
 if not child:
-    check(lambda: publish_one('child').result(20))
+    if os.environ['WHOSE'] != 'one that is gone':
+        check(lambda: publish_one('child').result(20))
     sys.exit(0)  # urllib3 empties the pools that are left
 reap(child)
 forked.set()
@@ -413,14 +424,34 @@ thread.join()
 """
 
 
-@pytest.mark.parametrize("passed_in", ["", "passed in"])
+@pytest.mark.parametrize("whose", ["ours", "passed in", "one that is gone"])
 def test_a_fork_while_a_worker_takes_a_connection(
-    endpoint: Endpoint, start: Start, passed_in: str
+    endpoint: Endpoint, start: Start, whose: str
 ) -> None:
     """The child has the parent's pools, and their locks, which nobody there would release."""
-    process = start(PRELUDE + TAKEN, endpoint.url, PASSED_IN=passed_in)
+    process = start(PRELUDE + TAKEN, endpoint.url, WHOSE=whose)
     assert process.end() == 0, process.log
-    assert_stored(endpoint, expected(parent=1, child=1))
+    assert_stored(endpoint, expected(parent=1, child=int(whose != "one that is gone")))
+
+
+@pytest.mark.parametrize("end", ["sys.exit(0)", "atexit._run_exitfuncs()\n    os._exit(0)"])
+def test_a_fork_that_nobody_is_told_of_while_a_worker_takes_a_connection(
+    endpoint: Endpoint, start: Start, end: str
+) -> None:
+    """The child never uses the package: its end is the first that anybody sees of it."""
+    code = f"""
+import atexit, gc, urllib3
+publish('parent')[0].result()
+pools = [one for one in gc.get_objects() if isinstance(one, urllib3.HTTPConnectionPool)]
+child = forked_while_locked(ctypes.PyDLL(None).fork, *[one.pool.mutex for one in pools])
+if not child:
+    {end}
+assert pools
+reap(child)
+"""
+    process = start(PRELUDE + LOCKED + code, endpoint.url)
+    assert process.end() == 0, process.log
+    assert_stored(endpoint, expected(parent=1))
 
 
 IMPORTS = """
