@@ -24,7 +24,12 @@ LIVE = (PENDING, RUNNING)
 MOVES: dict[tuple[str | None, str], frozenset[str]] = {
     # The call: a message, or the future of a batch.
     (None, PENDING): frozenset(
-        {"Message.__init__", "PublishFuture.__init__", "Entrance.accept", "KeptEntrance.accept"}
+        {
+            "Message.__init__",
+            "PublishFuture.__init__",
+            "Entrance.accept",
+            "KeptEntrance._accept_kept",
+        }
     ),
     # Handed to a worker; or taken out by a caller who makes room, or at its deadline, to be ended.
     (PENDING, RUNNING): frozenset(
