@@ -76,6 +76,36 @@ def test_what_stands_behind_what_stays_is_taken_out_and_other_groups_go_on() -> 
     assert names(lane.take(bench.clock.now)[0]) == ["a2"]
 
 
+def test_what_stands_behind_one_that_is_evicted_and_stays_does_too() -> None:
+    bench, route, lane = lane_of()
+    a0 = come_in(bench, route, "a0")
+    batch, _ = lane.take(bench.clock.now)
+    for place, name in enumerate(["a1", "a2", "b0"]):
+        come_in(bench, route, name, kept=place)
+    come_in(bench, route, "a3")  # no store has it
+    lane.take_back(["a"], Remainder(retries=[(a0, bench.clock.now)]))
+    taken: dict[Any, None] = {}
+    lane.evict_oldest(taken)  # from the inbox
+    assert names(list(taken)) == ["a1"]
+    come_in(bench, route, "a4", kept=3)
+    batch, _ = lane.take(bench.clock.now)
+    assert sorted(names(batch)) == ["a0", "b0"]
+    assert names(lane.expire(bench.clock.now)) == ["a2", "a4"]
+    lane.take_back(["a", "b"], Remainder())
+    assert lane.take(bench.clock.now)[0] == []
+    assert lane.staying.let_through(["a"], ()) == ["a"]
+    assert names(lane.take(bench.clock.now)[0]) == ["a3"]
+    come_in(bench, route, "c0")
+    come_in(bench, route, "c1", kept=4)
+    come_in(bench, route, "c2")
+    lane.due(bench.clock.now)  # they stand in their group
+    for _ in range(2):
+        lane.evict_oldest(taken)
+    assert names(lane.take(bench.clock.now)[0]) == []
+    assert lane.staying.let_through(["c"], ()) == ["c"]
+    assert names(lane.take(bench.clock.now)[0]) == ["c2"]
+
+
 def test_what_is_older_than_what_stays_goes_on_in_memory() -> None:
     bench, route, lane = lane_of()
     hasty = lane.route(bench.core.delivery("sns", {"delivery_timeout": 1.0}))

@@ -152,6 +152,8 @@ class OrderedLane(Lane):
             if oldest is None:
                 return None
             message = oldest[0]
+            if message.kept is not None:
+                self.staying.evicted.append(message)
             # No call in between, for Ctrl-C.
             taken[message] = None
             message._phase = RUNNING  # claimed, as in expire()
@@ -190,6 +192,7 @@ class OrderedLane(Lane):
 
     def _admit(self) -> None:
         """Move what callers appended to the groups, in the order of acceptance."""
+        self.staying.note_evicted()
         while (inbox := self._oldest_inbox()) is not None:
             message = inbox.popleft()
             if message._phase != PENDING:

@@ -20,6 +20,7 @@ from .ends import (
     SPOOLED,
     WITHDRAWN,
     build_full,
+    build_staying,
     closed,
     closed_in_flight,
 )
@@ -237,8 +238,10 @@ class Settler:
                 self.settle_each(left, self.dropped)
                 self._tracker.settled(left)
 
-    def dropped(self, _: Message) -> tuple[Any, str, str | None]:
+    def dropped(self, message: Message) -> tuple[Any, str, str | None]:
         """What :meth:`settle_each` makes of a message that has to give way to others."""
+        if message.kept is not None:
+            return (build_staying, message, "the memory was full"), SPOOLED, None
         return (build_full, self._flow.full_text(), None), DROPPED, "buffer_full"
 
     def settle_each(

@@ -29,12 +29,23 @@ class Staying:
         admit: has the lane look at what came in.
 
     Attributes:
+        evicted: what callers took out that stays, until the lane's next look: it is not for them to
+            move messages about, for Ctrl-C could hit it there.
         fresh: by group, what is to be taken out, as it stands behind what stays.
         later: by group, what is kept by no store, and goes when all that was accepted before it
             and stays has gone.
     """
 
-    __slots__ = ("_admit", "_behind", "_group_of", "_groups", "_halted", "fresh", "later")
+    __slots__ = (
+        "_admit",
+        "_behind",
+        "_group_of",
+        "_groups",
+        "_halted",
+        "evicted",
+        "fresh",
+        "later",
+    )
 
     def __init__(
         self, groups: Groups, group_of: Callable[[Any], str], admit: Callable[[], None]
@@ -49,6 +60,7 @@ class Staying:
         #: Those of which something stays that was in memory. What was offered of them by then may
         #: have to stand behind that: it stays as well, until they are offered anew.
         self._halted: set[str] = set()
+        self.evicted: list[Message] = []
         self.fresh: dict[str, list[Message]] = {}
         self.later: dict[str, deque[Message]] = {}
 
@@ -84,9 +96,11 @@ class Staying:
             group = self._groups.find(key)
             if group is None:
                 continue
-            # Of one that was on the wire nothing is left here, and all else is behind it.
+            # Of one that was on the wire, or evicted from an inbox, nothing is left here; all that
+            # was never sent is behind it.
             places = (place for place, message in enumerate(group.queue) if message in those)
-            first = next(places, 0)
+            resent = sum(id(message) in self._groups.resent for message in list(group.queue)[:1])
+            first = next(places, resent)
             queue, group.queue = group.queue, deque(itertools.islice(group.queue, first))
             unkept: list[Message] = []
             for message in filter(self._groups.waits, itertools.islice(queue, first, None)):
@@ -96,6 +110,12 @@ class Staying:
                     self.fresh.setdefault(key, []).append(message)
             if unkept:  # what is there came when these were waiting
                 self._later(key).extendleft(reversed(unkept))
+
+    def note_evicted(self) -> None:
+        """As :meth:`note`, for what callers took out; before what came in is looked at."""
+        if self.evicted:
+            evicted, self.evicted = self.evicted, []
+            self.note(evicted)
 
     def fall_behind(self, message: Message) -> None:
         """A message that did not come in stays: what is accepted after it stands behind it."""

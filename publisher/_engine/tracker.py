@@ -66,6 +66,8 @@ class Tracker:
                     break
                 message = lane.evict_oldest(self._taken)
                 if message is not None:  # or it was cancelled just now
+                    if message.kept is not None:  # then what stands behind it stays as well
+                        self._touch_locked(lane)
                     return message
             return None
 

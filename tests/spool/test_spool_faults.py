@@ -22,7 +22,7 @@ from publisher._store.log import Log
 from publisher.spool import keeper
 from tests.servers import Answer, Endpoint
 from tests.spool.support import DOWN, files, on_disk
-from tests.support import FIFO_QUEUE, SOON, STREAM, client_of, publishing, until
+from tests.support import FIFO_QUEUE, QUEUE, SOON, STREAM, client_of, publishing, until
 
 
 class Disk:
@@ -218,6 +218,34 @@ def test_a_full_spool_follows_on_full(folder: Path, server: Endpoint, on_full: s
                 batch.result(SOON)
         until(lambda: on_disk(made).bytes < 1000)
         assert put(kinesis, bytes(1000)).result(SOON)
+    assert files(folder) == []
+
+
+@pytest.mark.parametrize("queue", [QUEUE, FIFO_QUEUE])
+def test_what_gives_way_to_what_the_disk_does_not_take_stays_there(
+    folder: Path, server: Endpoint, disk: Disk, queue: str
+) -> None:
+    with publishing(
+        spool=publisher.Spool(folder), on_full="drop_oldest", max_messages=6, linger=0.5
+    ) as made:
+        sqs = client_of(made, "sqs", server.url)
+
+        def send(text: str) -> publisher.PublishFuture:
+            group = {"MessageGroupId": "g", "MessageDeduplicationId": text}
+            extra = group if queue == FIFO_QUEUE else {}
+            return sqs.send_message(QueueUrl=queue, MessageBody=text, **extra)
+
+        kept = [send(f"{n}") for n in range(6)]
+        disk.write = fails(errno.EIO)
+        late = [send("6"), send("7")]
+        disk.write = os.write
+        told = [future.exception(SOON) for future in kept[:2]]
+        assert all(isinstance(error, publisher.StillSpooled) for error in told)
+        assert all(future.result(SOON) for future in late)
+        server.wait_for(lambda: len(server.stored("sqs")) == 8, SOON)
+        if queue == FIFO_QUEUE:
+            assert [int(entry.data) for entry in server.stored("sqs")] == list(range(8))
+        assert made.stats().total.dropped == 0
     assert files(folder) == []
 
 
