@@ -46,8 +46,8 @@ class Part:
         self.worth = 0  # writing it anew pays when no more than this are left
         self.low_at: float | None = None  # when that was seen first
 
-    def scan(self, directory: Directory, *, final: bool) -> None:
-        """Look at what has come since the last look.
+    def look(self, directory: Directory, *, final: bool) -> None:
+        """Look at what has come since the last look, if something has.
 
         Args:
             directory: that has it.
@@ -57,6 +57,12 @@ class Part:
             OSError: it cannot be read now; the next look begins where this one did.
         """
         reading = self.reading
+        if self.scanned:
+            if final or reading.ended:
+                return
+            sizes = [directory.size(f"{reading.name}.{kind}") for kind in ("log", "done")]
+            if sizes == [reading.size, self.done_size]:
+                return
         self.scanned = False
         self.done_size = directory.size(f"{reading.name}.done")  # marks that come later are noticed
         self.marked |= reading.marks()

@@ -55,7 +55,7 @@ class Source:
         self._codec = codec
         self._parts: dict[int, Part] = {}
         self._last = 0  # the highest number seen
-        self._refused = False  # some file is not a private one of this user, and stays
+        self._refused: set[int] = set()  # no private files of this user; they stay
         self._gone = 0  # damaged places in segments that are gone
         self._oldest: tuple[int, float | None] = (-1, None)
         try:
@@ -87,12 +87,24 @@ class Source:
         for part in self._parts.values():
             # One that had ended may have been written anew: all of it is known.
             part.scanned = part.scanned and part.reading.ended
-        self._note_more()
+        self.note(self.directory.files().get(self.owner, ()))
         for part in self._parts.values():
             self._remove(f"{part.reading.name}.tmp")
         self._lock = lock
 
     # Finding.
+
+    def note(self, names: Iterable[str]) -> None:
+        """Note what a later look at the directory has found: numbers may have gaps.
+
+        Raises:
+            OSError: a file cannot be looked at now.
+        """
+        if self.finished:
+            return
+        self._note_more()  # first: a look may miss what is made meanwhile, and find what came after
+        self._look(names)
+        self._parts = dict(sorted(self._parts.items()))
 
     def _look(self, names: Iterable[str]) -> None:
         """Note its segments, and clear away what is left of others."""
@@ -105,6 +117,8 @@ class Source:
 
     def _note(self, number: int) -> bool:
         """Note a segment, if it is there."""
+        if number in self._parts or number in self._refused:
+            return True
         part = Part(Reading(self.directory, self.owner, number, self._codec))
         try:
             part.reading.size = os.lstat(self.directory.join(f"{part.reading.name}.log")).st_size
@@ -129,21 +143,14 @@ class Source:
         Raises:
             OSError: it cannot be read now.
         """
-        reading = part.reading
-        if part.scanned:
-            if self._lock is not None or reading.ended:
-                return True
-            sizes = [self.directory.size(f"{reading.name}.{kind}") for kind in ("log", "done")]
-            if sizes == [reading.size, part.done_size]:
-                return True
         try:
-            part.scan(self.directory, final=self._lock is not None)
+            part.look(self.directory, final=self._lock is not None)
         except OSError as error:
             if error.errno not in FOREIGN:  # too many open files, say
                 raise
             self._gone += 1
-            self._refused = True
-            del self._parts[reading.number]
+            self._refused.add(part.reading.number)
+            del self._parts[part.reading.number]
             return False
         return True
 

@@ -50,7 +50,7 @@ class Owners:
     @property
     def orphans(self) -> int:
         """Of how many owners some files were not taken over, or are foreign, as far as known."""
-        foreign = sum(source._refused for source in self.sources.values())
+        foreign = sum(bool(source._refused) for source in self.sources.values())
         return self._failed + len(self._waiting) + len(self._refused) + foreign
 
     @property
@@ -80,7 +80,11 @@ class Owners:
                 del self._refused[owner]  # somebody has mended it, maybe
         known, self._waiting = self._waiting, {}
         for owner in sorted(files):
-            if owner in self.sources or owner in self._refused or is_held(directory, owner):
+            if owner in self.sources:
+                with contextlib.suppress(OSError):  # the next look tries again
+                    self.sources[owner].note(files[owner])
+                continue
+            if owner in self._refused or is_held(directory, owner):
                 continue
             if owner.startswith("r") and not self._follows:
                 continue

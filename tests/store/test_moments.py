@@ -18,6 +18,7 @@ from publisher._store.directory import Directory
 from publisher._store.log import Log
 from publisher._store.source import Source
 from publisher._store.survey import survey
+from publisher.spool.owners import Owners
 
 from .support import append, entries, files, left_by
 
@@ -389,4 +390,55 @@ def test_an_own_file_that_cannot_be_read_holds_up_no_other(directory: Directory)
     assert (log.stayed, log.damaged) == (1, 1)
     path.chmod(0o600)
     assert [kept.entry for kept in log.take_stayed(9)] == [b"0"]
+    log.close()
+
+
+# Segments whose numbers have gaps.
+
+
+def with_a_gap(directory: Directory) -> tuple[Log, Source]:
+    """A log of which a source has seen the first segment, and whose second one is gone."""
+    log = Log(directory, "r", segment_bytes=1)
+    append(log, b"1")
+    relay = Source(directory, str(log.owner), None)
+    relay.settle(relay.take(9))
+    log.tend(0)
+    log.settle([append(log, b"2")])
+    log.tend(0)
+    append(log, b"3")
+    Path(directory.join(f"{log.owner}-2.log")).unlink()
+    return log, relay
+
+
+def test_a_segment_after_a_gap_is_found_when_the_owner_has_died(directory: Directory) -> None:
+    log, relay = with_a_gap(directory)
+    relay.take(9)
+    log.close()
+    assert not relay.alive()
+    relay.settle(relay.take(9))
+    assert relay.finished
+    assert files(directory) == []
+
+
+def test_a_segment_after_a_gap_is_found_at_the_next_look(directory: Directory) -> None:
+    log, relay = with_a_gap(directory)
+    assert entries(relay) == []
+    owners = Owners(None, follows=True)
+    owners.sources[relay.owner] = relay
+    owners.look(directory)
+    assert entries(relay) == [b"3"]
+    owners.look(directory)
+    assert relay.waiting == 1
+    relay.close()
+    log.close()
+
+
+def test_a_segment_that_was_refused_is_counted_once(directory: Directory) -> None:
+    log, relay = with_a_gap(directory)
+    Path(directory.join(f"{log.owner}-3.log")).chmod(0o640)
+    for _ in range(3):
+        relay.note(directory.files()[relay.owner])
+        assert entries(relay) == []
+    assert relay.damaged == 1
+    relay.close()
     log.close()
