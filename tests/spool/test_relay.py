@@ -440,7 +440,8 @@ def test_a_relay_that_is_killed_again_and_again_loses_nothing(
         relay.end()
     last = relaying()
     wanted = {f"{kind}{n}-{i}" for kind in "gk" for n in counts for i in range(counts[n])}
-    server.wait_for(lambda: {e.data.decode() for e in server.stored()} >= wanted, SOON)
+    # Of each group one message goes after the other.
+    server.wait_for(lambda: {e.data.decode() for e in server.stored()} >= wanted, SOON + KILLS)
     for writer in writers:
         writer.end()
     until(lambda: files(folder) == ["relay.lock"])
