@@ -16,7 +16,8 @@ from .._engine.lane import NEVER
 from ..services._stored import UnknownVersion
 from .destinations import Destinations
 from .order import Order
-from .queues import Queues, Shares, Source, settle
+from .queues import Queues, Shares
+from .sources import Source, settle
 from .telling import Telling
 from .waiting import LONGEST, Group, Queue
 

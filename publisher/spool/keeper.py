@@ -308,7 +308,7 @@ class Keeper:
 
     def _look(self) -> None:
         """See whose files are there."""
-        self._owners.look(self._opened[None][0])
+        self._owners.look(self._opened[None][0], self._feeder.queues)
 
     def _take_over(self) -> None:
         """Take over files of owners that have died."""

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+import stat
+from collections.abc import Iterator, Mapping, Sequence
 
 from .._store.crypt import Codec
 from .._store.directory import Directory, is_held
 from .._store.source import Source
+from .queues import Queues
 
 #: So many dead owners are taken over at once. The next ones come when what these left was read.
 MOST = 32
-#: Of so many at most something stays to be sent. Each holds a descriptor, for its lock.
+#: Of so many at most something stays to be sent. Each holds a descriptor, for its lock. Where
+#: others wait, some of which nothing can go now are put down at each look: they take turns.
 _HELD = 256
 #: So many locks are tried in one go: of a living owner in vain.
 _TRIES = 1_000
@@ -36,8 +39,8 @@ class Owners:
         self._follows = follows
         self._damaged = 0  # places in files that are gone
         self._failed = 0  # owners whose files could not be taken over, at the last look
-        #: Dead ones of which only foreign files are left: what these looked like, and how many.
-        self._refused: dict[str, tuple[_Looks, int]] = {}
+        self._refused: dict[str, int] = {}  # dead ones, and how many foreign files is all they have
+        self._put_down: dict[str, None] = {}  # those that have made room, the last one last
         #: Those that may be taken over when there is room, each with the names of its files.
         self._waiting: dict[str, Sequence[str]] = {}
         self._rank = 0
@@ -45,7 +48,7 @@ class Owners:
     @property
     def damaged(self) -> int:
         """How many damaged places there were in files that are gone, and foreign files."""
-        return self._damaged + sum(count for _, count in self._refused.values())
+        return self._damaged + sum(self._refused.values())
 
     @property
     def orphans(self) -> int:
@@ -59,6 +62,11 @@ class Owners:
         return bool(self._waiting)
 
     @property
+    def tried_all(self) -> bool:
+        """Whether those that wait have had a turn."""
+        return self._waiting.keys() <= self._put_down.keys()
+
+    @property
     def may_go_on(self) -> bool:
         """Whether one waits for which there is room."""
         return bool(self._waiting) and self._room() > 0
@@ -67,19 +75,29 @@ class Owners:
         held = [source for source in self.sources.values() if source.is_taken_over]
         return min(MOST - sum(source.has_more for source in held), _HELD - len(held))
 
-    def look(self, directory: Directory) -> None:
-        """See who there is, at one look at the directory."""
+    def look(self, directory: Directory, queues: Queues | None = None) -> None:
+        """See who there is, at one look at the directory.
+
+        Args:
+            directory: that has the files.
+            queues: what was read of them; those of which nothing can go now make room for others.
+        """
         self._failed = 0
         try:
             files = directory.files()
         except OSError:  # not even a look at it is possible: who publishes is told
             self._failed = 1
             return
-        for owner, (looks, _) in list(self._refused.items()):
-            if looks != _look_at(directory, files.get(owner, ())):
-                del self._refused[owner]  # somebody has mended it, maybe
+        for owner in list(self._refused):
+            if any(_are_private(directory, files.get(owner, ()))) or owner not in files:
+                del self._refused[owner]
+        if queues is not None:
+            self._make_room(directory, queues)
         known, self._waiting = self._waiting, {}
-        for owner in sorted(files):
+        put_down = [owner for owner in self._put_down if owner in files]
+        self._put_down = dict.fromkeys(put_down)
+        # The last one is taken over first: of those that were put down the first one.
+        for owner in [*reversed(put_down), *sorted(files.keys() - self._put_down)]:
             if owner in self.sources:
                 with contextlib.suppress(OSError):  # the next look tries again
                     self.sources[owner].note(files[owner])
@@ -88,8 +106,44 @@ class Owners:
                 continue
             if owner.startswith("r") and not self._follows:
                 continue
-            if owner.startswith("h") or owner in known or not self._follow(directory, owner, files):
+            is_dead = owner.startswith("h") or owner in known or owner in self._put_down
+            if is_dead or not self._follow(directory, owner, files):
                 self._waiting[owner] = files[owner]
+
+    def _make_room(self, directory: Directory, queues: Queues) -> None:
+        """Put some down of which nothing can go now, if others wait for them.
+
+        Those that live and had foreign files that are mended are met anew.
+        """
+        held = [source for source in self.sources.values() if source.is_taken_over]
+        some: list[Source] = []
+        if self._waiting and self._room() <= 0:
+            is_full = len(held) >= _HELD
+            some = [
+                source
+                for source in held
+                if source in queues.unread or (is_full and not source.has_more)
+            ]
+        mended = [
+            source
+            for source in self.sources.values()
+            if not source.is_taken_over
+            if any(_are_private(directory, _foreign(source)))
+        ]
+        if not (some or mended):
+            return
+        moving = queues.moving()
+        some = [source for source in some if source not in moving]
+        some = some[: min(MOST, len(self._waiting))]
+        mended = [source for source in mended if source not in moving]
+        queues.forget({*some, *mended})
+        for source in some:
+            self._put_down.pop(source.owner, None)
+            self._put_down[source.owner] = None
+        for source in [*some, *mended]:
+            source.close()
+            self._damaged += source._gone - len(source._refused)
+            del self.sources[source.owner]
 
     def _follow(self, directory: Directory, owner: str, files: Mapping[str, Sequence[str]]) -> bool:
         """Read what one leaves to a relay while it lives; False if it has died."""
@@ -129,22 +183,12 @@ class Owners:
 
     def let_go(self) -> None:
         """Forget those that are through."""
-        through = [source for source in self.sources.values() if source.finished]
-        for source in through:
+        for source in [one for one in self.sources.values() if one.finished]:
             del self.sources[source.owner]
-            if not source._refused:
+            if source._refused:
+                self._refused[source.owner] = source.damaged
+            else:
                 self._damaged += source.damaged
-        refused = [source for source in through if source._refused]
-        if not refused:
-            return
-        directory = refused[0].directory
-        try:
-            files = directory.files()
-        except OSError:  # they are tried again
-            return
-        for source in refused:
-            looks = _look_at(directory, files.get(source.owner, ()))
-            self._refused[source.owner] = looks, source.damaged
 
     def close(self) -> None:
         """Leave what is left to the next one."""
@@ -152,14 +196,16 @@ class Owners:
             source.close()
 
 
-_Looks = list[tuple[str, int]]  # the names of segments, each with when the file was changed
+def _foreign(source: Source) -> list[str]:
+    """Files of its that could not be read since they were no private ones of this user."""
+    return [f"{source.owner}-{number}.log" for number in source._refused]
 
 
-def _look_at(directory: Directory, names: Sequence[str]) -> _Looks:
-    """What an owner's segments look like: that changes with their modes, too."""
-    looks: _Looks = []
-    for name in sorted(names):
+def _are_private(directory: Directory, names: Sequence[str]) -> Iterator[bool]:
+    """Whether each of an owner's segments looks like a private file of this user."""
+    for name in names:
         with contextlib.suppress(OSError):
             if name.endswith(".log"):
-                looks.append((name, os.lstat(directory.join(name)).st_ctime_ns))
-    return looks
+                found = os.lstat(directory.join(name))
+                is_own = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
+                yield is_own and not found.st_mode & 0o077

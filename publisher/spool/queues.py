@@ -10,10 +10,11 @@ import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from .._store.record import SHIFT
+from .sources import Source
 from .waiting import Group, Queue
 
 if TYPE_CHECKING:
@@ -32,21 +33,6 @@ _ROUNDS = 1_000  # of one source at one look, at most
 
 
 Shares = Sequence[tuple[Group, int]]  # groups, and how many records of each
-
-
-class Source(Protocol):
-    """Where records come from: the files of one owner."""
-
-    rank: int  # among the sources: what it has goes before that of higher ones
-
-    def take(self, limit: int) -> list[Kept]:
-        """The next unsettled records, in their order; none where there are none now."""
-
-    def read_again(self, kepts: Sequence[Kept]) -> list[Kept]:
-        """Those of records that were taken which can be read still; the others are settled."""
-
-    def settle_taken(self, kepts: Sequence[Kept]) -> None:
-        """These have ended for good."""
 
 
 class Queues:
@@ -194,6 +180,28 @@ class Queues:
             self._count(group, len(some), 0)
             self.note_age(group)
 
+    # -- sources that are put down
+
+    def moving(self) -> set[Source]:
+        """The sources of which something was offered and not heard of, or may be offered now."""
+        moving = {kept.source for kept in self._out}
+        for queue in self:
+            if not (queue.asleep or queue.pause):
+                for group in queue.groups.values():
+                    if not group.pause:
+                        moving.update(kept.source for kept in group.kept)
+        return moving
+
+    def forget(self, sources: set[Source]) -> None:
+        """Let go of what was read of these and waits; it stays in their files."""
+        for queue in self:
+            for group in list(queue.groups.values()):
+                gone = [kept for kept in group.kept if kept.source in sources]
+                if gone:
+                    group.kept = deque(kept for kept in group.kept if kept.source not in sources)
+                    self._bodies -= sum(len(kept.entry) for kept in gone)
+                    self._count(group, -len(gone), 0)
+
     # -- out of a group, and back
 
     def take_heads(self, queue: Queue, shares: Shares) -> list[Kept]:
@@ -269,15 +277,6 @@ class Queues:
         queue.out += out
         group.out += out
         queue.note(group)
-
-
-def settle(kepts: Iterable[Kept]) -> None:
-    """Have each source note which of its records have ended."""
-    by_source: dict[Source, list[Kept]] = {}
-    for kept in kepts:
-        by_source.setdefault(kept.source, []).append(kept)
-    for source, some in by_source.items():
-        source.settle_taken(some)
 
 
 _sequence = attrgetter("sequence")  # the order within a source

@@ -78,7 +78,8 @@ class Follower(Keeper):
         if self._once:
             stays = not waits.offered and waits.is_stuck
             if waits.has_all and not self._owners.may_go_on:
-                self._ends = self._ends or stays or not self._owners.is_crowded
+                has_tried = not self._owners.is_crowded or (stays and self._owners.tried_all)
+                self._ends = self._ends or has_tried
             if self._ends and stays:
                 self.over.set()
         self._beat = _BUSY if waits.taken > taken else min(self._beat * _SLOWER, _IDLE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,11 +19,13 @@ from publisher._store.reading import Kept
 from publisher._store.source import Source
 from publisher.spool import owners as module
 from publisher.spool.owners import MOST, Owners
+from publisher.spool.queues import Queues
 from publisher.spool.relay import Relay
 from tests.servers import Endpoint
 from tests.spool.support import Holder, take_back
 from tests.support import SOON, STREAM, publishing
 
+ROOT = Path(__file__).parent.parent.parent
 NOWHERE = b"http://127.0.0.1:9"
 
 
@@ -115,7 +118,7 @@ def test_those_whose_messages_must_stay_keep_nobody_waiting(folder: Path, server
     assert len(prepare(folder).dead_owners()) == 2 * MOST
 
 
-def test_once_ends_where_nobody_comes_any_further(
+def test_once_ends_when_all_have_had_a_turn(
     folder: Path, server: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_HELD", 4)
@@ -124,6 +127,55 @@ def test_once_ends_where_nobody_comes_any_further(
     with Relay(publisher.Spool(folder), endpoints=[server.url], once=True) as relay:
         assert relay.wait(SOON)
         assert (relay.owners, relay.on_disk.orphans) == (4, 5)
+
+
+def test_many_of_which_nothing_can_go_take_turns_with_others(
+    folder: Path, server: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = record_of(folder, server.url)
+    directory = prepare(folder)
+    # The last names are the first ones to be taken over.
+    numbers = iter([f"{number:016x}" for number in range(20)])
+    monkeypatch.setattr(secrets, "token_hex", lambda _: next(numbers))
+    leave(directory, kept, 2)
+    leave(directory, kept, 9, where=kept.where.replace(server.url.encode(), NOWHERE))
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "_HELD", 4)
+    with Relay(publisher.Spool(folder), endpoints=[server.url], once=True) as relay:
+        assert relay.wait(SOON)
+        assert relay.publisher.stats().total.delivered == 2
+        assert relay.owners + relay.on_disk.orphans == 9
+
+
+def test_a_file_of_a_living_writer_that_was_foreign_for_a_moment_is_read_again(
+    folder: Path,
+) -> None:
+    directory = prepare(folder)
+    log = Log(directory, "r")
+    log.append(Holder(), b"{}", 1.0, b"1", False)
+    (path,) = folder.glob("*.log")
+    path.chmod(0o640)
+    program = (
+        "import sys; from tests.spool.test_owners import look_twice; look_twice(*sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", program, str(folder), str(path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=SOON, check=False)
+    assert ended.stdout.split() == ["0", "1", "1", "0"], ended.stderr
+    log.close()
+
+
+LOOKS_TWICE = "import sys; from tests.spool.test_owners import *; look_twice(*sys.argv[1:])"
+
+
+def look_twice(folder: str, path: str) -> None:
+    """In another process than the writer's: what is found while a file is foreign, and then."""
+    directory, queues = prepare(folder), Queues(lambda _: None, print)
+    owners = Owners(None, follows=True)
+    for mode in (0o640, 0o600):
+        Path(path).chmod(mode)
+        owners.look(directory, queues)
+        queues.read(list(owners.sources.values()), None)
+        print(queues.waiting, owners.orphans)
 
 
 def turn(owners: Owners, directory: Directory) -> list[Kept]:
