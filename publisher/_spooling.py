@@ -26,7 +26,10 @@ class Spool:
         directory: private to this user, on a local file system; made if only its last part is
             missing. Several processes may share it.
         send: ``"here"``: this process sends, and the disk is for what it cannot deliver before it
-            dies; ``"relay"``: another one does (``python -m publisher relay DIRECTORY``).
+            dies; ``"relay"``: another one does (``python -m publisher relay DIRECTORY``). Then no
+            order is kept between what waits for that one and what is sent from memory, within a
+            message group of a FIFO topic or queue: after ``when="overflow"``, or after an error of
+            the disk with ``on_unavailable="memory"``.
         sync: ``"kernel"``: a message survives the end of the process; ``"disk"``: the caller waits
             until it survives the end of the machine too.
         when: ``"always"``, or ``"overflow"``: only what finds the memory full.
