@@ -48,7 +48,13 @@ def write_beside(directory: Directory, reading: Reading, *, sync: bool) -> int:
 def put_in_place(directory: Directory, reading: Reading) -> None:
     """Have the temporary file be the segment; what was damaged in it is put aside."""
     reading.put_aside()
-    directory.rename(directory.join(f"{reading.name}.tmp"), directory.join(f"{reading.name}.log"))
+    name = f"{reading.name}.tmp"
+    try:
+        directory.rename(directory.join(name), directory.join(f"{reading.name}.log"))
+    except BaseException:
+        with contextlib.suppress(OSError):  # the segment may be done with before it is tried again
+            directory.remove(name)
+        raise
 
 
 def _copy(directory: Directory, reading: Reading, left: set[int], name: str, *, sync: bool) -> int:

@@ -251,9 +251,9 @@ class Segments:
             return
         # What is known of places does not hold from here on, whatever fails below.
         segment.forget_reading()
-        self.damaged += reading.damaged
         with self._marking:
             put_in_place(self._directory, reading)
+            self.damaged += reading.damaged
             gained = segment.size - size
             segment.size = size
             self.total -= gained

@@ -80,6 +80,7 @@ def test_a_source_whose_segment_cannot_be_replaced_at_once(
         directory.unlink = failing(directory.unlink, errno.EIO, ".done")
     source.clock = lambda: 5
     source.settle([])
+    assert not [name for name in files(directory) if name.endswith(".tmp")]
     assert [kept.entry for kept in source.read_again(taken[:10])] == [
         b"%03d" % number * 40 for number in range(10)
     ]
