@@ -24,6 +24,7 @@ Format: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatc
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
@@ -70,6 +71,20 @@ _UNITS = {
 _MAX_VALUES = 100
 
 
+class _Noted:
+    """What one process has written already, and what it has to write."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()  # guards what follows, and keeps lines whole
+        self.emitted = _clock.now()
+        #: By account. A core is an account's whole life: a fork, or configure() after close(),
+        #: begins with another.
+        self.before: weakref.WeakKeyDictionary[Core, Mapping[str, Ledger]]
+        self.before = weakref.WeakKeyDictionary()
+        self.spools: weakref.WeakKeyDictionary[Core, SpoolStats] = weakref.WeakKeyDictionary()
+        self.times: dict[str, list[float]] = {}
+
+
 class EmfHook(Hook):
     """Writes what has changed in the account since the last line.
 
@@ -97,22 +112,21 @@ class EmfHook(Hook):
         self._namespace = namespace
         self._stream = stream
         self._interval = interval
-        self._emitted = _clock.now()
-        self._lock = threading.Lock()  # guards what follows, and keeps lines whole
-        #: By account. A core is an account's whole life: a fork, or configure() after close(),
-        #: begins with another.
-        self._before: weakref.WeakKeyDictionary[Core, Mapping[str, Ledger]]
-        self._before = weakref.WeakKeyDictionary()
-        self._spools: weakref.WeakKeyDictionary[Core, SpoolStats] = weakref.WeakKeyDictionary()
-        self._times: dict[str, list[float]] = {}
+        self._noted: dict[int, _Noted] = {}  # by process: a fork may leave the parent's lock locked
+        self._mine()
+
+    def _mine(self) -> _Noted:
+        pid = os.getpid()
+        return self._noted.get(pid) or self._noted.setdefault(pid, _Noted())
 
     def on_sent(self, event: Event) -> None:
         """Keep how long the request took."""
-        with self._lock:
-            times = self._times.setdefault(event.destination, [])
+        noted = self._mine()
+        with noted.lock:
+            times = noted.times.setdefault(event.destination, [])
             if len(times) < _MAX_VALUES:
                 times.append(round(event.duration or 0.0, 6))
-        if _clock.now() - self._emitted >= self._interval:
+        if _clock.now() - noted.emitted >= self._interval:
             self.emit()
 
     def emit(self) -> None:
@@ -120,22 +134,23 @@ class EmfHook(Hook):
 
         And one for the spool, if there is one and it has changed.
         """
-        with self._lock:
-            self._emitted = _clock.now()
-            times, self._times = self._times, {}
+        noted = self._mine()
+        with noted.lock:
+            noted.emitted = _clock.now()
+            times, noted.times = noted.times, {}
             stream = self._stream or sys.stdout
             for core in watched(self):
-                before = self._before.get(core, {})
+                before = noted.before.get(core, {})
                 stats = core.stats()
-                now = self._before[core] = stats.destinations
+                now = noted.before[core] = stats.destinations
                 for name, ledger in now.items():
                     if ledger == before.get(name):
                         continue
                     took = times.pop(name, [])
                     for line in self._lines(name, before.get(name, Ledger()), ledger, took):
                         stream.write(json.dumps(line) + "\n")
-                if stats.spool is not None and stats.spool != self._spools.get(core):
-                    self._spools[core] = stats.spool
+                if stats.spool is not None and stats.spool != noted.spools.get(core):
+                    noted.spools[core] = stats.spool
                     values = {name: getattr(stats.spool, each) for name, each in _ON_DISK.items()}
                     stream.write(json.dumps(self._line({"Service": "spool"}, values)) + "\n")
             stream.flush()

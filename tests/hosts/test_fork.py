@@ -454,6 +454,42 @@ reap(child)
     assert_stored(endpoint, expected(parent=1))
 
 
+WRITTEN = """
+import io
+from publisher.contrib.emf import EmfHook
+parent, writing, forked = os.getpid(), threading.Event(), threading.Event()
+
+class Full(io.StringIO):  # as a pipe that nobody reads for a moment
+    def write(self, text):
+        if os.getpid() == parent:
+            writing.set()
+            forked.wait(20)
+        return super().write(text)
+
+def called_back():
+    called = threading.Event()
+    publish('child')[0].add_done_callback(lambda _: called.set())
+    assert called.wait(20)
+
+configure(hooks=[EmfHook(stream=Full(), interval=0)])
+publish('parent')
+assert writing.wait(20)
+child = os.fork()
+if not child:
+    check(called_back)
+    sys.exit(0)
+forked.set()
+reap(child)
+"""
+
+
+def test_a_fork_while_a_hook_writes_metrics(endpoint: Endpoint, start: Start) -> None:
+    """Hooks live on in the child, and callbacks there wait for them."""
+    process = start(PRELUDE + WRITTEN, endpoint.url)
+    assert process.end() == 0, process.log
+    assert_stored(endpoint, expected(parent=1, child=1))
+
+
 IMPORTS = """
 from publisher._fork import importing
 class Finder:
