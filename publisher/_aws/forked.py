@@ -15,6 +15,9 @@ from typing import Any
 
 from .._fork import on_fork
 
+#: One role's credentials may be those with which another is assumed: so many of them are followed.
+_MAX_ROLES = 16
+
 
 def free(owners: Iterable[Any]) -> None:
     """Give what users passed in, which the child shares with its parent, locks that nobody holds.
@@ -31,11 +34,15 @@ def free(owners: Iterable[Any]) -> None:
 
 
 def _free_credentials(owner: Any) -> None:
-    """A thread of the parent may have been refreshing them."""
+    """A thread of the parent may have been refreshing them, or those that they are made with."""
     keeper = getattr(owner, "_session", None) or getattr(owner, "_request_signer", None)
     credentials: Any = getattr(keeper, "_credentials", None)
-    if hasattr(credentials, "_refresh_lock"):
+    for _ in range(_MAX_ROLES):
+        if not hasattr(credentials, "_refresh_lock"):
+            return
         credentials._refresh_lock = threading.Lock()
+        fetcher = getattr(getattr(credentials, "_refresh_using", None), "__self__", None)
+        credentials = getattr(fetcher, "_source_credentials", None)
 
 
 def _free_managers(owner: Any) -> None:

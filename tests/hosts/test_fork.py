@@ -331,7 +331,7 @@ def test_a_fork_while_another_thread_makes_the_first_client(
 
 REFRESHED = """
 import boto3
-from botocore.credentials import DeferredRefreshableCredentials
+from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
 parent, refreshing, forked = os.getpid(), threading.Event(), threading.Event()
 
 def refresh():
@@ -343,11 +343,25 @@ def refresh():
 def publish_one(name):
     return sns.publish(TopicArn=TOPIC, Message=f'{name}-0')
 
+class Sts:
+    def assume_role(self, **_):
+        return {'Credentials': dict(AccessKeyId='a', SecretAccessKey='s', SessionToken='t',
+            Expiration='2099-01-01T00:00:00Z')}
+    def close(self):
+        pass
+
+def role_of(source):
+    fetcher = AssumeRoleCredentialFetcher(lambda *_, **__: Sts(), source, 'a role')
+    return DeferredRefreshableCredentials(fetcher.fetch_credentials, 'assume-role')
+
 session = boto3.Session()
+credentials = DeferredRefreshableCredentials(refresh, 'a role')
+how = {'session': session}
 if os.environ['HOW'] == 'default session':
-    boto3.DEFAULT_SESSION = session
-session._session._credentials = DeferredRefreshableCredentials(refresh, 'a role')
-how = {'session': {'session': session}, 'default session': {}}[os.environ['HOW']]
+    boto3.DEFAULT_SESSION, how = session, {}
+if os.environ['HOW'] == 'role of a role':
+    credentials = role_of(role_of(credentials))
+session._session._credentials = credentials
 sns = client(**how)
 publish_one('parent')
 assert refreshing.wait(20)
@@ -360,9 +374,9 @@ reap(child)
 """
 
 
-@pytest.mark.parametrize("how", ["session", "default session"])
+@pytest.mark.parametrize("how", ["session", "default session", "role of a role"])
 def test_a_fork_while_credentials_are_refreshed(endpoint: Endpoint, start: Start, how: str) -> None:
-    """A session's credentials, with their lock, are the same in the child."""
+    """A session's credentials, with their locks, are the same in the child."""
     process = start(PRELUDE + REFRESHED, endpoint.url, HOW=how)
     assert process.end() == 0, process.log
     assert_stored(endpoint, expected(parent=1, child=1))
