@@ -21,6 +21,7 @@ MOST = 32
 #: Of so many at most something stays to be sent. Each holds a descriptor, for its lock. Where
 #: others wait, some of which nothing can go now are put down at each look: they take turns.
 _HELD = 256
+_FILES = 4  # it holds one of so many descriptors that the process may have
 #: So many locks are tried in one go: of a living owner in vain.
 _TRIES = 1_000
 
@@ -44,6 +45,7 @@ class Owners:
         #: Those that may be taken over when there is room, each with the names of its files.
         self._waiting: dict[str, Sequence[str]] = {}
         self._rank = 0
+        self._most = min(_HELD, max(_most_files() // _FILES, 1))
 
     @property
     def damaged(self) -> int:
@@ -73,7 +75,7 @@ class Owners:
 
     def _room(self) -> int:
         held = [source for source in self.sources.values() if source.is_taken_over]
-        return min(MOST - sum(source.has_more for source in held), _HELD - len(held))
+        return min(MOST - sum(source.has_more for source in held), self._most - len(held))
 
     def look(self, directory: Directory, queues: Queues | None = None) -> None:
         """See who there is, at one look at the directory.
@@ -118,7 +120,7 @@ class Owners:
         held = [source for source in self.sources.values() if source.is_taken_over]
         some: list[Source] = []
         if self._waiting and self._room() <= 0:
-            is_full = len(held) >= _HELD
+            is_full = len(held) >= self._most
             some = [
                 source
                 for source in held
@@ -194,6 +196,14 @@ class Owners:
         """Leave what is left to the next one."""
         for source in self.sources.values():
             source.close()
+
+
+def _most_files() -> int:
+    """How many descriptors this process may have."""
+    import resource  # here, for there is none where there is no spool
+
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return _HELD * _FILES if soft == resource.RLIM_INFINITY else soft
 
 
 def _foreign(source: Source) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import secrets
 import subprocess
 import sys
@@ -176,6 +177,24 @@ def look_twice(folder: str, path: str) -> None:
         owners.look(directory, queues)
         queues.read(list(owners.sources.values()), None)
         print(queues.waiting, owners.orphans)
+
+
+def test_most_descriptors_are_left_to_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (40, 1_024))
+    directory, queues = prepare(folder), Queues(lambda _: None, print)
+    leave(directory, Kept(None, 0, b"{}", 1.0, b"x", 0), 21)
+    owners = Owners(None, follows=False)
+    seen = set()
+    for _ in range(3):
+        owners.look(directory, queues)
+        owners.take_over(directory)
+        assert len(owners.sources) == 10
+        queues.read(list(owners.sources.values()), None)
+        seen.update(owners.sources)
+        for queue in queues:
+            queue.asleep = True
+    assert len(seen) == 21
+    owners.close()
 
 
 def turn(owners: Owners, directory: Directory) -> list[Kept]:
