@@ -224,15 +224,19 @@ class Core:
         """
         if sys.is_finalizing():
             return 0
-        self.flow.close()
+        # What waits in memory behind what stays goes after that, or it would be lost.
+        self.flow.close(replays=self.store is not None and self.tracker.waits_for_store())
         if self.runtime.is_own_thread():
             self.runtime.spawn(lambda: self.close(timeout))
             return 0
-        if self.store is not None:
+        if self.store is not None and self.flow.shut:
             self.store.stop()
         deadline = None if timeout is None else self.clock() + timeout
         if timeout is None or timeout > 0:  # what lingers is not sent just to be given up
             self.flush(timeout)
+        self.flow.close()
+        if self.store is not None:
+            self.store.stop()
         abandoned = self.settler.abandon()
         left = None if deadline is None else max(deadline - self.clock(), 0)
         self.runtime.stop(left)

@@ -69,6 +69,7 @@ class FlowControl:
         "max_bytes",
         "max_messages",
         "messages",
+        "shut",
     )
 
     def __init__(self, max_messages: int, max_bytes: int, *, always_lock: bool = False) -> None:
@@ -78,6 +79,7 @@ class FlowControl:
         self.bytes = 0
         self._always_lock = always_lock or not HAS_GIL
         self._closed = False
+        self.shut = False  # what stayed in a store does not come in any more either
         self._queue: deque[Ticket] = deque()
         # Guards _queue, _closed and limit, and every change of the counters but that of the usual
         # way in. Re-entrant: a signal handler that publishes may find it held by the thread it
@@ -111,10 +113,12 @@ class FlowControl:
         """Whether there is room for so much together when nothing else is in."""
         return count <= self.max_messages and size <= self.max_bytes
 
-    def take(self, size: int, count: int = 1, ticket: Ticket = _NOBODYS) -> bool:
+    def take(
+        self, size: int, count: int = 1, ticket: Ticket = _NOBODYS, *, replayed: bool = False
+    ) -> bool:
         """Take the permits of ``count`` messages of ``size`` bytes together, without waiting.
 
-        False if there is no room or no entry.
+        False if there is no room or no entry. ``replayed``: they stayed in a store.
         """
         if self.messages + count <= self.limit and self.bytes + size <= self.max_bytes:
             self.messages += count
@@ -125,7 +129,7 @@ class FlowControl:
             # Again no call in between the comparisons of the counters and their change: others may
             # be on the unlocked way meanwhile.
             if (
-                not self._closed
+                not (self.shut if replayed else self._closed)
                 and not any(
                     (not one.yields or one.count <= count) and not one.gone for one in self._queue
                 )
@@ -204,10 +208,14 @@ class FlowControl:
             self._always_lock = True
             self._set_limit_locked()
 
-    def close(self) -> None:
-        """Let nobody in from here on; whoever waits for room is sent away."""
+    def close(self, *, replays: bool = False) -> None:
+        """Let nobody in from here on; whoever waits for room is sent away.
+
+        ``replays``: what stayed in a store comes in still, until it is called again.
+        """
         with self.lock:
             self._closed = True
+            self.shut = self.shut or not replays
             self._set_limit_locked()
             while self._queue:
                 _open(self._queue[0])

@@ -190,7 +190,7 @@ class KeptEntrance:
 
         Called on a thread of ours.
         """
-        if not self._flow.take(sum(sizes), len(sizes)):
+        if not self._flow.take(sum(sizes), len(sizes), replayed=True):
             return False
         now, made = self._clock(), []
         for entry, kept in zip(entries, kepts, strict=True):

@@ -185,6 +185,14 @@ class Tracker:
                 staying.fall_behind(message)
             tell(message)
 
+    def waits_for_store(self) -> bool:
+        """Whether what no store keeps waits where something stays, or may yet stay, before it."""
+        with self.lock:
+            return any(
+                lane.staying is not None and any(one.kept is None for one in lane.waiting())
+                for lane in self.lanes_locked()
+            )
+
     def _leaving_locked(self, lane: Lane) -> set[str]:
         """The groups of a lane of which something was taken out that stays, and has not ended."""
         leaving = itertools.chain(*self._leaving, self._left_behind_locked())

@@ -106,7 +106,7 @@ class Feeder:
 
     def _serve(self, queue: Queue, now: float) -> float:
         """Offer of a queue what there is room for; when to come again."""
-        if self._core.flow.closed or (queue.asleep and queue.tried):
+        if self._core.flow.shut or (queue.asleep and queue.tried):
             return NEVER
         if queue.until > now:
             return queue.until
@@ -266,7 +266,7 @@ class Feeder:
         for queue in self.queues:
             count += len(queue.groups)
             for group in list(queue.groups.values()):
-                if group.kept and group.kept[0].when < limit and not self._core.flow.closed:
+                if group.kept and group.kept[0].when < limit and not self._core.flow.shut:
                     self._give_up(queue, group, limit, now)
                 self.queues.note_age(group)
         self._looks_at = now + max(_LOOKS, count * _LOOK_AT_ONE)

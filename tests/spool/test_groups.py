@@ -118,3 +118,19 @@ def test_what_no_store_keeps_is_not_overtaken_by_what_came_after_it_and_stays(
         server.wait_for(lambda: len(server.stored("sqs")) == 3, SOON)
         assert between.result(SOON)["MessageId"]
     assert arrived(server) == {"p": [0, 1, 2]}
+
+
+def test_at_the_end_what_waits_in_memory_goes_behind_what_stays(
+    folder: Path, server: Endpoint
+) -> None:
+    server.script(DOWN)
+    with publishing(spool=publisher.Spool(folder), delivery_timeout=0.5) as made:
+        sqs = client_of(made, "sqs", server.url)
+        memory = sqs.with_options(spool=False, delivery_timeout=SOON)
+        assert isinstance(send(sqs, "p", 0).exception(SOON), publisher.StillSpooled)
+        last = send(memory, "p", 1)
+        server.script(None)
+        made.close()
+        assert last.exception(0) is None
+    assert arrived(server) == {"p": [0, 1]}
+    assert list(folder.iterdir()) == []
