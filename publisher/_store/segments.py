@@ -164,9 +164,10 @@ class Segments:
             if self._disk:
                 self._directory.sync()
         except BaseException as error:
-            following.close_log()
-            with contextlib.suppress(OSError):  # or the next look, which tries again, meets it
-                self._directory.remove(following.log)
+            if following.descriptor >= 0:  # the next look, which tries again, would meet it
+                following.close_log()
+                with contextlib.suppress(OSError):
+                    self._directory.remove(following.log)
             if isinstance(error, OSError):
                 return
             raise
