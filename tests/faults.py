@@ -366,8 +366,8 @@ FAULTS = [
     ),
     Fault(
         name="dripping, complete after `read_timeout`",
-        start=answer(Answer(drip=BRIEF / 3, pieces=5)),
-        read_timeout=BRIEF,
+        start=answer(Answer(drip=BRIEF / 2, pieces=5)),
+        read_timeout=2 * BRIEF,
         code=None,
         ends="",
         note="`read_timeout` is for each piece, not for all of it",
