@@ -75,6 +75,11 @@ class Staying:
         """The groups of which something stays."""
         return list(self._behind)
 
+    @property
+    def held_back(self) -> int:
+        """How many messages wait until what stays before them has gone."""
+        return sum(map(len, list(self.later.values())))
+
     def is_behind(self, group: str) -> bool:
         """Whether what stays of a group goes before whatever comes in of it."""
         return group in self._behind

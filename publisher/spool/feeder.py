@@ -172,8 +172,10 @@ class Feeder:
         lane = core.tracker.lane_of(route)
         slots = lane.target.service.limits.entries * (1 if queue.pause else _REQUESTS)
         most = min(slots - queue.out, _AT_ONCE)
-        most = min(most, max(int(flow.max_messages * _SHARE), 1) - flow.messages)
-        room = int(flow.max_bytes * _SHARE) - flow.bytes
+        # What waits for this is not new: however much it is, this goes on beside it.
+        held = lane.staying.held_back if lane.staying is not None else 0
+        most = min(most, max(int(flow.max_messages * _SHARE), 1) - flow.messages + held)
+        room = max(int(flow.max_bytes * _SHARE) - flow.bytes, bool(held))
         if most <= 0 or room <= 0 or (lane.keeps_order and not self._has_heard_all()):
             return False
         each = _REQUESTS if lane.keeps_order else slots

@@ -134,3 +134,18 @@ def test_at_the_end_what_waits_in_memory_goes_behind_what_stays(
         assert last.exception(0) is None
     assert arrived(server) == {"p": [0, 1]}
     assert list(folder.iterdir()) == []
+
+
+def test_what_waits_behind_what_stays_keeps_it_from_no_room(folder: Path, server: Endpoint) -> None:
+    server.script(DOWN)
+    spool = publisher.Spool(folder)
+    with publishing(spool=spool, max_messages=6, delivery_timeout=8) as made:
+        sqs = client_of(made, "sqs", server.url)
+        brief = sqs.with_options(delivery_timeout=0.3)
+        assert isinstance(send(brief, "a", 0).exception(SOON), publisher.StillSpooled)
+        until(lambda: is_behind(made, sqs, "a"))
+        view = sqs.with_options(spool=False)
+        later = [send(view, "a", number) for number in range(1, 5)]  # more than half of the memory
+        server.script(None)
+        assert all(future.result(SOON)["MessageId"] for future in later)
+    assert arrived(server) == {"a": [0, 1, 2, 3, 4]}
