@@ -19,6 +19,7 @@ MODULES = (
     "memory",
     "faults",
     "durable",
+    "stalled_disk",
     "relay",
 )
 
