@@ -49,10 +49,9 @@ def made(
 ) -> StoredMessage:
     bench.clock.now += 1e-6
     entry, now = Entry(name, group=name[0]), bench.clock.now
-    if since is None:
-        message = StoredMessage(route, entry, now)
-    else:
-        message = ReplayedMessage(route, entry, now, since)
+    message = (StoredMessage if since is None else ReplayedMessage)(route, entry, now)
+    if since is not None:
+        message.since = since
     message.kept = kept
     return message
 

@@ -11,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from publisher import services
-from publisher.services._stored import MAX_DEPTH, MAX_SIZE, NAMES, UnknownVersion, dump, load
+from publisher.services._stored import (
+    MAX_DEPTH,
+    MAX_SIZE,
+    NAMES,
+    UnknownVersion,
+    dump,
+    dump_keyed,
+    load,
+    load_keyed,
+)
 
 TIMES = st.datetimes(timezones=st.none() | st.just(dt.timezone.utc)).map(
     lambda time: time.replace(fold=0)
@@ -37,6 +46,40 @@ VALUES = st.recursive(
 @given(st.dictionaries(PARAMETERS, VALUES, max_size=5))
 def test_what_is_dumped_is_loaded(params: dict[str, Any]) -> None:
     assert repr(load(dump(params))) == repr(params)
+
+
+KEYS = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(min_size=200, max_size=300), KEYS)
+def test_a_record_is_dumped_and_loaded_the_short_way_as_the_long_one(data: bytes, key: str) -> None:
+    params = {"Data": data, "PartitionKey": key}
+    dumped = dump_keyed(data, key)
+    assert dumped == dump(params)
+    assert load(dumped) == params
+    if len(data) >= 255 and len(key.encode()) < 255:
+        assert load_keyed(dumped) == (data, key)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.binary(min_size=255, max_size=260),
+    KEYS,
+    st.integers(0, 600),
+    st.binary(max_size=3),
+    st.integers(0, 3),
+)
+def test_anybodys_bytes_are_a_record_by_the_short_way_as_by_the_long_one_or_none(
+    data: bytes, key: str, at: int, other: bytes, gone: int
+) -> None:
+    dumped = dump_keyed(data, key)
+    hostile = dumped[:at] + other + dumped[at + gone :]
+    try:
+        found = load_keyed(hostile)
+    except ValueError:
+        return
+    assert load(hostile) == {"Data": found[0], "PartitionKey": found[1]}
 
 
 @settings(max_examples=500, deadline=None)

@@ -1,6 +1,5 @@
 """What the other threads of a process feel of a disk that takes nothing for a second."""
 
-
 from __future__ import annotations
 
 import os

@@ -194,9 +194,12 @@ class KeptEntrance:
             return False
         now, made = self._clock(), []
         for entry, kept in zip(entries, kepts, strict=True):
-            message = ReplayedMessage(route, entry, now, self._store.since(kept))
+            message = ReplayedMessage(route, entry, now)
             message.kept = kept
             made.append(message)
+        if route.keeps_order:
+            for message in made:
+                message.since = self._store.since(message.kept)
         route.lane.counters.replayed += len(made)
         self._admission.place([(route, made, sizes)])
         return True
@@ -205,8 +208,7 @@ class KeptEntrance:
         self, route: Route, entry: Any, size: int, kept: Any, end: tuple[Any, str, str | None]
     ) -> None:
         """End a message that stayed, and is not offered again: its value, end and reason."""
-        now = self._clock()
-        message = ReplayedMessage(route, entry, now, now)
+        message = ReplayedMessage(route, entry, self._clock())
         message.kept = kept
         route.lane.counters.replayed += 1
         value, how, reason = end

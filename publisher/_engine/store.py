@@ -36,13 +36,9 @@ class StoredEntry(BatchEntry):
 class ReplayedMessage(StoredMessage):
     """A message that stayed in a store and is offered again."""
 
-    __slots__ = ("since",)
+    __slots__ = ("since",)  # in a lane that keeps an order
 
     replayed = True
-
-    def __init__(self, route: Any, entry: Any, accepted: float, since: float) -> None:
-        super().__init__(route, entry, accepted)
-        self.since = since
 
 
 class Store(Protocol):

@@ -11,7 +11,7 @@ from typing import Any
 from .._engine.contract import Fast
 from ._json import reader
 from ._keys import MAX_KEY
-from ._stored import dump, dump_keyed
+from ._stored import dump, dump_keyed, load_keyed
 
 #: Bytes of one record. A name of a module costs each call less than an attribute of the class.
 MAX_RECORD = 10 * 1024 * 1024
@@ -27,9 +27,19 @@ def record(entry: Any) -> dict[str, Any]:
     return made
 
 
-def dump_record(_: Any, entry: Any) -> bytes:
-    """As a service's ``dump``, by the short way where an entry is as most are."""
-    return dump_keyed(*entry) if len(entry) == 2 and entry[1] else dump(record(entry))
+class KeyedRecords:
+    """How entries of data and a key are kept: by a short way where they are as most are."""
+
+    def dump(self, entry: Any) -> bytes:
+        return dump_keyed(*entry) if len(entry) == 2 and entry[1] else dump(record(entry))
+
+    def load_all(self, datas: Sequence[bytes]) -> tuple[Sequence[Any], Sequence[int]] | None:
+        try:
+            pairs = list(map(load_keyed, datas))
+        except ValueError:
+            other: tuple[Sequence[Any], Sequence[int]] | None = super().load_all(datas)  # type: ignore[misc]
+            return other
+        return usual_pairs([data for data, _ in pairs], [key for _, key in pairs], MAX_RECORD)
 
 
 def measured(entries: Sequence[Any]) -> int:

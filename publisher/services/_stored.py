@@ -50,6 +50,7 @@ _PLACES = {name: bytes([place]) for place, name in enumerate(NAMES)}
 _HEAD, _UNLISTED = bytes([_VERSION]), bytes([_OTHER_NAME])
 _LENGTH = struct.Struct(">BBI")  # of a kind's content where it is long
 _LONG_DATA = struct.Struct(">BBBBI").pack  # what stands before a record's data where that is long
+_LONG_LENGTH = struct.Struct(">I").unpack_from
 _SHORT = [
     [bytes([kind, length]) for length in range(_LONG)] for kind in range(10)
 ]  # by kind and length
@@ -59,6 +60,7 @@ _JOIN = b"".join
 #: What stands before a record's key, by its length.
 _KEYS = [_PLACES["PartitionKey"] + head for head in _SHORT[_TEXT]]
 _DATA = NAMES.index("Data")
+_LONG_DATA_HEAD = bytes([_VERSION, _DATA, _BYTES, _LONG])
 
 
 class UnknownVersion(ValueError):
@@ -83,6 +85,17 @@ def dump_keyed(data: bytes, key: str) -> bytes:
         return dump({"Data": data, "PartitionKey": key})
     head = _LONG_DATA(_VERSION, _DATA, _BYTES, _LONG, length)
     return _JOIN((head, data, _KEYS[key_length], content))
+
+
+def load_keyed(data: bytes) -> tuple[bytes, str]:
+    """What :func:`dump_keyed` was given, where its data is long; ValueError for anything else."""
+    if data[:4] != _LONG_DATA_HEAD or len(data) < 8:
+        raise ValueError("no record with data of some length")
+    after = 8 + _LONG_LENGTH(data, 4)[0]
+    content = data[after + 3 :]
+    if len(content) >= _LONG or data[after : after + 3] != _KEYS[len(content)]:
+        raise ValueError("no record with a key alone behind its data")
+    return data[8:after], content.decode()
 
 
 def dump_text(name: str, text: str | bytes) -> bytes:

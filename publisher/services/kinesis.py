@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 from .._engine.contract import Accepted, Limits
 from ._checks import all_bytes, as_bytes
 from ._keys import MAX_KEY, SOURCE, TOO_HIGH, checked_hash_key, checked_key
-from ._records import FAST, MAX_RECORD, dump_record, measured, record, usual_pairs, usual_records
+from ._records import FAST, MAX_RECORD, KeyedRecords, measured, record, usual_pairs, usual_records
 from ._streams import TOO_MUCH, ToStream
 from ._tabled import verdicts
 from .words.kinesis import WORDS
 
 
-class Kinesis(ToStream):
+class Kinesis(KeyedRecords, ToStream):
     """An entry is ``(data, key)`` or ``(data, key, explicit hash key)``; no key is an empty one."""
 
     name, system, words = "kinesis", "aws.kinesis", WORDS
@@ -42,7 +42,6 @@ class Kinesis(ToStream):
         split=("InvalidArgumentException",),
     )
     causes: ClassVar = {throttled: TOO_MUCH}
-    dump = dump_record
 
     def accept(self, params: Mapping[str, Any]) -> Accepted | None:
         if len(params) == 3 and "Data" in params and "PartitionKey" in params:
