@@ -15,7 +15,7 @@ from typing import Any
 
 from .groups import Groups
 from .message import Message
-from .state import RUNNING
+from .state import RUNNING, is_live
 
 _EVER = -math.inf  # whatever comes in was accepted after that
 
@@ -77,8 +77,9 @@ class Staying:
 
     @property
     def held_back(self) -> int:
-        """How many messages wait until what stays before them has gone."""
-        return sum(map(len, list(self.later.values())))
+        """How many messages wait until what stays before them has gone; some end meanwhile."""
+        later = [message for some in list(self.later.values()) for message in list(some)]
+        return sum(map(is_live, later))
 
     def is_behind(self, group: str) -> bool:
         """Whether what stays of a group goes before whatever comes in of it."""

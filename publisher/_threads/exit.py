@@ -241,11 +241,15 @@ def _before_threads_are_joined() -> None:
     take_note()
     end_undisturbed()
     for core in _cores():
-        if core.store is not None:
+        # What waits in memory behind what stays goes after that, or it would be lost.
+        if core.store is not None and not core.tracker.waits_for_store():
             core.store.stop()
     try:
         _drain(_cores)
     finally:
+        for core in _cores():
+            if core.store is not None:
+                core.store.stop()
         queues = getattr(_pool, "_threads_queues", None)
         with _process.lock:
             _process.joining = True

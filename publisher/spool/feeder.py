@@ -171,8 +171,8 @@ class Feeder:
             return False
         lane = core.tracker.lane_of(route)
         slots = lane.target.service.limits.entries * (1 if queue.pause else _REQUESTS)
-        most = min(slots - queue.out, _AT_ONCE)
-        # What waits for this is not new: however much it is, this goes on beside it.
+        most = min(slots - queue.out, _AT_ONCE, flow.max_messages - flow.messages)
+        # What waits for this is not new: this goes on beside it.
         held = lane.staying.held_back if lane.staying is not None else 0
         most = min(most, max(int(flow.max_messages * _SHARE), 1) - flow.messages + held)
         room = max(int(flow.max_bytes * _SHARE) - flow.bytes, bool(held))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import publisher
+from tests.hosts.process import Process
 from tests.servers import Answer, Endpoint, Request
 from tests.spool.support import DOWN
 from tests.support import FIFO_QUEUE, SOON, assert_at_rest, client_of, publishing, until
@@ -145,7 +147,51 @@ def test_what_waits_behind_what_stays_keeps_it_from_no_room(folder: Path, server
         assert isinstance(send(brief, "a", 0).exception(SOON), publisher.StillSpooled)
         until(lambda: is_behind(made, sqs, "a"))
         view = sqs.with_options(spool=False)
-        later = [send(view, "a", number) for number in range(1, 5)]  # more than half of the memory
+        later = [send(view, "a", number) for number in range(1, 6)]  # all of the memory but one
         server.script(None)
         assert all(future.result(SOON)["MessageId"] for future in later)
-    assert arrived(server) == {"a": [0, 1, 2, 3, 4]}
+    assert arrived(server) == {"a": [0, 1, 2, 3, 4, 5]}
+
+
+def test_what_stays_is_offered_when_what_waited_for_it_has_ended(
+    folder: Path, server: Endpoint
+) -> None:
+    server.script(DOWN)
+    with publishing(spool=publisher.Spool(folder), max_messages=6, delivery_timeout=0.5) as made:
+        sqs = client_of(made, "sqs", server.url)
+        for numbers in (range(4), range(4, 8)):
+            some = [send(sqs, "a", number) for number in numbers]
+            assert all(isinstance(one.exception(SOON), publisher.StillSpooled) for one in some)
+        view = sqs.with_options(spool=False)
+        held = [send(view, "a", number) for number in range(8, 13)]
+        assert all(isinstance(one.exception(SOON), publisher.DeliveryTimeout) for one in held)
+        server.script(None)
+        server.wait_for(lambda: arrived(server) == {"a": list(range(8))}, SOON)
+
+
+AT_EXIT = """
+publisher.configure(spool=publisher.Spool(os.environ['FOLDER']), linger=0.02, close_timeout=20)
+sqs = publisher.client('sqs', 'us-east-1', endpoint_url=os.environ['ENDPOINT'])
+
+def send(client, number):
+    return client.send_message(
+        QueueUrl='https://sqs.us-east-1.amazonaws.com/000000000000/jobs.fifo',
+        MessageBody=f'p{number}',
+        MessageGroupId='p', MessageDeduplicationId=str(number))
+
+assert isinstance(
+    send(sqs.with_options(delivery_timeout=0.3), 0).exception(20), publisher.StillSpooled)
+send(sqs.with_options(spool=False), 1)
+say('waits')
+"""
+
+
+def test_what_waits_behind_what_stays_is_delivered_at_exit(
+    folder: Path, server: Endpoint, start: Callable[..., Process]
+) -> None:
+    server.script(DOWN)
+    process = start(AT_EXIT, server.url, FOLDER=str(folder))
+    process.read_until("waits")  # and now it ends
+    server.script(None)
+    assert process.end() == 0, process.log
+    assert arrived(server) == {"p": [0, 1]}
