@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -170,7 +171,10 @@ def test_what_stays_is_offered_when_what_waited_for_it_has_ended(
 
 
 AT_EXIT = """
-publisher.configure(spool=publisher.Spool(os.environ['FOLDER']), linger=0.02, close_timeout=20)
+import threading
+publisher.configure(
+    spool=publisher.Spool(os.environ['FOLDER']), linger=0.02, delivery_timeout=0.5,
+    close_timeout=20)
 sqs = publisher.client('sqs', 'us-east-1', endpoint_url=os.environ['ENDPOINT'])
 
 def send(client, number):
@@ -179,10 +183,13 @@ def send(client, number):
         MessageBody=f'p{number}',
         MessageGroupId='p', MessageDeduplicationId=str(number))
 
-assert isinstance(
-    send(sqs.with_options(delivery_timeout=0.3), 0).exception(20), publisher.StillSpooled)
-send(sqs.with_options(spool=False), 1)
+assert isinstance(send(sqs, 0).exception(20), publisher.StillSpooled)
+send(sqs.with_options(spool=False, delivery_timeout=30), 1)
+while publisher.stats().total.spooled < 2:  # offered again, it has failed again
+    threading.Event().wait(0.01)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 say('waits')
+wait_for_signals()
 """
 
 
@@ -191,7 +198,8 @@ def test_what_waits_behind_what_stays_is_delivered_at_exit(
 ) -> None:
     server.script(DOWN)
     process = start(AT_EXIT, server.url, FOLDER=str(folder))
-    process.read_until("waits")  # and now it ends
+    process.read_until("waits")
     server.script(None)
+    process.signal(signal.SIGTERM)
     assert process.end() == 0, process.log
     assert arrived(server) == {"p": [0, 1]}
