@@ -107,14 +107,21 @@ def test_a_group_that_overflows_keeps_its_order_and_no_other_one(
     assert list(folder.iterdir()) == []
 
 
+def behind_one_that_stays(
+    made: publisher.Publisher, server: Endpoint
+) -> tuple[publisher.Client, publisher.Client]:
+    """A client of which p0 stays, as the server is down; and the same one in memory alone."""
+    sqs = client_of(made, "sqs", server.url)
+    assert isinstance(send(sqs, "p", 0).exception(SOON), publisher.StillSpooled)
+    return sqs, sqs.with_options(spool=False, delivery_timeout=SOON)
+
+
 def test_what_no_store_keeps_is_not_overtaken_by_what_came_after_it_and_stays(
     folder: Path, server: Endpoint
 ) -> None:
     server.script(DOWN)
     with publishing(spool=publisher.Spool(folder), delivery_timeout=0.5) as made:
-        sqs = client_of(made, "sqs", server.url)
-        memory = sqs.with_options(spool=False, delivery_timeout=SOON)
-        assert isinstance(send(sqs, "p", 0).exception(SOON), publisher.StillSpooled)
+        sqs, memory = behind_one_that_stays(made, server)
         between = send(memory, "p", 1)
         assert isinstance(send(sqs, "p", 2).exception(SOON), publisher.StillSpooled)
         server.script(None)
@@ -128,9 +135,7 @@ def test_at_the_end_what_waits_in_memory_goes_behind_what_stays(
 ) -> None:
     server.script(DOWN)
     with publishing(spool=publisher.Spool(folder), delivery_timeout=0.5) as made:
-        sqs = client_of(made, "sqs", server.url)
-        memory = sqs.with_options(spool=False, delivery_timeout=SOON)
-        assert isinstance(send(sqs, "p", 0).exception(SOON), publisher.StillSpooled)
+        _, memory = behind_one_that_stays(made, server)
         last = send(memory, "p", 1)
         server.script(None)
         made.close()
