@@ -171,10 +171,15 @@ def segments(names: Iterable[str]) -> dict[int, set[str]]:
     return dict(sorted(found.items()))
 
 
+def is_private(found: os.stat_result) -> bool:
+    """Whether it is a file that only this user can have written."""
+    is_own = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
+    return is_own and not found.st_mode & 0o077
+
+
 def check_private(descriptor: int, name: str) -> None:
     """Raise if it is no file that only this user can have written."""
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+    if not is_private(os.fstat(descriptor)):
         raise PermissionError(errno.EPERM, "not a private file of this user", name)
 
 

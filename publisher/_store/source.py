@@ -55,8 +55,8 @@ class Source:
         self._codec = codec
         self._parts: dict[int, Part] = {}
         self._last = 0  # the highest number seen
-        self._refused: set[int] = set()  # no private files of this user; they stay
-        self._gone = 0  # damaged places in segments that are gone
+        self.refused: set[int] = set()  # no private files of this user; they stay
+        self.gone = 0  # damaged places in segments that are gone
         self._oldest: tuple[int, float | None] = (-1, None)
         try:
             self._look(directory.files().get(owner, ()) if names is None else names)
@@ -117,7 +117,7 @@ class Source:
 
     def _note(self, number: int) -> bool:
         """Note a segment, if it is there."""
-        if number in self._parts or number in self._refused:
+        if number in self._parts or number in self.refused:
             return True
         part = Part(Reading(self.directory, self.owner, number, self._codec))
         try:
@@ -148,8 +148,8 @@ class Source:
         except OSError as error:
             if error.errno not in FOREIGN:  # too many open files, say
                 raise
-            self._gone += 1
-            self._refused.add(part.reading.number)
+            self.gone += 1
+            self.refused.add(part.reading.number)
             del self._parts[part.reading.number]
             return False
         return True
@@ -246,13 +246,13 @@ class Source:
                 with contextlib.suppress(OSError):
                     self.directory.remove(f"{part.reading.name}.log")
                     self.directory.remove(f"{part.reading.name}.done")
-                    self._gone += part.reading.damaged
+                    self.gone += part.reading.damaged
                     del self._parts[number]
             elif part.is_pinned(self.clock()):
                 with contextlib.suppress(OSError):
                     part.rewrite(self.directory, alone=self._lock is not None)
         if self._lock is not None and not self._parts:
-            self._end(unlink=not self._refused)
+            self._end(unlink=not self.refused)
 
     def _end(self, *, unlink: bool) -> None:
         self.finished = True
@@ -286,7 +286,7 @@ class Source:
     @property
     def damaged(self) -> int:
         """How many damaged places were found, and messages that none of the keys opens."""
-        return self._gone + sum(part.reading.damaged for part in self._parts.values())
+        return self.gone + sum(part.reading.damaged for part in self._parts.values())
 
     @property
     def oldest(self) -> float | None:

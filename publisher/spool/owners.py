@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 
 from .._store.crypt import Codec
-from .._store.directory import Directory, is_held
+from .._store.directory import Directory, is_held, is_private
 from .._store.source import Source
 from .queues import Queues
 
@@ -55,7 +54,7 @@ class Owners:
     @property
     def orphans(self) -> int:
         """Of how many owners some files were not taken over, or are foreign, as far as known."""
-        foreign = sum(bool(source._refused) for source in self.sources.values())
+        foreign = sum(bool(source.refused) for source in self.sources.values())
         return self._failed + len(self._waiting) + len(self._refused) + foreign
 
     @property
@@ -144,7 +143,7 @@ class Owners:
             self._put_down[source.owner] = None
         for source in [*some, *mended]:
             source.close()
-            self._damaged += source._gone - len(source._refused)
+            self._damaged += source.gone - len(source.refused)
             del self.sources[source.owner]
 
     def _follow(self, directory: Directory, owner: str, files: Mapping[str, Sequence[str]]) -> bool:
@@ -187,7 +186,7 @@ class Owners:
         """Forget those that are through."""
         for source in [one for one in self.sources.values() if one.finished]:
             del self.sources[source.owner]
-            if source._refused:
+            if source.refused:
                 self._refused[source.owner] = source.damaged
             else:
                 self._damaged += source.damaged
@@ -208,7 +207,7 @@ def _most_files() -> int:
 
 def _foreign(source: Source) -> list[str]:
     """Files of its that could not be read since they were no private ones of this user."""
-    return [f"{source.owner}-{number}.log" for number in source._refused]
+    return [f"{source.owner}-{number}.log" for number in source.refused]
 
 
 def _are_private(directory: Directory, names: Sequence[str]) -> Iterator[bool]:
@@ -216,6 +215,4 @@ def _are_private(directory: Directory, names: Sequence[str]) -> Iterator[bool]:
     for name in names:
         with contextlib.suppress(OSError):
             if name.endswith(".log"):
-                found = os.lstat(directory.join(name))
-                is_own = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
-                yield is_own and not found.st_mode & 0o077
+                yield is_private(os.lstat(directory.join(name)))
